@@ -1,0 +1,53 @@
+# make demo   the main job on a real model, with few items
+# make test   the tests
+# make check  style and types
+# Each sets up what it needs in .venv the first time, and is quick after that.
+
+DEMO_MODEL        ?= smollm2
+DEMO_TASK         ?= bbq:age
+DEMO_ITEMS        ?= 400
+DEMO_INSTRUCTIONS ?= 2
+DEMO_GRID         ?= 0,1,3,8,20,50,120,300
+DEMO_CONTROLS     ?= 2
+DEMO_OUT          ?= demo-run
+DEMO_MORE         ?=
+
+TORCH    ?= torch==2.13.0
+PIP_ARGS ?=
+PYTHON   ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+	command -v $$python >/dev/null 2>&1 \
+	&& $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' && echo $$python && break; done)
+
+VENV    := .venv
+INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
+	--constraint requirements/constraints.txt $(PIP_ARGS)
+READY   := $(VENV)/ready
+
+.PHONY: demo test check setup clean
+
+demo: $(READY)
+	$(VENV)/bin/biasectomy mitigate $(DEMO_MODEL) --task $(DEMO_TASK) \
+		--max-items $(DEMO_ITEMS) --max-instructions $(DEMO_INSTRUCTIONS) \
+		--grid $(DEMO_GRID) --controls $(DEMO_CONTROLS) --out $(DEMO_OUT) --overwrite $(DEMO_MORE)
+
+test: $(READY)
+	$(VENV)/bin/python -m pytest
+
+check: $(READY)
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+
+setup: $(READY)
+
+# torch goes first and by itself, so that nothing else brings another one.
+$(READY): pyproject.toml requirements/constraints.txt
+	@test -n "$(PYTHON)" || { echo "biasectomy needs Python 3.11 or newer; give its name: make PYTHON=python3.12" >&2; exit 1; }
+	@echo "Setting up $(VENV) (once; some minutes, most of them for torch)"
+	@$(PYTHON) -m venv $(VENV) >/dev/null 2>&1 || { $(PYTHON) -m venv --without-pip $(VENV) \
+		&& $(PYTHON) -m pip --python $(VENV)/bin/python install --quiet --disable-pip-version-check pip; }
+	$(INSTALL) $(TORCH)
+	$(INSTALL) --editable '.[dev]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) demo-run .mypy_cache .ruff_cache .pytest_cache

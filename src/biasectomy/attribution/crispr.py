@@ -1,0 +1,115 @@
+"""CRISPR: neurons that raise the confused answer and do not serve the right one.
+
+Yang, Kang, Choi, Lee, Jung: Mitigating Biases for Instruction-following Language Models via Bias
+Neurons Elimination, ACL 2024. With A_i(c) = h_i * dP(c)/dh_i at every token, y the gold option and
+y^ the likeliest wrong one, the score of neuron i is the sum over instances of
+
+    `paper`    P(y^) * max over tokens of [ A_i(y^) - max(0, A_i(y)) ]
+    `authors`  P(y^) * max over tokens of h_i * dlogP(y^)/dh_i
+               - max(0, P(y^) * max over tokens of h_i * dlogP(y)/dh_i),  divided by the number of instances
+
+`authors` is what the code its first author published computes; there the clamp acts on the sum over a
+batch of 4, which `clamp_group=4` reproduces. Tokens of a decoder-only model are all whose output can
+influence a label's probability: the prompt, where both labels stand at the same positions, and each
+label's own tokens but its last, where each label's maximum is taken first.
+"""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from biasectomy.attribution.rule import ATTRIBUTIONS, Rule, RuleSettings, Span
+from biasectomy.errors import UnknownNameError
+
+
+@ATTRIBUTIONS.register("crispr")
+def crispr(settings: RuleSettings) -> Rule:
+    """CRISPR (Yang et al. 2024): confusion score, skill disentanglement, maximum over tokens."""
+    if settings.variant == "paper":
+        return Paper()
+    if settings.variant == "authors":
+        return Authors(settings.clamp_group)
+    raise UnknownNameError("variant of crispr", settings.variant, ("paper", "authors"))
+
+
+class Paper:
+    """The rule as published. Scores are summed over instances."""
+
+    needs_gradients = True
+
+    def __init__(self) -> None:
+        self._gold: dict[str, list[tuple[Tensor, Tensor]]] = {}
+        self._sums: dict[str, Tensor] = {}
+
+    def gold(self, module: str, product: Tensor, spans: Sequence[Span]) -> None:
+        kept = []
+        for span in spans:
+            weight = math.exp(span.log_gold - _larger(span))
+            at_prompt = (product[span.prompt] * weight).clamp_(min=0)  # [prompt tokens, units]
+            own = product[span.gold].amax(0) * weight if len(span.gold) else product.new_zeros(product.shape[-1])
+            kept.append((at_prompt, own.clamp(min=0)))
+        self._gold[module] = kept
+
+    def biased(self, module: str, product: Tensor, spans: Sequence[Span]) -> None:
+        total = self._sums.setdefault(module, product.new_zeros(product.shape[-1], dtype=torch.float64))
+        for span, (gold_at_prompt, gold_own) in zip(spans, self._gold.pop(module), strict=True):
+            # P can be far below what float32 holds, so the larger one is taken out and put back in float64.
+            scale = _larger(span)
+            weight = math.exp(span.log_biased - scale)
+            best = (product[span.prompt] * weight).sub_(gold_at_prompt).amax(0)  # [units]
+            if len(span.biased):
+                best = torch.maximum(best, product[span.biased].amax(0) * weight - gold_own)
+            total += math.exp(span.log_biased + scale) * best.double()
+
+    def finish(self) -> dict[str, Tensor]:
+        return self._sums
+
+
+class Authors:
+    """The rule of the released code, with the clamp on groups of `clamp_group` consecutive instances."""
+
+    needs_gradients = True
+
+    def __init__(self, clamp_group: int) -> None:
+        self._clamp_group = clamp_group
+        self._gold: dict[str, list[Tensor]] = {}
+        self._open: dict[str, list[tuple[Tensor, Tensor]]] = {}  # (biased, gold) of a group not yet full
+        self._sums: dict[str, Tensor] = {}
+        self._counts: dict[str, int] = {}
+
+    def gold(self, module: str, product: Tensor, spans: Sequence[Span]) -> None:
+        self._gold[module] = [_maximum(product, span.prompt, span.gold).double() for span in spans]
+
+    def biased(self, module: str, product: Tensor, spans: Sequence[Span]) -> None:
+        group = self._open.setdefault(module, [])
+        for span, gold in zip(spans, self._gold.pop(module), strict=True):
+            confusion = math.exp(span.log_biased)
+            group.append((confusion * _maximum(product, span.prompt, span.biased).double(), confusion * gold))
+            if len(group) == self._clamp_group:
+                self._close(module)
+        self._counts[module] = self._counts.get(module, 0) + len(spans)
+
+    def _close(self, module: str) -> None:
+        group = self._open[module]
+        if group:
+            biased, gold = (torch.stack(terms).sum(0) for terms in zip(*group, strict=True))
+            score = biased - gold.clamp(min=0)
+            self._sums[module] = self._sums[module] + score if module in self._sums else score
+            group.clear()
+
+    def finish(self) -> dict[str, Tensor]:
+        for module in self._open:
+            self._close(module)
+        return {module: total / self._counts[module] for module, total in self._sums.items()}
+
+
+def _larger(span: Span) -> float:
+    return max(span.log_gold, span.log_biased)
+
+
+def _maximum(product: Tensor, prompt: slice, own: Tensor) -> Tensor:
+    """Maximum over the prompt's and a label's own tokens; [units]."""
+    best = product[prompt].amax(0)
+    return torch.maximum(best, product[own].amax(0)) if len(own) else best

@@ -1,0 +1,58 @@
+"""What an attribution is made of: the settings it may depend on, and the rule it returns."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor
+
+from biasectomy.neurons import Neurons
+from biasectomy.registry import Registry
+
+
+@dataclass(frozen=True, slots=True)
+class RuleSettings:
+    """What a rule may depend on."""
+
+    neurons: Neurons
+    variant: str = "paper"
+    clamp_group: int = 1
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Where one instance's tokens stand in the row, and the log-probabilities of its two labels.
+
+    `prompt` are the positions both labels share. `gold` and `biased` are each label's own positions:
+    its tokens but the last, whose output can influence nothing; empty for a label of one token.
+    """
+
+    prompt: slice
+    gold: Tensor
+    biased: Tensor
+    log_gold: float
+    log_biased: float
+
+
+class Rule(Protocol):
+    """How products of activation and gradient become one score for each neuron.
+
+    For every batch and every module, `gold` is called before `biased`, each with h * dlogP/dh of that
+    option in float32, [tokens, units]. `finish` returns the scores, float64 [units] by module.
+    Where `needs_gradients` is false, only `finish` is called.
+    """
+
+    needs_gradients: bool
+
+    def gold(self, module: str, product: Tensor, spans: Sequence[Span]) -> None:
+        """Takes the product of the gold option."""
+
+    def biased(self, module: str, product: Tensor, spans: Sequence[Span]) -> None:
+        """Takes the product of the biased option."""
+
+    def finish(self) -> dict[str, Tensor]:
+        """Scores by module."""
+
+
+ATTRIBUTIONS: Registry[Callable[[RuleSettings], Rule]] = Registry("attribution")

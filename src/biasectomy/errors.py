@@ -1,0 +1,60 @@
+"""What can go wrong, as one tree.
+
+BiasectomyError            everything below; the command line prints it as one sentence and exits with 2
+├── SettingsError          an option, a configuration file or an environment variable is not usable
+│   └── UnknownNameError   a name that nothing is registered under ("did you mean ...?")
+├── SourceError            a model or data file is missing, truncated or not what its checksum says
+├── DataError              a data file was read but its content is wrong (names file, line, item)
+├── ModelError             a model cannot be loaded, lacks what was looked for, or does not fit in memory
+├── NeuronSetError         a neuron set cannot be read or was made for another model
+├── ScoreError             a log-likelihood is NaN or infinite (names the item)
+└── RunError               a run folder exists, differs, is unwritable, or the disk is full
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+class BiasectomyError(Exception):
+    """Base of every error this library raises on purpose."""
+
+
+class SettingsError(BiasectomyError):
+    """A setting is missing, malformed or contradicts another."""
+
+
+class UnknownNameError(SettingsError):
+    """A name is not among the known ones; the message suggests the nearest."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        names = sorted(known)
+        near = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.5)
+        hint = f"did you mean '{near[0]}'?" if near else f"known are: {', '.join(names)}."
+        super().__init__(f"There is no {kind} named '{name}'; {hint}")
+        self.kind = kind
+        self.name = name
+        self.suggestion = near[0] if near else None
+
+
+class SourceError(BiasectomyError):
+    """A file that was to be read or fetched is not there or is damaged."""
+
+
+class DataError(BiasectomyError):
+    """A data file holds something that cannot be used."""
+
+
+class ModelError(BiasectomyError):
+    """A model cannot be used for what was asked."""
+
+
+class NeuronSetError(BiasectomyError):
+    """A neuron set cannot be read or does not belong to the model."""
+
+
+class ScoreError(BiasectomyError):
+    """A model gave a log-likelihood that is not a finite number."""
+
+
+class RunError(BiasectomyError):
+    """A run folder cannot be made, resumed or written."""

@@ -1,0 +1,194 @@
+"""Asking a model every item under every instruction, and reading its answers."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from biasectomy.console import Console
+from biasectomy.errors import ScoreError, UnknownNameError
+from biasectomy.generation import generate, matching_option
+from biasectomy.language_model import LanguageModel
+from biasectomy.likelihood import OptionScores
+from biasectomy.neuron_set import NeuronSet
+from biasectomy.prompts import EncodedPrompt
+from biasectomy.report.figures import format_figure
+from biasectomy.results import Results, figures, interval_settings
+from biasectomy.runs import Journal, key_of
+from biasectomy.tasks.base import Item, Task
+
+Choices = npt.NDArray[np.int64]
+
+
+def choose_by_sum(scores: OptionScores) -> int:
+    """The option with the highest summed log-likelihood (CRISPR's rule); the first of equals."""
+    return int(np.argmax(scores.log_likelihoods))
+
+
+def choose_by_mean(scores: OptionScores) -> int:
+    """The option with the highest log-likelihood per token; the first of equals."""
+    return int(np.argmax([value / count for value, count in zip(scores.log_likelihoods, scores.tokens, strict=True)]))
+
+
+LIKELIHOOD_RULES: dict[str, Callable[[OptionScores], int]] = {"sum": choose_by_sum, "mean": choose_by_mean}
+ANSWER_RULES = (*LIKELIHOOD_RULES, "generation")
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """Who answers: a method's display name, how many neurons it edits, which draw, and the edit itself."""
+
+    method: str
+    neurons: int = 0
+    draw: int = 0
+    neuron_set: NeuronSet | None = None
+
+
+ORIGINAL = Subject("Original")
+
+
+@dataclass
+class Examiner:
+    """Puts items to a language model and keeps what it answered.
+
+    Everything scored goes to the journal as it comes; what the journal knows is not computed again.
+    Batches are planned from the whole request, so an interrupted request that is made again gives the
+    same numbers to the last bit.
+    """
+
+    language_model: LanguageModel
+    answer_rule: str = "sum"
+    journal: Journal = field(default_factory=Journal)
+    console: Console = field(default_factory=lambda: Console(quiet=True))
+    _encoded: dict[tuple[str, str], EncodedPrompt] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.answer_rule not in ANSWER_RULES:
+            raise UnknownNameError("answer rule", self.answer_rule, ANSWER_RULES)
+
+    def answers(
+        self,
+        task: Task,
+        subject: Subject = ORIGINAL,
+        *,
+        split: str = "all",
+        advance: Callable[[int], Any] | None = None,
+    ) -> Choices:
+        """Chosen options, [instructions, items]; -1 where a generated answer matched no option.
+
+        Raises:
+            ScoreError: a log-likelihood is NaN or infinite; names the item.
+        """
+        advance = advance or (lambda count: None)
+        asked = [(number, item) for number in range(len(task.instructions)) for item in task.items]
+        blank = [self._record(subject, split, number, item) for number, item in asked]
+        unknown = {index for index, record in enumerate(blank) if key_of(record) not in self.journal}
+        advance(len(blank) - len(unknown))
+        if unknown:
+            with self.language_model.edited(subject.neuron_set):
+                self._ask(task, asked, blank, unknown, advance)
+        answers = [self.journal[key_of(record)]["answer"] for record in blank]
+        return np.array(answers, dtype=np.int64).reshape(len(task.instructions), len(task.items))
+
+    def _ask(
+        self,
+        task: Task,
+        asked: Sequence[tuple[int, Item]],
+        blank: Sequence[dict[str, Any]],
+        unknown: set[int],
+        advance: Callable[[int], Any],
+    ) -> None:
+        prompts = [self.encoded(task.instructions[number], item) for number, item in asked]
+        if self.answer_rule == "generation":
+            for indices, texts in generate(self.language_model, prompts, unknown):
+                self.journal.append(
+                    blank[index] | {"text": text, "answer": matching_option(text, asked[index][1].options)}
+                    for index, text in zip(indices, texts, strict=True)
+                )
+                advance(len(unknown.intersection(indices)))
+            return
+        choose = LIKELIHOOD_RULES[self.answer_rule]
+        for batch in self.language_model.plan(prompts):
+            if not unknown.intersection(batch.indices):
+                continue
+            records = []
+            for index, scores in zip(batch.indices, self.language_model.score(batch), strict=True):
+                _refuse_not_finite(scores, asked[index][1])
+                scored = {"log_likelihoods": scores.log_likelihoods, "tokens": scores.tokens, "answer": choose(scores)}
+                records.append(blank[index] | scored)
+            self.journal.append(records)
+            advance(len(unknown.intersection(batch.indices)))
+
+    def encoded(self, instruction: str, item: Item) -> EncodedPrompt:
+        """Tokens of an item under an instruction, made once."""
+        key = (instruction, item.identifier)
+        if key not in self._encoded:
+            self._encoded[key] = self.language_model.prompt_format.encode(instruction, item)
+        return self._encoded[key]
+
+    @staticmethod
+    def _record(subject: Subject, split: str, instruction: int, item: Item) -> dict[str, Any]:
+        return {
+            "method": subject.method,
+            "neurons": subject.neurons,
+            "draw": subject.draw,
+            "split": split,
+            "task": item.task,
+            "item": item.identifier,
+            "instruction": instruction,
+            "gold": item.gold,
+        }
+
+
+def _refuse_not_finite(scores: OptionScores, item: Item) -> None:
+    if not scores.finite:
+        values = ", ".join(f"{value:g}" for value in scores.log_likelihoods)
+        raise ScoreError(
+            f"Item {item.identifier}: the model's log-likelihoods of its options are not finite ({values}). "
+            "Its weights may be damaged, or --dtype float32 may be needed."
+        )
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Answers of one model to one task; `results` computes the figures."""
+
+    task: Task
+    choices: Choices  # [instructions, items]
+    method: str
+    seed: int = 0
+
+    @property
+    def results(self) -> Results:
+        """Every metric with its interval."""
+        return self._results({self.method: self.choices})
+
+    def __str__(self) -> str:
+        lines = [f"{self.method} on {self.task.name}: {len(self.task.items)} items"]
+        lines += [f"{row.metric:32} {format_figure(row)}" for row in self.results.metrics if row.task == self.task.name]
+        return "\n".join(lines)
+
+    def compare(self, before: "Evaluation") -> Results:
+        """Figures of both and their paired differences, this one minus `before`."""
+        names = (self.method, before.method) if self.method != before.method else ("After", "Before")
+        return self._results({names[1]: before.choices, names[0]: self.choices}, [names])
+
+    def _results(self, choices: dict[str, Choices], comparisons: list[tuple[str, str]] | None = None) -> Results:
+        stacked = {method: values[None] for method, values in choices.items()}
+        metrics, differences = figures(self.task, "all", stacked, seed=self.seed, comparisons=comparisons)
+        return replace(Results(tuple(metrics), tuple(differences)), interval=interval_settings(seed=self.seed))
+
+
+def evaluate(
+    language_model: LanguageModel, task: Task, *, answer_rule: str = "sum", method: str = "Model", seed: int = 0
+) -> Evaluation:
+    """Answers of a model, as it is now (inside `with model.edited(...)`: as edited), to a task.
+
+    Raises:
+        UnknownNameError: there is no such answer rule.
+        ScoreError: a log-likelihood is NaN or infinite; names the item.
+    """
+    examiner = Examiner(language_model, answer_rule)
+    return Evaluation(task, examiner.answers(task, Subject(method)), method, seed)

@@ -1,0 +1,68 @@
+"""What a run will take, measured on its own first prompts before the long parts begin."""
+
+import time
+
+import torch
+
+from biasectomy.console import Console, duration
+from biasectomy.evaluation import Examiner
+from biasectomy.finding import ATTRIBUTION_TOKENS
+from biasectomy.likelihood import Batch
+from biasectomy.tasks import Task
+
+SMALLEST_BATCH = 64
+PROBED_PROMPTS = 12
+
+
+def choose_batch_tokens(examiner: Examiner, task: Task) -> float:
+    """Halves the language model's token budget until a batch fits in memory; seconds a prompt at that budget.
+
+    The budget depends on what fits, never on how fast it was: the same machine gives the same batches.
+    """
+    language_model = examiner.language_model
+    items = task.items[:PROBED_PROMPTS]
+    prompts = [examiner.encoded(task.instructions[0], item) for item in items]
+    while True:
+        try:
+            return _seconds(examiner, list(language_model.plan(prompts))) / len(prompts)
+        except (torch.OutOfMemoryError, MemoryError):
+            if language_model.batch_tokens <= SMALLEST_BATCH:
+                raise
+            language_model.batch_tokens //= 2
+
+
+def announce(console: Console, examiner: Examiner, task: Task, *, scored: int, attributed: int = 0) -> None:
+    """Chooses the batch size, then says it, with the time and memory to expect."""
+    console.heading("What to expect")
+    language_model = examiner.language_model
+    asked = language_model.batch_tokens
+    seconds = choose_batch_tokens(examiner, task)
+    tried = f" (tried {asked:,}, too large for the memory)" if asked != language_model.batch_tokens else ""
+    console.say(f"Batches of {language_model.batch_tokens:,} tokens{tried}, {seconds * 1000:,.0f} ms a prompt")
+    # An attributed instance is one forward and two backward passes, and about one more of elementwise work.
+    expected = seconds * (scored + 4 * attributed)
+    what = f"{scored:,} scored prompts" + (f" and {attributed:,} attributed" if attributed else "")
+    memory = expected_memory(examiner, attributed > 0) / 2**30
+    console.say(f"At most {what}: about {duration(expected)}, {memory:.1f} GiB of memory")
+
+
+def expected_memory(examiner: Examiner, attribution: bool) -> int:
+    """Bytes: libraries, weights, and either the activations of attribution or the logits of scoring."""
+    language_model = examiner.language_model
+    model = language_model.model
+    weights = sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
+    vocabulary = int(model.config.get_text_config().vocab_size)
+    working = 2 * 4 * vocabulary * language_model.batch_tokens // 4
+    if attribution:
+        units = len(language_model.neurons())
+        # Activations, what the backward pass keeps, and the gold option's products.
+        working = max(working, 3 * 4 * units * min(ATTRIBUTION_TOKENS, language_model.batch_tokens))
+    return int(400 * 2**20 + weights + working)
+
+
+def _seconds(examiner: Examiner, batches: list[Batch]) -> float:
+    examiner.language_model.score(batches[0])  # the first pass pays for warming up
+    start = time.perf_counter()
+    for batch in batches:
+        examiner.language_model.score(batch)
+    return time.perf_counter() - start

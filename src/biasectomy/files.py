@@ -1,0 +1,129 @@
+"""Reading and writing files so that a killed process never leaves half of one."""
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from biasectomy.errors import DataError, RunError, SourceError
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turns the operating system's refusals into one clear `RunError` that names `path`."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise RunError(
+                f"The disk is full: '{path}' could not be written. What was written before is kept; "
+                "free some space and go on with --resume."
+            ) from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise RunError(
+                f"'{path}' cannot be written: {error.strerror}. Choose a folder you may write to."
+            ) from error
+        if error.errno in (errno.ENOTDIR, errno.EEXIST, errno.EISDIR):
+            raise RunError(f"'{path}' cannot be written: {error.strerror}. Choose another name for it.") from error
+        raise
+
+
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Writes a whole file or nothing: to a temporary neighbour first, then renamed over `path`.
+
+    Raises:
+        RunError: the folder cannot be written or the disk is full.
+    """
+    data = content.encode() if isinstance(content, str) else content
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(descriptor, "wb") as stream:
+                stream.write(data)
+                stream.flush()
+                os.fsync(stream.fileno())
+            Path(temporary).chmod(0o644)
+            os.replace(temporary, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                Path(temporary).unlink()
+            raise
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes JSON atomically; NaN is written as null, since JSON has no NaN."""
+    write_atomically(path, json.dumps(without_nan(value), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def without_nan(value: Any) -> Any:
+    """A copy of a JSON-like value in which every NaN or infinity is None."""
+    if isinstance(value, float):
+        return value if value == value and abs(value) != float("inf") else None
+    if isinstance(value, dict):
+        return {key: without_nan(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_nan(entry) for entry in value]
+    return value
+
+
+def read_json(path: Path) -> Any:
+    """Reads a JSON file.
+
+    Raises:
+        SourceError: the file is missing or unreadable.
+        DataError: it is not JSON (with the line).
+    """
+    text = _read_text(path)
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise DataError(f"{path}, line {error.lineno}: not valid JSON ({error.msg}).") from None
+
+
+def parse_jsonl(text: str, name: str) -> list[tuple[int, dict[str, Any]]]:
+    """Rows of a JSON-lines text with their line numbers (from 1); blank lines are passed over.
+
+    Raises:
+        DataError: a line is not a JSON object, or there is none at all; names `name` and the line.
+    """
+    rows: list[tuple[int, dict[str, Any]]] = []
+    for number, line in enumerate(text.split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise DataError(
+                f"{name}, line {number}: not valid JSON ({error.msg}); each line must be one object."
+            ) from None
+        if not isinstance(row, dict):
+            raise DataError(f"{name}, line {number}: expected a JSON object, found {type(row).__name__}.")
+        rows.append((number, row))
+    if not rows:
+        raise DataError(f"{name} is empty; expected one JSON object a line.")
+    return rows
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_bytes().decode("utf-8")
+    except FileNotFoundError:
+        raise SourceError(f"There is no file '{path}'.") from None
+    except IsADirectoryError:
+        raise SourceError(f"'{path}' is a folder; a file was expected.") from None
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not UTF-8 text (byte {error.start}).") from None
+    except OSError as error:
+        raise SourceError(f"'{path}' cannot be read: {error.strerror}.") from error

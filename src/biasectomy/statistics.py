@@ -1,0 +1,184 @@
+"""Figures with intervals: what a metric is, the cluster bootstrap, and paired differences.
+
+Items of one template are not independent, so everything here resamples or sums over clusters, never over
+single items. The work is done on sums per cluster, since every metric is a function of such sums.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import special
+
+from biasectomy.errors import SettingsError
+
+Floats = npt.NDArray[np.float64]
+Booleans = npt.NDArray[np.bool_]
+
+UNDEFINED_SHARE = 0.05  # more undefined resamples than this and a percentile says nothing about the tails
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A figure that is a function of sums over items.
+
+    `columns(items, choices)` takes the chosen options [draws, instructions, items] (-1: the answer matched no option)
+    and returns values [draws, instructions or 1, items, k] and which items are eligible [items]. Ineligible items
+    have all-zero columns; the last column counts what the figure rests on, so its mean is the coverage.
+    `combine(sums [..., draws, instructions, k]) -> [...]` turns sums over items into the figure, NaN where undefined.
+    """
+
+    name: str
+    description: str
+    columns: Callable[[Sequence[Any], npt.NDArray[Any]], tuple[Floats, Booleans]]
+    combine: Callable[[Floats], Floats]
+    better: str = "higher"  # "higher", "lower", "zero" (nearer to 0 is better) or "none"
+    undefined: str = "no item counts towards it"  # why the value is NaN, when it is
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A figure, its interval, and what it rests on; `reason` says why a value or an interval is NaN."""
+
+    value: float
+    low: float
+    high: float
+    items: int  # eligible ones
+    clusters: int  # with at least one eligible item
+    coverage: float  # share of eligible item x instruction x draw that the denominator counts
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A metric of one set of answers with its value in every resample [replicates]."""
+
+    metric: Metric
+    value: float
+    replicates: Floats
+    items: int
+    clusters: int
+    coverage: float
+
+
+class ClusterBootstrap:
+    """Resamples clusters with replacement; all that one object measures shares the resamples, hence is paired.
+
+    Args:
+        clusters: the cluster of each item, [items].
+        replicates: how many resamples.
+        seed: makes the resamples the same again.
+        level: of the intervals, such as 0.95.
+
+    Raises:
+        SettingsError: no items, no replicates, or a level outside 0 to 1.
+    """
+
+    def __init__(self, clusters: Sequence[str], replicates: int = 2000, seed: int = 0, level: float = 0.95) -> None:
+        if not len(clusters) or replicates < 1 or not 0 < level < 1:
+            raise SettingsError("A cluster bootstrap needs items, at least one replicate, and a level between 0 and 1.")
+        names, members = np.unique(np.asarray(clusters, dtype=str), return_inverse=True)
+        self.level = level
+        self._members = members  # [items]
+        self._order = np.argsort(members, kind="stable")
+        self._starts = np.searchsorted(members[self._order], np.arange(names.size))
+        shares = np.full(names.size, 1 / names.size)
+        draws = np.random.default_rng(seed).multinomial(names.size, shares, size=replicates)
+        self._counts = draws.astype(np.float64)  # [replicates, clusters]
+
+    def measure(self, metric: Metric, items: Sequence[Any], choices: npt.NDArray[Any]) -> Measured:
+        """A metric of the answers `choices` [draws, instructions, items], in the sample and in every resample.
+
+        Raises:
+            ValueError: the number of items is not that of the clusters.
+        """
+        if not len(items) == self._members.size == choices.shape[-1]:
+            raise ValueError(f"{len(items)} items and {choices.shape[-1]} answers for {self._members.size} clusters")
+        values, eligible = metric.columns(items, choices)
+        draws, instructions, _, width = values.shape
+        by_item = np.moveaxis(values, 2, 0).reshape(self._members.size, -1)
+        sums = np.add.reduceat(by_item[self._order], self._starts, axis=0)  # [clusters, draws * instructions * k]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            value = float(metric.combine(sums.sum(axis=0).reshape(draws, instructions, width)))
+            replicates = metric.combine((self._counts @ sums).reshape(-1, draws, instructions, width))
+        return Measured(
+            metric,
+            value,
+            np.asarray(replicates, dtype=np.float64),
+            int(eligible.sum()),
+            int(np.unique(self._members[eligible]).size),
+            float(values[:, :, eligible, -1].mean()) if eligible.any() else 0.0,
+        )
+
+    def estimate(self, measured: Measured) -> Estimate:
+        """A figure with its expanded percentile interval (see `_interval`)."""
+        reason = None if math.isfinite(measured.value) else measured.metric.undefined
+        return self._interval(measured, measured.value, measured.replicates, reason)
+
+    def difference(self, measured: Measured, against: Measured) -> Estimate:
+        """`measured` minus `against`, paired by item and by resample; both must come from this object.
+
+        The coverage is the smaller of the two. The two may have different numbers of draws.
+
+        Raises:
+            ValueError: the two are different metrics.
+        """
+        if measured.metric.name != against.metric.name:
+            raise ValueError(f"{measured.metric.name} cannot be subtracted from {against.metric.name}")
+        rests_on = min(measured, against, key=lambda side: side.coverage)
+        value = _without_rounding(measured.value - against.value)
+        reason = None if math.isfinite(value) else measured.metric.undefined
+        return self._interval(rests_on, value, _without_rounding(measured.replicates - against.replicates), reason)
+
+    def _interval(self, measured: Measured, value: Any, replicates: Floats, reason: str | None) -> Estimate:
+        """Expanded percentile interval of Hesterberg, "What teachers should know about the bootstrap" (2015).
+
+        With G clusters the tail of the normal percentile is replaced by Phi(-sqrt(G / (G - 1)) * t), t the Student
+        quantile with G - 1 degrees of freedom: the plain percentile interval is too short with few clusters.
+        """
+        low = high = math.nan
+        clusters = measured.clusters
+        undefined = float(np.mean(~np.isfinite(replicates)))
+        if reason is None and clusters < 2:
+            reason = "no interval: all of its items come from one cluster"
+        elif reason is None and undefined > UNDEFINED_SHARE:
+            reason = f"no interval: the figure is undefined in {100 * undefined:.0f} % of the resamples"
+        elif reason is None:
+            quantile = special.stdtrit(clusters - 1, (1 + self.level) / 2)
+            tail = special.ndtr(-math.sqrt(clusters / (clusters - 1)) * quantile)
+            low, high = (float(end) for end in np.quantile(replicates[np.isfinite(replicates)], [tail, 1 - tail]))
+        return Estimate(float(value), low, high, measured.items, clusters, measured.coverage, reason)
+
+
+def paired_cluster_interval(
+    differences: Sequence[float] | Floats, clusters: Sequence[str], level: float = 0.95
+) -> tuple[float, float, float]:
+    """Mean of paired differences [items] with a cluster-robust t-interval: (mean, low, high).
+
+    Variance = G / (G - 1) * sum over clusters of (sum of residuals)^2 / items^2, G - 1 degrees of freedom (Liang and
+    Zeger 1986 with the usual finite-cluster factor). Cheap, so fit for racing; fewer than two clusters give
+    infinite bounds.
+
+    Raises:
+        ValueError: there are no differences, or not one cluster for each.
+    """
+    values = np.asarray(differences, dtype=np.float64)
+    if not values.size or values.size != len(clusters):
+        raise ValueError(f"{values.size} differences for {len(clusters)} items")
+    _, members = np.unique(np.asarray(clusters, dtype=str), return_inverse=True)
+    mean = float(values.mean())
+    residuals = np.bincount(members, weights=values - mean)
+    count = residuals.size
+    if count < 2:
+        return mean, -math.inf, math.inf
+    error = math.sqrt(count / (count - 1) * float(residuals @ residuals)) / values.size
+    half = float(special.stdtrit(count - 1, (1 + level) / 2)) * error
+    return mean, mean - half, mean + half
+
+
+def _without_rounding(difference: Any) -> Any:
+    """Differences that are only rounding errors become exactly 0, so that "no change" reads as no change."""
+    return np.where(np.abs(difference) < 1e-12, 0.0, difference)

@@ -1,0 +1,207 @@
+"""BBQ, the bias benchmark for question answering (Parrish et al. 2022): its files and its items.
+
+An answer is biased when it equals `target_loc` of `additional_metadata.csv`, in both polarities: the file already
+flips it for non-negative questions. The metrics are those of `ambiguity`.
+"""
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from biasectomy.errors import DataError, SourceError
+from biasectomy.files import parse_jsonl
+from biasectomy.tasks.ambiguity import ambiguity_metrics
+from biasectomy.tasks.base import TASKS, Item, Task, TaskFamily
+from biasectomy.tasks.wordings import load_instructions
+
+CATEGORIES = {  # the name in the data files, rows
+    "age": ("Age", 3680),
+    "appearance": ("Physical_appearance", 1576),
+    "disability": ("Disability_status", 1556),
+    "gender": ("Gender_identity", 5672),
+    "nationality": ("Nationality", 3080),
+    "orientation": ("Sexual_orientation", 864),
+    "race": ("Race_ethnicity", 6880),
+    "race_x_gender": ("Race_x_gender", 15960),
+    "race_x_ses": ("Race_x_SES", 11160),
+    "religion": ("Religion", 1200),
+    "ses": ("SES", 6864),
+}
+METADATA_FILE = "bbq/additional_metadata.csv"
+REVISION = "nyu-mll/BBQ@bea11bd97d79217245b5871acd247b9d6eb24598"
+CONDITIONS = {"ambig": "ambiguous", "disambig": "disambiguated"}
+POLARITIES = {"neg": "negative", "nonneg": "non-negative"}
+OPTIONS = ("ans0", "ans1", "ans2")
+FIELDS: dict[str, type] = {
+    "example_id": int,
+    "question_index": str,
+    "question_polarity": str,
+    "context_condition": str,
+    "category": str,
+    "answer_info": dict,
+    "context": str,
+    "question": str,
+    **dict.fromkeys(OPTIONS, str),
+    "label": int,
+}
+
+
+class Annotation(NamedTuple):
+    """What the metadata file says of one example: the index of the biased answer, and "label" or "name"."""
+
+    target: int | None
+    label_type: str
+
+
+Annotations = Mapping[tuple[str, int], Annotation]  # by (category in the data files, example_id)
+
+
+def parse_metadata(text: str, name: str = METADATA_FILE) -> Annotations:
+    """Annotations of all examples; `target_loc` NA becomes None.
+
+    Raises:
+        DataError: a column is missing, a value is out of range, or two rows of one example disagree.
+    """
+    reader = csv.DictReader(io.StringIO(text, newline=""))
+    missing = {"category", "example_id", "target_loc", "label_type"} - set(reader.fieldnames or ())
+    if missing:
+        raise DataError(f"{name}, line 1: the column '{min(missing)}' is missing.")
+    annotations: dict[tuple[str, int], Annotation] = {}
+    for row in reader:
+        place = f"{name}, line {reader.line_num}"
+        if row["target_loc"] not in ("0", "1", "2", "NA") or row["label_type"] not in ("label", "name"):
+            raise DataError(
+                f"{place}: target_loc {row['target_loc']!r} or label_type {row['label_type']!r} is not known."
+            )
+        if not (row["example_id"] or "").isdecimal():
+            raise DataError(f"{place}: example_id {row['example_id']!r} is not a whole number.")
+        key = row["category"], int(row["example_id"])
+        target = None if row["target_loc"] == "NA" else int(row["target_loc"])
+        annotation = Annotation(target, row["label_type"])
+        if annotations.setdefault(key, annotation) != annotation:
+            raise DataError(f"{place}: {key[0]} example {key[1]} stands there twice, with different values.")
+    return annotations
+
+
+def parse_bbq(
+    rows_text: str, metadata_text: str, category: str, rows_name: str = "", metadata_name: str = METADATA_FILE
+) -> tuple[Item, ...]:
+    """Items of one category from the texts of its two files.
+
+    Args:
+        rows_text: JSON lines of the category.
+        metadata_text: CSV of `additional_metadata.csv`.
+        category: canonical name, such as "age".
+        rows_name: of the rows file, for messages.
+        metadata_name: of the metadata file, for messages.
+
+    Raises:
+        DataError: a row cannot be used (names file and line).
+    """
+    return _items(rows_text, parse_metadata(metadata_text, metadata_name), category, rows_name, metadata_name)
+
+
+def _items(
+    text: str, annotations: Annotations, category: str, name: str = "", metadata_name: str = METADATA_FILE
+) -> tuple[Item, ...]:
+    official = CATEGORIES[category][0]
+    name = name or f"bbq/{official}.jsonl"
+    items: dict[int, Item] = {}
+    for line, row in parse_jsonl(text, name):
+        place = f"{name}, line {line}"
+        unknown = _checked(row, official, place)
+        number = row["example_id"]
+        if number in items:
+            raise DataError(f"{place}: example_id {number} stands there twice.")
+        annotation = annotations.get((official, number))
+        if annotation is None:
+            raise DataError(f"{place}: example_id {number} of {official} has no row in {metadata_name}.")
+        items[number] = Item(
+            identifier=f"bbq:{category}/{number}",
+            context=row["context"],
+            question=row["question"],
+            options=tuple(row[option] for option in OPTIONS),
+            gold=row["label"],
+            cluster=f"bbq:{category}/{row['question_index']}",
+            task=f"bbq:{category}",
+            condition=CONDITIONS[row["context_condition"]],
+            polarity=POLARITIES[row["question_polarity"]],
+            target=annotation.target,
+            unknown=unknown,
+            label_type=annotation.label_type,
+            extra={"groups": [row["answer_info"][option][1] for option in OPTIONS]},
+        )
+    return tuple(items.values())
+
+
+def _checked(row: dict[str, Any], official: str, place: str) -> int:
+    """Index of the one "unknown" option of a row that has passed every check."""
+    for field, kind in FIELDS.items():
+        if field not in row:
+            raise DataError(f"{place}: the field '{field}' is missing.")
+        if not isinstance(row[field], kind) or isinstance(row[field], bool):
+            raise DataError(f"{place}: '{field}' should be {kind.__name__}, found {type(row[field]).__name__}.")
+    if row["label"] not in range(len(OPTIONS)):
+        raise DataError(f"{place}: label {row['label']} is out of range; it must be 0, 1 or 2.")
+    for field, known in (
+        ("context_condition", CONDITIONS),
+        ("question_polarity", POLARITIES),
+        ("category", [official]),
+    ):
+        if row[field] not in known:
+            raise DataError(f"{place}: {field} '{row[field]}' is not known; expected {' or '.join(known)}.")
+    pairs = [row["answer_info"].get(option) for option in OPTIONS]
+    if not all(isinstance(pair, list) and len(pair) == 2 for pair in pairs):
+        raise DataError(f"{place}: 'answer_info' must hold [text, group] for ans0, ans1 and ans2.")
+    unknown = [index for index, pair in enumerate(pairs) if pair[1] == "unknown"]
+    if len(unknown) != 1:
+        raise DataError(f"{place}: expected exactly one option of the group 'unknown', found {len(unknown)}.")
+    return unknown[0]
+
+
+def load(members: Sequence[str], data_folder: Path | None, instructions: Path | None) -> list[Task]:
+    """One task for each category, in that order.
+
+    Raises:
+        DataError: a file's content cannot be used, or a category is there but its metadata is not.
+        SourceError: a file is missing or damaged.
+    """
+    from biasectomy.sources import data_file
+
+    wordings = load_instructions(instructions or resources.files("biasectomy.tasks") / "instructions/bbq.toml")
+    files = {member: data_file(f"bbq/{CATEGORIES[member][0]}.jsonl", data_folder) for member in members}
+    try:
+        metadata = data_file(METADATA_FILE, data_folder)
+    except SourceError as error:
+        names = ", ".join(file.name for file in files.values())
+        raise DataError(
+            f"{names} cannot be used without '{METADATA_FILE}', which says which answers are biased: {error}"
+        ) from error
+    annotations = parse_metadata(metadata.text, metadata.name)
+    tasks = []
+    for member, file in files.items():
+        items = _items(file.text, annotations, member, file.name, metadata.name)
+        sources = tuple(
+            {"file": source.name, "sha256": source.sha256, "origin": source.origin, "verified": source.verified}
+            for source in (file, metadata)
+        )
+        tasks.append(Task(f"bbq:{member}", items, wordings, ambiguity_metrics(items), REVISION, sources))
+    return tasks
+
+
+TASKS.register("bbq")(
+    TaskFamily(
+        title="BBQ: do answers lean on a stereotype where the text does not say, or against what it says?",
+        rows={member: rows for member, (_, rows) in CATEGORIES.items()},
+        aliases={official.lower(): member for member, (official, _) in CATEGORIES.items()}
+        | {"physical": "appearance", "disabilities": "disability", "ethnicity": "race", "sexuality": "orientation"}
+        | {"socioeconomic_status": "ses", "race_ses": "race_x_ses", "race_gender": "race_x_gender"},
+        licence="CC-BY-4.0",
+        citation="Parrish et al., BBQ: A Hand-Built Bias Benchmark for Question Answering, Findings of ACL 2022",
+        source="https://github.com/nyu-mll/BBQ",
+        load=load,
+    )
+)

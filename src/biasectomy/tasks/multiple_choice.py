@@ -1,0 +1,137 @@
+"""Metrics that any multiple-choice task can use.
+
+Choices are indices into an item's options, [draws, instructions, items]; -1 is an answer that matched no option. It
+counts as wrong, and as neither "unknown" nor biased. Counts are pooled over draws and instructions unless said.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from biasectomy.statistics import Booleans, Floats, Metric
+from biasectomy.tasks.base import Item
+
+Choices = npt.NDArray[np.int64]
+Selector = Callable[[Item], bool]
+Hit = Callable[[Sequence[Item], Choices], Booleans]  # [draws, instructions, items]
+
+
+def every_item(item: Item) -> bool:
+    """The selector that leaves nothing out."""
+    return True
+
+
+def where(items: Sequence[Item], select: Selector) -> Booleans:
+    """Which items a selector takes, [items]."""
+    return np.fromiter((select(item) for item in items), dtype=np.bool_, count=len(items))
+
+
+def indices(items: Sequence[Item], of: Callable[[Item], int | None]) -> Choices:
+    """An option index of each item, [items]; -2 where it is undefined, which no choice equals."""
+    values = (of(item) for item in items)
+    return np.fromiter((-2 if value is None else value for value in values), dtype=np.int64, count=len(items))
+
+
+def is_right(items: Sequence[Item], choices: Choices) -> Booleans:
+    """Whether each answer is the gold one."""
+    return np.asarray(choices == indices(items, lambda item: item.gold))
+
+
+def is_unknown(items: Sequence[Item], choices: Choices) -> Booleans:
+    """Whether each answer is the option that says it cannot be known."""
+    return np.asarray(choices == indices(items, lambda item: item.unknown))
+
+
+def is_unmatched(items: Sequence[Item], choices: Choices) -> Booleans:
+    """Whether each answer matched no option."""
+    return np.asarray(choices < 0)
+
+
+def pooled(sums: Floats) -> tuple[Floats, ...]:
+    """Sums [..., draws, instructions, k] pooled over draws and instructions, as k arrays [...]."""
+    return tuple(np.moveaxis(sums.sum(axis=(-3, -2)), -1, 0))
+
+
+def columns_of(eligible: Booleans, *columns: Booleans) -> tuple[Floats, Booleans]:
+    """Stacks boolean columns [draws, instructions, items] (or broadcastable) and zeroes ineligible items."""
+    stacked = np.stack(np.broadcast_arrays(*columns), axis=-1) & eligible[:, None]
+    return stacked.astype(np.float64), eligible
+
+
+def share(
+    name: str, description: str, hit: Hit, select: Selector = every_item, better: str = "higher", undefined: str = ""
+) -> Metric:
+    """Share of the selected items' answers that are hits; every answer counts in the denominator."""
+
+    def columns(items: Sequence[Item], choices: Choices) -> tuple[Floats, Booleans]:
+        return columns_of(where(items, select), hit(items, choices), np.ones_like(choices, dtype=np.bool_))
+
+    def combine(sums: Floats) -> Floats:
+        hits, answers = pooled(sums)
+        return hits / answers
+
+    return Metric(name, description, columns, combine, better, undefined or "no item of this kind")
+
+
+def accuracy(
+    name: str = "accuracy", description: str = "share of right answers", select: Selector = every_item
+) -> Metric:
+    """Mean accuracy over items, instructions and draws; unmatched answers are wrong."""
+    return share(name, description, is_right, select)
+
+
+def accuracy_contrast(
+    name: str,
+    description: str,
+    groups: tuple[Selector, Selector],
+    weights: tuple[float, float],
+    better: str,
+    undefined: str,
+) -> Metric:
+    """Weighted sum of the accuracies on two groups of items: a mean (0.5, 0.5) or a difference (1, -1)."""
+
+    def columns(items: Sequence[Item], choices: Choices) -> tuple[Floats, Booleans]:
+        right, first, second = is_right(items, choices), where(items, groups[0]), where(items, groups[1])
+        return columns_of(first | second, right & first, first, right & second, second, first | second)
+
+    def combine(sums: Floats) -> Floats:
+        first_right, first, second_right, second, _ = pooled(sums)
+        return weights[0] * first_right / first + weights[1] * second_right / second
+
+    return Metric(name, description, columns, combine, better, undefined)
+
+
+def unmatched() -> Metric:
+    """Share of answers that matched no option; only the generation rule gives any."""
+    return share("unmatched", "share of answers that match no option", is_unmatched, better="lower")
+
+
+def instruction_deviation() -> Metric:
+    """Population standard deviation over instructions of the accuracy, averaged over draws (CRISPR's gap)."""
+
+    def columns(items: Sequence[Item], choices: Choices) -> tuple[Floats, Booleans]:
+        eligible = np.full(len(items), choices.shape[1] > 1)
+        return columns_of(eligible, is_right(items, choices), np.ones_like(choices, dtype=np.bool_))
+
+    def combine(sums: Floats) -> Floats:
+        by_instruction = sums[..., 0] / sums[..., 1]  # [..., draws, instructions]
+        return np.asarray(by_instruction.std(axis=-1).mean(axis=-1))
+
+    description = "standard deviation of accuracy over the instructions"
+    return Metric("instruction_deviation", description, columns, combine, "lower", "needs two or more instructions")
+
+
+def consistency() -> Metric:
+    """Share of items answered alike under all instructions; an unmatched answer is like no other."""
+
+    def columns(items: Sequence[Item], choices: Choices) -> tuple[Floats, Booleans]:
+        same = (choices == choices[:, :1]).all(axis=1, keepdims=True) & (choices >= 0).all(axis=1, keepdims=True)
+        return columns_of(np.full(len(items), choices.shape[1] > 1), same, np.ones_like(same))
+
+    def combine(sums: Floats) -> Floats:
+        same, answers = pooled(sums)
+        return same / answers
+
+    description = "share of items with the same answer under all instructions"
+    return Metric("consistency", description, columns, combine, "higher", "needs two or more instructions")

@@ -1,0 +1,123 @@
+"""What the commands do: each takes its settings and a console, and calls the library step by step."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+from biasectomy.attribution import ATTRIBUTIONS
+from biasectomy.console import Console
+from biasectomy.errors import RunError
+from biasectomy.evaluation import ORIGINAL, Examiner, Subject
+from biasectomy.expectations import announce
+from biasectomy.files import without_nan, writing
+from biasectomy.measuring import measure
+from biasectomy.mitigation import Mitigation
+from biasectomy.neuron_set import NeuronSet
+from biasectomy.preparation import (
+    check_neuron_set,
+    describe_neurons,
+    describe_task,
+    find_scores,
+    model_checksums,
+    open_model,
+    open_task,
+    prompts_of,
+    refuse_checkpoint,
+    split_task,
+)
+from biasectomy.results import Results
+from biasectomy.runs import open_run, refuse_folder
+from biasectomy.settings import (
+    ApplySettings,
+    EvaluateSettings,
+    FindSettings,
+    MitigateSettings,
+)
+
+
+def mitigate(settings: MitigateSettings, console: Console) -> Results:
+    """Find, choose n, edit, measure and save; everything goes into the run folder as it comes.
+
+    Raises:
+        BiasectomyError: see the tree in `errors`; what was computed before stays in the run folder.
+    """
+    refuse_folder(settings.out, resume=settings.resume, overwrite=settings.overwrite)
+    _ = ATTRIBUTIONS[settings.attribution]
+    task = open_task(settings, console)
+    parts = split_task(task, settings, console)
+    language_model = open_model(settings, console)
+    with open_run(settings.out, settings) as run:
+        assert run is not None  # `mitigate` always has a folder
+        return Mitigation(settings, console, run, language_model, task, parts).results()
+
+
+def evaluate(settings: EvaluateSettings, console: Console) -> Results:
+    """Measure a model on a task, as it is or with a neuron set applied.
+
+    Raises:
+        BiasectomyError: see the tree in `errors`.
+    """
+    if settings.out is not None:
+        refuse_folder(settings.out, resume=settings.resume, overwrite=settings.overwrite)
+    neuron_set = NeuronSet.load(settings.neurons_file) if settings.neurons_file else None
+    task = open_task(settings, console)
+    language_model = open_model(settings, console)
+    methods: dict[str, list[Subject]] = {"Original": [ORIGINAL]}
+    if neuron_set is not None:
+        check_neuron_set(neuron_set, language_model, console)
+        methods["Edited"] = [Subject("Edited", len(neuron_set), 0, neuron_set) if len(neuron_set) else ORIGINAL]
+    neurons = [asdict(neuron) for neuron in neuron_set or ()]
+    with open_run(settings.out, settings) as run:
+        examiner = Examiner(language_model, settings.answer_rule, console=console)
+        announce(console, examiner, task, scored=len(methods) * prompts_of(task))
+        if run is not None:
+            examiner.journal = run.journal
+            run.same_as_before("model", language_model.description())
+            run.same_as_before("task", describe_task(task))
+            run.same_as_before("neurons", without_nan(neurons))
+            run.same_as_before("batch_tokens", language_model.batch_tokens)
+            run.record["model_checksums"] = model_checksums(language_model)
+            run.record["items"] = {"all": len(task.items)}
+        results = measure(methods, task, settings, examiner, split="all", run=run)
+        if run is not None:
+            run.finish(results, neurons)
+    return results
+
+
+def find(settings: FindSettings, console: Console) -> NeuronSet:
+    """Score the neurons of a model on the development items of a task and save the top ones.
+
+    Raises:
+        BiasectomyError: see the tree in `errors`.
+    """
+    if settings.out.is_dir():
+        raise RunError(f"'{settings.out}' is a folder; --out of 'find' names a file.")
+    if settings.out.exists() and not settings.overwrite:
+        raise RunError(f"'{settings.out}' exists; add --overwrite to replace it, or choose another --out.")
+    _ = ATTRIBUTIONS[settings.attribution]
+    development = split_task(open_task(settings, console), settings, console).development
+    language_model = open_model(settings, console)
+    describe_neurons(language_model, settings.definition, console)
+    with writing(settings.out):
+        settings.out.parent.mkdir(parents=True, exist_ok=True)
+    found = find_scores(language_model, development, settings, console).top(settings.count)
+    found.save(settings.out)
+    console.say(f"Wrote the top {len(found)} neurons to {settings.out}")
+    return found
+
+
+def apply(settings: ApplySettings, console: Console) -> Path:
+    """Make a checkpoint from a model and a saved neuron set.
+
+    Raises:
+        BiasectomyError: see the tree in `errors`.
+    """
+    neuron_set = NeuronSet.load(settings.neurons_file)
+    if settings.count is not None:
+        neuron_set = neuron_set.top(settings.count)
+    refuse_checkpoint(settings.out, overwrite=settings.overwrite)
+    language_model = open_model(settings, console)
+    check_neuron_set(neuron_set, language_model, console)
+    difference = language_model.save(settings.out, neuron_set, overwrite=settings.overwrite)
+    console.say(f"Wrote the model with {len(neuron_set)} neurons edited to {settings.out}")
+    console.say(f"Reloaded, its option log-likelihoods differ by at most {difference:.1g}")
+    return settings.out

@@ -1,0 +1,158 @@
+"""Small models, tokenizers and tasks that the tests share."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+# Tests must not notice what the machine they run on has set.
+for _name in [name for name in os.environ if name.startswith("BIASECTOMY_") and name != "BIASECTOMY_DATA"]:
+    del os.environ[_name]
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+from biasectomy.language_model import LanguageModel, load
+from biasectomy.tasks.ambiguity import ambiguity_metrics
+from biasectomy.tasks.base import Item, Task
+
+CHAT_TEMPLATE = (
+    "{% for message in messages %}<user>{{ message['content'] }}<end>{% endfor %}"
+    "{% if add_generation_prompt %}<assistant>{% endif %}"
+)
+
+
+def build_tokenizer(chat: bool = True):
+    """A byte-level BPE tokenizer trained on a few lines."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    special = ["<pad>", "<start>", "<end>", "<user>", "<assistant>"]
+    lines = [
+        "Read the context and answer the question with one of the options.",
+        "Context: The grandfather and the grandson met at the market. Question: Who forgot the keys?",
+        "Options: The grandfather, The grandson, Cannot be determined. Answer: unknown, not known",
+    ] * 3
+    trainer = trainers.BpeTrainer(
+        vocab_size=400,
+        special_tokens=special,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(lines, trainer)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token="<pad>",
+        bos_token="<start>",
+        eos_token="<end>",
+        chat_template=CHAT_TEMPLATE if chat else None,
+    )
+
+
+def build_llama(vocabulary: int, *, layers: int = 2, seed: int = 0, **config):
+    """A random model of the Llama shape, with weights large enough for its answers to differ."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(seed)
+    settings = {
+        "vocab_size": vocabulary,
+        "hidden_size": 16,
+        "intermediate_size": 40,
+        "num_hidden_layers": layers,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": 512,
+        "initializer_range": 0.5,
+        "tie_word_embeddings": True,
+        "bos_token_id": 1,
+        "eos_token_id": 2,
+        "pad_token_id": 0,
+    }
+    return LlamaForCausalLM(LlamaConfig(**(settings | config))).eval()
+
+
+def save_tiny(folder: Path, *, chat: bool = True, **config) -> Path:
+    tokenizer = build_tokenizer(chat)
+    build_llama(len(tokenizer), **config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint of the tiny Llama with its tokenizer and chat template."""
+    return save_tiny(tmp_path_factory.mktemp("models") / "tiny-llama")
+
+
+@pytest.fixture
+def tiny(tiny_folder: Path) -> LanguageModel:
+    """The tiny Llama, loaded as a user would load it."""
+    return load(str(tiny_folder))
+
+
+UNKNOWN = ("Cannot be determined", "Not known", "Unknown")
+PEOPLE = (("grandfather", "grandson"), ("teacher", "pupil"), ("baker", "singer"), ("old man", "young man"))
+
+
+def make_items(clusters: int = 8, per_cluster: int = 4, task: str = "toy:age") -> tuple[Item, ...]:
+    """Items like BBQ's: each template in both conditions and polarities, the gold option in turn at each place."""
+    items = []
+    for cluster in range(clusters):
+        for number in range(per_cluster):
+            first, second = PEOPLE[(cluster + number // 4) % len(PEOPLE)]
+            ambiguous, negative = number % 2 == 0, number % 4 < 2
+            place = f"room {cluster}"
+            context = f"The {first} and the {second} met in {place}."
+            if not ambiguous:
+                context += f" The {second} forgot the keys."
+            texts = [f"The {first}", f"The {second}", UNKNOWN[cluster % 3]]
+            shift = (cluster + number) % 3
+            options = tuple(texts[shift:] + texts[:shift])
+            where = {text: index for index, text in enumerate(options)}
+            items.append(
+                Item(
+                    identifier=f"{task}/{cluster * per_cluster + number}",
+                    context=context,
+                    question=f"Who {'forgot' if negative else 'kept'} the keys?",
+                    options=options,
+                    gold=where[texts[2]] if ambiguous else where[texts[1] if negative else texts[0]],
+                    cluster=f"{task}/{cluster}",
+                    task=task,
+                    condition="ambiguous" if ambiguous else "disambiguated",
+                    polarity="negative" if negative else "non-negative",
+                    target=where[texts[0] if negative else texts[1]],
+                    unknown=where[texts[2]],
+                )
+            )
+    return tuple(items)
+
+
+INSTRUCTIONS = (
+    "Read the context and answer the question with one of the options.",
+    "Answer the question.",
+    "Who is it? Choose an option.",
+)
+
+
+@pytest.fixture
+def toy_task() -> Callable[..., Task]:
+    """Makes a task of generated items with BBQ's metrics."""
+
+    def make(clusters: int = 8, per_cluster: int = 4, instructions: int = 2) -> Task:
+        items = make_items(clusters, per_cluster)
+        return Task("toy:age", items, INSTRUCTIONS[:instructions], ambiguity_metrics(items), "1")
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder with real data, where there is one."""
+    candidates = [os.environ.get("BIASECTOMY_DATA"), Path(__file__).parents[2] / "shared" / "data"]
+    for candidate in candidates:
+        if candidate and (Path(candidate) / "bbq").is_dir():
+            return Path(candidate)
+    pytest.skip("the folder with real data (BIASECTOMY_DATA) is not here")

@@ -1,0 +1,265 @@
+"""Names of tasks, limits, splits and joins."""
+
+import dataclasses
+import os
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from biasectomy.errors import DataError, SettingsError, UnknownNameError
+from biasectomy.tasks import TASKS, Item, Task, describe_tasks, join, load_task, split
+from biasectomy.tasks.multiple_choice import accuracy
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="module")
+def real_data() -> Path:
+    folder = Path(os.environ.get("BIASECTOMY_DATA") or REPOSITORY.parent / "shared" / "data")
+    if not (folder / "bbq" / "additional_metadata.csv").is_file():
+        pytest.skip(f"the BBQ files are not in '{folder}' (BIASECTOMY_DATA names the data folder)")
+    return folder
+
+
+def made_task(templates: dict[str, int], name: str = "bbq:age", label_types: tuple[str, ...] = ("label",)) -> Task:
+    """A task with so many items a template, conditions and polarities alternating."""
+    items = [
+        Item(
+            identifier=f"{name}/{template}-{number}",
+            context="context",
+            question="question",
+            options=("a", "b", "c"),
+            gold=0,
+            cluster=f"{name}/{template}",
+            task=name,
+            condition=("ambiguous", "disambiguated")[number % 2],
+            polarity=("negative", "non-negative")[number // 2 % 2],
+            label_type=label_types[place % len(label_types)],
+        )
+        for place, (template, count) in enumerate(templates.items())
+        for number in range(count)
+    ]
+    return Task(name, tuple(items), tuple(f"Do {number}." for number in range(5)), (accuracy(),), "1")
+
+
+# Names
+
+
+@pytest.fixture
+def fake_load(monkeypatch: pytest.MonkeyPatch) -> None:
+    """BBQ whose categories have six made items each."""
+
+    def load(members: Sequence[str], *_: Any) -> list[Task]:
+        return [made_task({"1": 4, "2": 2}, f"bbq:{member}") for member in members]
+
+    monkeypatch.setitem(TASKS._entries, "bbq", dataclasses.replace(TASKS["bbq"], load=load))
+
+
+@pytest.mark.usefixtures("fake_load")
+@pytest.mark.parametrize(
+    ("name", "canonical"),
+    [
+        ("bbq:age", "bbq:age"),
+        ("BBQ:Age", "bbq:age"),
+        ("bbq:SES", "bbq:ses"),
+        ("bbq:age,ses", "bbq:age,ses"),
+        ("bbq:age, bbq:SES", "bbq:age,ses"),
+        ("bbq:age,Age", "bbq:age"),
+        ("bbq:Disability_status", "bbq:disability"),
+        ("bbq:gender_identity", "bbq:gender"),
+        ("bbq:Race-ethnicity", "bbq:race"),
+        ("bbq:race_x_ses", "bbq:race_x_ses"),
+        ("bbq:Race_x_gender", "bbq:race_x_gender"),
+        ("bbq:physical appearance", "bbq:appearance"),
+        ("bbq:sexual_orientation", "bbq:orientation"),
+        ("bbq:all", "bbq:all"),
+    ],
+)
+def test_usual_names(name: str, canonical: str) -> None:
+    assert load_task(name).name == canonical
+
+
+@pytest.mark.parametrize(
+    ("name", "suggestion"),
+    [("bbq:agee", "bbq:age"), ("bbq:religoin", "bbq:religion"), ("bqq:age", "bbq:age"), ("age", "bbq:age")],
+)
+def test_unknown_names_get_a_suggestion(name: str, suggestion: str) -> None:
+    with pytest.raises(UnknownNameError) as caught:
+        load_task(name)
+    assert caught.value.suggestion == suggestion
+
+
+def test_names_that_are_not_whole() -> None:
+    with pytest.raises(SettingsError, match=r"'bbq' is a family of tasks.*age, appearance, disability"):
+        load_task("bbq")
+    for name in ("", "bbq:", "bbq:age,", "bbq:age,,ses"):
+        with pytest.raises(SettingsError, match="has an empty part"):
+            load_task(name)
+
+
+def test_described_tasks_are_the_eleven_categories() -> None:
+    tasks = describe_tasks()
+    assert len(tasks) == 11
+    assert sum(task.rows for task in tasks) == 58_492
+    assert all(task.licence == "CC-BY-4.0" and task.citation and task.source for task in tasks)
+
+
+# Limits, joins, splits
+
+task_shapes = st.dictionaries(st.sampled_from([f"{number}" for number in range(12)]), st.integers(1, 12), min_size=1)
+
+
+@settings(max_examples=80, deadline=None)
+@given(task_shapes, task_shapes, st.integers(1, 60), st.integers(0, 3))
+def test_limited_is_an_even_nested_subset_in_order(
+    one: dict[str, int], two: dict[str, int], limit: int, seed: int
+) -> None:
+    task = join([made_task(one), made_task(two, "bbq:ses")])
+    some = task.limited(limit, seed=seed)
+    assert len(some.items) == min(limit, len(task.items))
+    assert [item for item in task.items if item.identifier in identifiers(some)] == list(some.items)
+    assert identifiers(some) <= identifiers(task.limited(limit + 1, seed=seed))
+    counts = Counter(item.task for item in some.items)
+    smallest = min(len(part.items) for part in task.parts())
+    assert max(counts.values()) - min(counts["bbq:age"], counts["bbq:ses"]) <= 1 or min(counts.values()) == smallest
+    for part, sizes in (("bbq:age", one), ("bbq:ses", two)):
+        taken = Counter(item.cluster for item in some.items if item.task == part)
+        full = {f"{part}/{template}": count for template, count in sizes.items()}
+        assert all(taken[cluster] >= min(count, max(taken.values(), default=0) - 1) for cluster, count in full.items())
+
+
+def identifiers(task: Task) -> set[str]:
+    return {item.identifier for item in task.items}
+
+
+@pytest.mark.parametrize("limit", [10, 20, 25, 40, 50, 75])
+def test_limited_keeps_conditions_and_polarities_balanced(limit: int) -> None:
+    some = made_task({f"{number}": 40 for number in range(25)}).limited(limit, seed=3)
+    cells = Counter((item.condition, item.polarity) for item in some.items)
+    assert max(cells.values()) - min(cells.values()) <= 1
+    assert len({item.cluster for item in some.items}) == min(limit, 25)
+
+
+def test_limited_instructions_and_what_is_refused() -> None:
+    task = made_task({"1": 4})
+    assert task.limited().checksum() == task.checksum()
+    assert task.limited(None, 2).instructions == task.instructions[:2]
+    assert task.limited(99, 99).checksum() == task.checksum()
+    with pytest.raises(SettingsError, match="At least 1 of the items"):
+        task.limited(0)
+    with pytest.raises(SettingsError, match="At least 1 of the instructions"):
+        task.limited(None, 0)
+
+
+def test_limited_differs_by_seed_only() -> None:
+    task = made_task({f"{number}": 40 for number in range(25)})
+    assert task.limited(30, seed=1).items == task.limited(30, seed=1).items
+    assert task.limited(30, seed=1).items != task.limited(30, seed=2).items
+
+
+def test_checksum_sees_every_part_of_what_is_asked() -> None:
+    task = made_task({"1": 4})
+    changed = [
+        dataclasses.replace(task, instructions=task.instructions[::-1]),
+        dataclasses.replace(task, items=task.items[::-1]),
+        *(
+            dataclasses.replace(task, items=(dataclasses.replace(task.items[0], **change), *task.items[1:]))
+            for change in ({"context": "x"}, {"gold": 1}, {"target": 1}, {"options": ("a", "b", "x")})
+        ),
+    ]
+    assert len({task.checksum(), *(other.checksum() for other in changed)}) == 7
+    assert task.checksum() == dataclasses.replace(task, name="x", sources=({"file": "y"},)).checksum()
+
+
+def test_join_and_parts() -> None:
+    one, two = made_task({"1": 2}), made_task({"1": 3}, "bbq:ses")
+    both = join([one, two])
+    assert (both.name, len(both.items), len(both.metrics)) == ("bbq:age,ses", 5, 1)
+    assert [(part.name, part.items) for part in both.parts()] == [(one.name, one.items), (two.name, two.items)]
+    assert join([one]) is one and one.parts() == (one,)
+
+
+def test_joins_that_make_no_sense_are_refused() -> None:
+    one, other = made_task({"1": 2}), made_task({"1": 2}, "crows:gender")
+    assert join([one, other]).name == "bbq:age,crows:gender"  # judged alike, so they may be joined
+    with pytest.raises(SettingsError, match="'bbq:age' and 'crows:gender' have different metrics"):
+        join([one, dataclasses.replace(other, metrics=(accuracy("other"),))])
+    with pytest.raises(SettingsError, match="different instructions"):
+        join([one, dataclasses.replace(other, instructions=("x",))])
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(3, 30),
+    st.floats(0.01, 0.99),
+    st.integers(0, 5),
+    st.sampled_from([("label",), ("label", "name")]),
+)
+def test_template_split_keeps_templates_whole(templates: int, share: float, seed: int, types: tuple[str, ...]) -> None:
+    tasks = [made_task({f"{n}": 1 + n % 5 for n in range(templates)}, name, types) for name in ("bbq:age", "bbq:ses")]
+    task = join(tasks)
+    sides = split(task, "template", share, seed)
+    assert sorted(item.identifier for side in (sides.development, sides.test) for item in side.items) == sorted(
+        item.identifier for item in task.items
+    )
+    for name in ("bbq:age", "bbq:ses"):
+        development, test = (
+            {item.cluster for item in side.items if item.task == name} for side in (sides.development, sides.test)
+        )
+        assert not development & test
+        assert len(development) >= 1 and len(test) >= 2
+        expected = min(max(1.0, share * templates), templates - 2)
+        assert abs(len(development) - expected) <= len(types)
+    assert sides == split(task, "template", share, seed)
+
+
+def test_template_split_shares_out_names_and_labels_alike() -> None:
+    task = made_task({f"{number}": 4 for number in range(50)}, label_types=("label", "name"))
+    sides = split(task, "template", 0.3, 1)
+    clusters = {item.cluster: item.label_type for item in sides.development.items}
+    assert Counter(clusters.values()) in ({"label": 8, "name": 8}, {"label": 7, "name": 7})
+
+
+def test_template_split_says_what_would_be_enough() -> None:
+    task = join([made_task({f"{number}": 4 for number in range(9)}), made_task({"1": 40, "2": 2}, "bbq:ses")])
+    with pytest.raises(DataError, match=r"'bbq:ses' has 42 items from 2 templates.*at least 3 templates are needed"):
+        split(task)
+
+
+def test_random_split_is_by_item_within_each_condition() -> None:
+    task = join([made_task({"1": 40, "2": 60}), made_task({"1": 20}, "bbq:ses")])
+    sides = split(task, "random", 0.1)
+    for name, expected in (("bbq:age", 5), ("bbq:ses", 1)):
+        found = Counter(item.condition for item in sides.development.items if item.task == name)
+        assert found == {"ambiguous": expected, "disambiguated": expected}
+    assert len(sides.test.items) == 120 - 12
+    assert {item.cluster for item in sides.development.items} & {item.cluster for item in sides.test.items}
+    with pytest.raises(DataError, match=r"'bbq:age' has 3 items, too few"):
+        split(made_task({"1": 3}), "random", 0.5)
+
+
+def test_split_refuses_what_it_does_not_know() -> None:
+    for by, share in (("cluster", 0.3), ("template", 0.0), ("random", 1.0)):
+        with pytest.raises(SettingsError, match="development share between 0 and 1"):
+            split(made_task({"1": 3}), by, share)
+
+
+def test_limits_and_splits_of_a_real_category(real_data: Path) -> None:
+    task = load_task("bbq:age", data_folder=real_data)
+    sides = split(task, seed=1)
+    clusters = [{item.cluster for item in side.items} for side in (sides.development, sides.test)]
+    assert (len(clusters[0]), len(clusters[1]), clusters[0] & clusters[1]) == (8, 17, set())
+    assert not {item.context for item in sides.development.items} & {item.context for item in sides.test.items}
+    some = sides.test.limited(68, 4)
+    assert Counter(item.cluster for item in some.items) == dict.fromkeys(clusters[1], 4)
+    assert Counter((item.condition, item.polarity) for item in some.items) == {
+        (condition, polarity): 17
+        for condition in ("ambiguous", "disambiguated")
+        for polarity in ("negative", "non-negative")
+    }
+    assert some.checksum() != sides.test.checksum() and len(some.instructions) == 4
