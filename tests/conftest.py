@@ -7,11 +7,6 @@ from pathlib import Path
 import pytest
 import torch
 
-# Tests must not notice what the machine they run on has set.
-for _name in [name for name in os.environ if name.startswith("BIASECTOMY_") and name != "BIASECTOMY_DATA"]:
-    del os.environ[_name]
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
-
 from biasectomy.language_model import LanguageModel, load
 from biasectomy.tasks.ambiguity import ambiguity_metrics
 from biasectomy.tasks.base import Item, Task

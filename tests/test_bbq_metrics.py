@@ -254,6 +254,16 @@ def test_sums_give_the_same_figure_for_repeated_answers(draws: int, instructions
         assert often["consistency"].value == pytest.approx(np.mean(answers >= 0))
 
 
+def test_the_same_answers_in_more_draws_differ_by_exactly_nothing() -> None:
+    items = ambiguous(9) + disambiguated([0, 1] * 9)
+    answers = np.random.default_rng(5).integers(-1, 3, (1, 3, 27))
+    bootstrap = ClusterBootstrap([entry.cluster for entry in items], 200)
+    for metric in ambiguity_metrics(items):
+        once, often = (bootstrap.measure(metric, items, np.repeat(answers, draws, axis=0)) for draws in (1, 7))
+        change = bootstrap.difference(once, often)
+        assert (change.value, change.low, change.high) == (0, 0, 0), metric.name
+
+
 # The golden figures, on the real items
 
 

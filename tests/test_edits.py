@@ -20,7 +20,9 @@ def logits(model) -> torch.Tensor:
 
 def some_of_each_kind(model, definition: str, factor: float) -> NeuronSet:
     groups = list(discover_neurons(model, definition))
-    return NeuronSet(tuple(Neuron(g.module, unit, 1.0, factor) for g in groups for unit in (0, g.units - 1)), definition)
+    return NeuronSet(
+        tuple(Neuron(g.module, unit, 1.0, factor) for g in groups for unit in (0, g.units - 1)), definition
+    )
 
 
 def hooks_of(model) -> int:

@@ -26,7 +26,9 @@ def plain_scores(model, encoded: EncodedPrompt) -> list[float]:
 def scores_by_index(language_model: LanguageModel, prompts, budget: int, packed: bool = True):
     found = {}
     for batch in likelihood.plan(prompts, budget):
-        for index, scores in zip(batch.indices, likelihood.score(language_model.model, batch, packed=packed), strict=True):
+        for index, scores in zip(
+            batch.indices, likelihood.score(language_model.model, batch, packed=packed), strict=True
+        ):
             found[index] = scores
     return [found[index] for index in range(len(prompts))]
 

@@ -18,7 +18,16 @@ RECORD: dict[str, Any] = {
     "chosen": 30,
     "search": [
         {"n": 0, "items": 1104, "value": 0.4, "low": 0.35, "high": 0.45, "dropped": False},
-        {"n": 30, "items": 1104, "value": 0.5, "low": 0.45, "high": 0.55, "dropped": False},
+        {
+            "n": 30,
+            "items": 1104,
+            "value": 0.5,
+            "low": 0.45,
+            "high": 0.55,
+            "dropped": False,
+            "accuracy_ambiguous": 0.6,
+            "accuracy_disambiguated": 0.4,
+        },
         {"n": 500, "items": 200, "value": math.nan, "low": None, "high": None, "dropped": True},
     ],
     "versions": {"torch": "2.13.0"},
@@ -51,7 +60,8 @@ def test_everything_is_there_and_the_verdict_comes_first() -> None:
         in text
     )
     assert "- test: 2,576" in text and "30 was chosen" in text and "95 % interval" in text
-    assert "| 500 | 200 | n/a |  | dropped |" in text and "| 30 | 1104 | 0.500 | [0.45, 0.55] |  |" in text
+    assert "| 500 | 200 | n/a |  |  |  | dropped |" in text
+    assert "| 30 | 1104 | 0.500 | [0.45, 0.55] | 0.60 | 0.40 |  |" in text
     assert "biasectomy mitigate smollm2 --seed 3" in text and "- torch: 2.13.0" in text
     assert "nan" not in text and "Undefined" not in text and "{{" not in text
 

@@ -227,3 +227,25 @@ def test_paired_cluster_interval_of_one_cluster_is_unbounded() -> None:
     assert paired_cluster_interval([1.0, 0.0], ["a", "a"]) == (0.5, -math.inf, math.inf)
     with pytest.raises(ValueError, match="0 differences"):
         paired_cluster_interval([], [])
+
+
+@pytest.mark.parametrize(("hits", "low", "high"), [(0, 0.0, 1 - 0.025 ** (1 / 10)), (1, 0.025 ** (1 / 10), 1.0)])
+def test_a_share_of_nothing_or_all_is_not_certain(hits, low, high):
+    """Ten clusters without a single hit still allow a share of 31 %: binom.ppf says so too."""
+    items = [str(number // 4) for number in range(40)]
+    answers = np.full((1, 1, 40), hits)
+
+    def columns(items, choices):
+        values = np.stack([choices == 1, np.ones_like(choices)], axis=-1).astype(float)
+        return values, np.ones(len(items), dtype=bool)
+
+    def combine(sums):
+        return (sums[..., 0] / sums[..., 1]).mean(axis=(-1, -2))
+
+    metric = Metric("share", "", columns, combine, is_share=True)
+    bootstrap = ClusterBootstrap(items, 50)
+    measured = bootstrap.measure(metric, items, answers)
+    estimate = bootstrap.estimate(measured)
+    assert (estimate.low, estimate.high) == pytest.approx((low, high))
+    again = bootstrap.difference(measured, measured)
+    assert (again.value, again.low, again.high) == (0, 0, 0)

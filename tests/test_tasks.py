@@ -145,6 +145,13 @@ def test_limited_keeps_conditions_and_polarities_balanced(limit: int) -> None:
     assert len({item.cluster for item in some.items}) == min(limit, 25)
 
 
+def test_limited_alternates_conditions_and_then_cells_within_each_template() -> None:
+    task = made_task({f"{number}": 40 for number in range(25)})
+    for limit, key in ((50, lambda item: item.condition), (100, lambda item: (item.condition, item.polarity))):
+        counts = Counter((item.cluster, key(item)) for item in task.limited(limit, seed=3).items)
+        assert set(counts.values()) == {1}, limit
+
+
 def test_limited_instructions_and_what_is_refused() -> None:
     task = made_task({"1": 4})
     assert task.limited().checksum() == task.checksum()

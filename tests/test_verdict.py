@@ -77,6 +77,8 @@ def test_changes_within_the_interval_are_called_so() -> None:
     assert text.count("which cannot be told from no change") == 2
     assert "changes from 14.0 % to 15.0 %, by +1.0 points (95 % interval -3.0 to +5.0), which" in text
     assert "rises" not in text and "falls" not in text
+    edge = said(results(ambiguous=(0.2, 0.0, 0.4), disambiguated=(-0.2, -0.4, 0.0)))
+    assert edge.count("which cannot be told from no change") == 2
 
 
 @pytest.mark.parametrize(
@@ -94,6 +96,8 @@ def test_changes_within_the_interval_are_called_so() -> None:
         (UNDEFINED, LOSS, GAIN, False),
         (GAIN, UNDEFINED, UNDEFINED, False),
         ((0.2, 0.0, 0.4), LOSS, GAIN, False),
+        (GAIN, (-0.02, -0.07, 0.03), CHANCE, False),
+        (GAIN, (-0.02, -0.04, 0.0), (0.02, 0.0, 0.04), False),
     ],
 )
 def test_mostly_abstention(ambiguous: Change, disambiguated: Change, unknown: Change | None, abstention: bool) -> None:

@@ -67,7 +67,7 @@ class _InputHook(_Scaling):
 
 @contextlib.contextmanager
 def baked(model: nn.Module, neuron_set: NeuronSet) -> Iterator[None]:
-    """While the block lasts, the factors are in the weights themselves; afterwards the old weights are back, bit for bit.
+    """While the block lasts, the factors are in the weights; afterwards the old weights are back, bit for bit.
 
     Raises:
         NeuronSetError: the set names neurons that the model does not have.

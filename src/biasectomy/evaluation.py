@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +11,7 @@ from biasectomy.console import Console
 from biasectomy.errors import ScoreError, UnknownNameError
 from biasectomy.generation import generate, matching_option
 from biasectomy.language_model import LanguageModel
-from biasectomy.likelihood import OptionScores
+from biasectomy.likelihood import OptionScores, first_not_finite
 from biasectomy.neuron_set import NeuronSet
 from biasectomy.prompts import EncodedPrompt
 from biasectomy.report.figures import format_figure
@@ -114,8 +114,10 @@ class Examiner:
             if not unknown.intersection(batch.indices):
                 continue
             records = []
-            for index, scores in zip(batch.indices, self.language_model.score(batch), strict=True):
-                _refuse_not_finite(scores, asked[index][1])
+            found = self.language_model.score(batch)
+            if not all(scores.finite for scores in found):
+                self._refuse_not_finite([(asked[index][1], prompts[index]) for index in batch.indices])
+            for index, scores in zip(batch.indices, found, strict=True):
                 scored = {"log_likelihoods": scores.log_likelihoods, "tokens": scores.tokens, "answer": choose(scores)}
                 records.append(blank[index] | scored)
             self.journal.append(records)
@@ -127,6 +129,15 @@ class Examiner:
         if key not in self._encoded:
             self._encoded[key] = self.language_model.prompt_format.encode(instruction, item)
         return self._encoded[key]
+
+    def _refuse_not_finite(self, batch: Sequence[tuple[Item, EncodedPrompt]]) -> NoReturn:
+        culprit = first_not_finite(self.language_model.model, [prompt for _, prompt in batch])
+        item, scores = (batch[culprit[0]][0].identifier, culprit[1].log_likelihoods) if culprit else ("unknown", ())
+        raise ScoreError(
+            f"Item {item}: the model's log-likelihoods of its options are not finite "
+            f"({', '.join(f'{value:g}' for value in scores)}). "
+            "Its weights may be damaged, or --dtype float32 may be needed."
+        )
 
     @staticmethod
     def _record(subject: Subject, split: str, instruction: int, item: Item) -> dict[str, Any]:
@@ -140,15 +151,6 @@ class Examiner:
             "instruction": instruction,
             "gold": item.gold,
         }
-
-
-def _refuse_not_finite(scores: OptionScores, item: Item) -> None:
-    if not scores.finite:
-        values = ", ".join(f"{value:g}" for value in scores.log_likelihoods)
-        raise ScoreError(
-            f"Item {item.identifier}: the model's log-likelihoods of its options are not finite ({values}). "
-            "Its weights may be damaged, or --dtype float32 may be needed."
-        )
 
 
 @dataclass(frozen=True)

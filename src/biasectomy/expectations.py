@@ -20,7 +20,7 @@ def choose_batch_tokens(examiner: Examiner, task: Task) -> float:
     The budget depends on what fits, never on how fast it was: the same machine gives the same batches.
     """
     language_model = examiner.language_model
-    items = task.items[:PROBED_PROMPTS]
+    items = task.items[:: max(1, len(task.items) // PROBED_PROMPTS)][:PROBED_PROMPTS]
     prompts = [examiner.encoded(task.instructions[0], item) for item in items]
     while True:
         try:

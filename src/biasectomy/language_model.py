@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
 
 from biasectomy import likelihood
@@ -24,7 +25,7 @@ from biasectomy.prompts import EncodedPrompt, PromptFormat, PromptKind
 from biasectomy.sources import ModelSource, quiet_transformers, resolve_model
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-DEFAULT_BATCH_TOKENS = 1024
+DEFAULT_BATCH_TOKENS = 512
 RELOAD_TOLERANCE = 1e-4  # largest difference of an option log-likelihood between the edited model and its checkpoint
 
 
@@ -94,6 +95,9 @@ class LanguageModel:
                 if folder.exists():
                     shutil.rmtree(folder)
                 unfinished.rename(folder)
+        except SafetensorError as error:
+            reason = " ".join(str(error).split())
+            raise RunError(f"The checkpoint '{folder}' could not be written: {reason} Is the disk full?") from error
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
         return difference

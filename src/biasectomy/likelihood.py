@@ -106,6 +106,18 @@ def score_in_rows(model: nn.Module, encoded: EncodedPrompt) -> OptionScores:
     return OptionScores(tuple(sums), tuple(len(option) for option in encoded.options))
 
 
+def first_not_finite(model: nn.Module, prompts: Sequence[EncodedPrompt]) -> tuple[int, OptionScores] | None:
+    """Which of some prompts has a log-likelihood that is NaN or infinite when asked alone, with its scores.
+
+    In a forest such a value spreads to every prompt of the row, so the culprit shows only by itself.
+    """
+    for index, encoded in enumerate(prompts):
+        scores = score(model, next(plan([encoded], 1)), packed=False)[0]
+        if not scores.finite:
+            return index, scores
+    return None
+
+
 @torch.inference_mode()
 def reads_forests(model: nn.Module, vocabulary: int) -> bool:
     """Whether a forest gives this model's own scores, found by trying on a few made-up tokens."""
@@ -120,7 +132,7 @@ def reads_forests(model: nn.Module, vocabulary: int) -> bool:
     in_rows = score_in_rows(model, encoded)
     tolerance = 1e-3 if _placement(model)[1] == torch.float32 else 0.3
     return all(
-        abs(left - right) <= tolerance
+        not abs(left - right) > tolerance  # a model whose weights are NaN fails later, with a better message
         for left, right in zip(in_forest.log_likelihoods, in_rows.log_likelihoods, strict=True)
     )
 

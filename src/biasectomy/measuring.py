@@ -1,6 +1,7 @@
 """Measuring methods on a task: their answers, the figures of these, and perplexity of neutral text."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,8 @@ def measure(
             method: np.stack([examiner.answers(task, subject, split=split, advance=advance) for subject in subjects])
             for method, subjects in methods.items()
         }
+    if settings.answer_rule != "generation":  # an answer read from likelihoods is always one of the options
+        task = replace(task, metrics=tuple(metric for metric in task.metrics if metric.name != "unmatched"))
     metrics, differences = figures(task, split, choices, **statistics)
     _stage_done(run, split)
     if settings.perplexity_paragraphs:
@@ -56,7 +59,7 @@ def measure(
         tuple(metrics),
         tuple(differences),
         interval=interval_settings(**statistics),
-        settings=compared_settings(settings),
+        settings=compared_settings(settings) | {"instruction_count": len(task.instructions)},
     )
 
 

@@ -79,10 +79,14 @@ class Mitigation:
             subject = Subject("Edited", count, 0, ranking.top(count)) if count else ORIGINAL
             return self.examiner.answers(part, subject, split="development")
 
+        total = len(self.language_model.neurons(settings.definition))
+        grid = [count for count in settings.grid if count <= total]
+        if len(grid) < len(settings.grid):
+            self.console.warn(f"The model has {total:,} neurons; numbers of --grid above that are left out.")
         count, candidates = choose_count(
             examine,
             self.parts.development,
-            settings.grid,
+            grid,
             objective=settings.objective,
             margin=settings.margin,
             racing=settings.racing,

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
-import torch
 from torch import nn
+from transformers.pytorch_utils import Conv1D
 
 from biasectomy.errors import ModelError, UnknownNameError
 
@@ -93,7 +93,7 @@ def discover_neurons(model: nn.Module, definition: str = "linear-output") -> Neu
         if _NOT_LANGUAGE.search(stack):
             left_out.append((stack, "not a language part"))
             continue
-        for layer, block in enumerate(blocks.children()):
+        for layer, block in enumerate(blocks):
             maps = [(path, module) for path, module in block.named_modules() if linear_shape(module)]
             if definition == "ffn-hidden":
                 maps = [(path, module) for path, module in maps if is_down_projection(path, module, block, width)]
@@ -118,7 +118,7 @@ def linear_shape(module: nn.Module) -> tuple[int, int] | None:
     """(inputs, outputs) of a linear map; None for any other module."""
     if isinstance(module, nn.Linear):
         return module.in_features, module.out_features
-    if type(module).__name__ == "Conv1D" and isinstance(getattr(module, "weight", None), torch.Tensor):
+    if isinstance(module, Conv1D):
         inputs, outputs = module.weight.shape  # transposed against nn.Linear
         return int(inputs), int(outputs)
     return None

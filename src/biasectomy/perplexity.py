@@ -32,9 +32,12 @@ def text_log_likelihoods(
     values = [0.0] * len(prompts)
     with language_model.edited(neuron_set):
         for batch in likelihood.plan(prompts, BATCH_TOKENS):
-            for index, scores in zip(batch.indices, language_model.score(batch), strict=True):
-                if not scores.finite:
-                    raise ScoreError(f"The log-likelihood of neutral paragraph {index + 1} is not finite.")
+            found = language_model.score(batch)
+            if not all(scores.finite for scores in found):
+                culprit = likelihood.first_not_finite(language_model.model, [prompts[index] for index in batch.indices])
+                number = batch.indices[culprit[0] if culprit else 0] + 1
+                raise ScoreError(f"The log-likelihood of neutral paragraph {number} is not finite.")
+            for index, scores in zip(batch.indices, found, strict=True):
                 values[index] = scores.log_likelihoods[0]
     return values
 

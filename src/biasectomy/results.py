@@ -3,6 +3,7 @@
 JSON form: the fields of `Results`, rows as objects; NaN (an undefined figure, see its `reason`) is null.
 """
 
+import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
@@ -17,6 +18,7 @@ from biasectomy.statistics import ClusterBootstrap, Estimate, Measured
 from biasectomy.tasks.base import Task
 
 SCHEMA_VERSION = 1
+PRINTED_WIDTH = 120
 INTERVAL_KIND = "cluster bootstrap, expanded percentile"
 COMPARISONS = (("Edited", "Original"), ("Edited", "Control"))
 
@@ -69,6 +71,14 @@ class Results:
     schema_version: int = SCHEMA_VERSION
     interval: dict[str, Any] = field(default_factory=dict)  # kind, level, replicates, seed
     settings: dict[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        """The tables and the verdict, as the command line shows them."""
+        from biasectomy.console import Console
+
+        text = io.StringIO()
+        Console(output=text, width=PRINTED_WIDTH).results(self)
+        return text.getvalue().strip("\n")
 
     def find(self, method: str, metric: str, *, task: str | None = None, split: str | None = None) -> MetricRow | None:
         """The first row that fits, or None; without a task this is the whole task's row."""

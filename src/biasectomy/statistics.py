@@ -6,7 +6,7 @@ single items. The work is done on sums per cluster, since every metric is a func
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -37,6 +37,7 @@ class Metric:
     combine: Callable[[Floats], Floats]
     better: str = "higher"  # "higher", "lower", "zero" (nearer to 0 is better) or "none"
     undefined: str = "no item counts towards it"  # why the value is NaN, when it is
+    is_share: bool = False  # whether it is a share of answers, from 0 to 1
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,19 @@ class ClusterBootstrap:
     def estimate(self, measured: Measured) -> Estimate:
         """A figure with its expanded percentile interval (see `_interval`)."""
         reason = None if math.isfinite(measured.value) else measured.metric.undefined
-        return self._interval(measured, measured.value, measured.replicates, reason)
+        estimate = self._interval(measured, measured.value, measured.replicates, reason)
+        if measured.metric.is_share and estimate.value in (0, 1) and estimate.low == estimate.high:
+            return self._at_the_edge(estimate)
+        return estimate
+
+    def _at_the_edge(self, estimate: Estimate) -> Estimate:
+        """A share of exactly 0 or 1, where resampling sees no variation and would claim certainty.
+
+        The exact binomial bound (Clopper and Pearson 1934) with the clusters as trials: the share that would give
+        such a sample with probability (1 - level) / 2.
+        """
+        bound = ((1 - self.level) / 2) ** (1 / estimate.clusters)
+        return replace(estimate, low=bound) if estimate.value == 1 else replace(estimate, high=1 - bound)
 
     def difference(self, measured: Measured, against: Measured) -> Estimate:
         """`measured` minus `against`, paired by item and by resample; both must come from this object.

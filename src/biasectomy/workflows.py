@@ -1,6 +1,6 @@
 """What the commands do: each takes its settings and a console, and calls the library step by step."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from biasectomy.attribution import ATTRIBUTIONS
@@ -32,6 +32,7 @@ from biasectomy.settings import (
     FindSettings,
     MitigateSettings,
 )
+from biasectomy.verdict import verdict
 
 
 def mitigate(settings: MitigateSettings, console: Console) -> Results:
@@ -78,6 +79,9 @@ def evaluate(settings: EvaluateSettings, console: Console) -> Results:
             run.record["model_checksums"] = model_checksums(language_model)
             run.record["items"] = {"all": len(task.items)}
         results = measure(methods, task, settings, examiner, split="all", run=run)
+        if neuron_set is not None and neurons:
+            total = len(language_model.neurons(neuron_set.definition))
+            results = replace(results, verdict=verdict(results, count=len(neurons), total=total, objective="accuracy"))
         if run is not None:
             run.finish(results, neurons)
     return results

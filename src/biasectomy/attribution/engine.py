@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from biasectomy.attribution.rule import Rule, Span
 from biasectomy.errors import ScoreError
 from biasectomy.forest import Forest, plan_forests
-from biasectomy.likelihood import forest_logits
+from biasectomy.likelihood import first_not_finite, forest_logits
 from biasectomy.neurons import Neurons
 from biasectomy.prompts import EncodedPrompt
 
@@ -68,7 +68,12 @@ def _read(model: nn.Module, forest: Forest, batch: Sequence[Instance]) -> tuple[
             scores.append(log_probabilities[rows, list(option)].sum())
         values = [float(score.detach()) for score in scores]
         if not all(map(math.isfinite, values)):
-            raise ScoreError(f"The model's log-likelihoods of item {instance.identifier} are not finite: {values}.")
+            culprit = first_not_finite(model, [other.encoded for other in batch])
+            named = batch[culprit[0]] if culprit else instance
+            raise ScoreError(
+                f"The model's log-likelihoods of item {named.identifier} are not finite. "
+                "Its weights may be damaged, or --dtype float32 may be needed."
+            )
         # The confusion score: the likeliest of the wrong options (Yang et al. 2024, section 3.1).
         biased = max((c for c in range(len(values)) if c != instance.gold), key=lambda c: values[c])
         gold_sum, biased_sum = gold_sum + scores[instance.gold], biased_sum + scores[biased]
@@ -96,11 +101,8 @@ def _hand_over(
 
         return on_gradient
 
-    handles: list[Any] = [
-        tensor.register_hook(hook_for(module, tensor))
-        for module, tensor in activations.items()
-        if module != _EMBEDDINGS
-    ]
+    tensors: dict[str, Any] = {module: tensor for module, tensor in activations.items() if module != _EMBEDDINGS}
+    handles = [tensor.register_hook(hook_for(module, tensor)) for module, tensor in tensors.items()]
     try:
         # The gradient asked for is that of the embeddings: everything between is passed on the way.
         torch.autograd.grad(objective, activations[_EMBEDDINGS], retain_graph=keep_graph)

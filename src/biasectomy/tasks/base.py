@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from biasectomy.errors import DataError, SettingsError
 from biasectomy.registry import Registry
@@ -92,8 +92,7 @@ class Task:
         return digest.hexdigest()
 
 
-@dataclass(frozen=True)
-class Split:
+class Split(NamedTuple):
     """A task in two: choose on the development items, report on the test items."""
 
     development: Task

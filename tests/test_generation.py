@@ -1,0 +1,74 @@
+"""Answers by generation: matching a text to an option, and what is generated."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from biasectomy.generation import SPARE_TOKENS, generate, matching_option
+from tests.conftest import INSTRUCTIONS, make_items
+
+OPTIONS = ("The grandfather", "The grandson", "Can't be determined")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("The grandson", 1),
+        ("  the GRANDSON.\n", 1),
+        ("\n\nThe  grandson!\nBecause he forgot the keys.", 1),
+        ('"The grandfather"', 0),
+        ("**The grandfather**", 0),
+        ("Can't be determined.", 2),
+        ("Cant be determined", -1),  # an apostrophe inside a word is part of it
+        ("The grandson forgot the keys", -1),
+        ("The grandfather, The grandson", -1),
+        ("grandson", -1),
+        ("Answer: The grandson", -1),
+        ("", -1),
+        (" \n ", -1),
+        ("...", -1),
+    ],
+)
+def test_a_text_matches_the_option_it_is_and_no_other(text, expected):
+    assert matching_option(text, OPTIONS) == expected
+
+
+def test_options_that_only_punctuation_tells_apart_match_nothing():
+    assert matching_option("yes", ("Yes.", "yes", "no")) == -1
+
+
+@pytest.fixture
+def prompts(tiny):
+    # The same options everywhere, so that every batch generates equally many tokens.
+    items = [replace(item, options=("Ann", "Bob", "Unknown")) for item in make_items(2)]
+    return [tiny.prompt_format.encode(text, item) for text in INSTRUCTIONS[:1] for item in items]
+
+
+def greedy(tiny, prompt) -> str:
+    """What the model writes behind one prompt alone, token by token."""
+    tokens = list(prompt.prompt)
+    for _ in range(max(map(len, prompt.options)) + SPARE_TOKENS):
+        with torch.no_grad():
+            tokens.append(int(tiny.model(input_ids=torch.tensor([tokens])).logits[0, -1].argmax()))
+        if tokens[-1] == tiny.tokenizer.eos_token_id:
+            break
+    return tiny.tokenizer.decode(tokens[len(prompt.prompt) :], skip_special_tokens=True)
+
+
+def test_padded_batches_write_what_one_prompt_alone_gets(tiny, prompts):
+    expected = [greedy(tiny, prompt) for prompt in prompts]
+    for budget in (1, 400, 10_000):
+        tiny.batch_tokens = budget
+        found = {}
+        for indices, texts in generate(tiny, prompts, set(range(len(prompts)))):
+            found.update(zip(indices, texts, strict=True))
+        assert [found[index] for index in range(len(prompts))] == expected, budget
+
+
+def test_only_batches_with_something_wanted_are_computed(tiny, prompts):
+    tiny.batch_tokens = 250
+    batches = [indices for indices, _ in generate(tiny, prompts, set(range(len(prompts))))]
+    assert len(batches) > 2
+    wanted = {batches[1][0], batches[-1][-1]}
+    assert [indices for indices, _ in generate(tiny, prompts, wanted)] == [batches[1], batches[-1]]

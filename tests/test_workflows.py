@@ -1,0 +1,637 @@
+"""The commands from end to end on a tiny Llama and a small data folder in BBQ's format."""
+
+import errno
+import io
+import itertools
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from biasectomy import evaluation, finding, measuring, runs
+from biasectomy.cli import main
+from biasectomy.console import Console
+from biasectomy.errors import BiasectomyError, DataError, NeuronSetError, RunError, SettingsError, UnknownNameError
+from biasectomy.files import read_json
+from biasectomy.language_model import LanguageModel
+from biasectomy.likelihood import score_in_rows
+from biasectomy.neuron_set import NeuronSet
+from biasectomy.results import Results
+from biasectomy.runs import KNOWN
+from biasectomy.settings import ApplySettings, EvaluateSettings, FindSettings, MitigateSettings, option_name
+from biasectomy.tasks import load_task
+from biasectomy.workflows import apply, evaluate, find, mitigate
+from tests.conftest import save_tiny
+
+TEMPLATES = 8
+# Options of about the same length: the rule `sum` would otherwise choose the shortest under any edit.
+PEOPLE = (("Ann", "Bob"), ("Eve", "Tim"), ("Lea", "Max"), ("Zoe", "Joe"))  # the old, then the young
+UNKNOWN = ("Unknown", "Nobody", "No idea", "Unsure")
+# What two runs must agree in to the last bit.
+COMPARED = ("neurons.json", "results.json", "items.jsonl", "ranking.json", "perplexity.json", "scores.safetensors")
+
+
+def write_bbq(folder: Path, templates: int = TEMPLATES) -> Path:
+    """A data folder in BBQ's format: each template in both conditions, polarities and orders."""
+    rows, metadata = [], ["category,question_index,example_id,target_loc,label_type"]
+    cells = itertools.product(range(1, templates + 1), ("ambig", "disambig"), ("neg", "nonneg"), (0, 1))
+    for number, (template, condition, polarity, order) in enumerate(cells):
+        old, young = PEOPLE[template % len(PEOPLE)]
+        shift = number % 3
+        entries = [(old, "old"), (young, "nonOld"), (UNKNOWN[template % len(UNKNOWN)], "unknown")]
+        entries = entries[shift:] + entries[:shift]
+        groups = [group for _, group in entries]
+        first, second = (old, young)[:: 1 if order else -1]
+        context = f"I saw {first} and {second} at place {template}."
+        if condition == "disambig":
+            context += f" {old if order else young} lost the keys, the other did not."
+        forgetful = "old" if order else "nonOld"
+        careful = "nonOld" if order else "old"
+        gold = "unknown" if condition == "ambig" else forgetful if polarity == "neg" else careful
+        row = {
+            "example_id": number, "question_index": str(template), "question_polarity": polarity,
+            "context_condition": condition, "category": "Age", "context": context,
+            "question": "Who lost the keys?" if polarity == "neg" else "Who did not lose the keys?",
+            "answer_info": {f"ans{place}": list(entry) for place, entry in enumerate(entries)},
+            "label": groups.index(gold),
+        } | {f"ans{place}": text for place, (text, _) in enumerate(entries)}  # fmt: skip
+        rows.append(json.dumps(row))
+        target = groups.index("old" if polarity == "neg" else "nonOld")
+        metadata.append(f"Age,{template},{number},{target},label")
+    (folder / "bbq").mkdir(parents=True)
+    (folder / "bbq" / "Age.jsonl").write_text("\n".join(rows) + "\n")
+    (folder / "bbq" / "additional_metadata.csv").write_text("\n".join(metadata) + "\n")
+    return folder
+
+
+def quiet() -> Console:
+    return Console(quiet=True)
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory) -> Path:
+    return write_bbq(tmp_path_factory.mktemp("data"))
+
+
+@dataclass
+class Case:
+    """Settings of a small run, and how to say them on the command line."""
+
+    values: dict
+
+    def settings(self, kind, **changes):
+        values = self.values | changes
+        return kind(**{name: value for name, value in values.items() if name in kind.model_fields})
+
+    def words(self, kind, command: str, **changes) -> list[str]:
+        settings = self.settings(kind, **changes)
+        words = [command, *(str(getattr(settings, name)) for name in kind.positional)]
+        for name in settings.model_fields_set - set(kind.positional):
+            value = getattr(settings, name)
+            if value is True:
+                words.append(option_name(name))
+            else:
+                words += [option_name(name), ",".join(map(str, value)) if isinstance(value, tuple) else str(value)]
+        return words
+
+    def mitigate(self, out: Path, **changes) -> Results:
+        return mitigate(self.settings(MitigateSettings, out=out, **changes), quiet())
+
+
+@pytest.fixture(scope="session")
+def case(tiny_folder: Path, data: Path) -> Case:
+    return Case(
+        {
+            "model": str(tiny_folder), "data": data, "task": "bbq:age", "max_instructions": 2, "instances": 6,
+            "trials": 2, "grid": (0, 2, 10, 40), "controls": 2, "replicates": 100, "perplexity_paragraphs": 3,
+            "batch_tokens": 400, "development_share": 0.4, "objective": "accuracy", "threads": 1, "seed": 9,
+        }
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def finished(case: Case, tmp_path_factory) -> Path:
+    """The run folder of an uninterrupted run that takes neurons out."""
+    out = tmp_path_factory.mktemp("finished") / "run"
+    case.mitigate(out)
+    assert read_json(out / "record.json")["chosen"] > 0, "choose another seed: this run is to take neurons out"
+    return out
+
+
+def differing(folder: Path, other: Path) -> list[str]:
+    """Names of files that are not the same to the last bit."""
+    weights = Path("model") / "model.safetensors"
+    return [str(name) for name in (*COMPARED, weights) if (folder / name).read_bytes() != (other / name).read_bytes()]
+
+
+def lines_of(folder: Path) -> list[dict]:
+    return [json.loads(line) for line in (folder / "items.jsonl").read_text().splitlines()]
+
+
+# What a run leaves
+
+
+def test_every_file_of_a_run_is_there_and_nothing_else(finished):
+    assert {path.name for path in finished.iterdir()} == KNOWN
+    assert len(list((finished / "attribution").iterdir())) == 4  # 2 trials x 2 instructions
+    assert read_json(finished / "record.json")["status"] == "finished"
+
+
+def test_the_checkpoint_loads_plainly_and_answers_as_the_edited_model(finished, case, tiny):
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    model = AutoModelForCausalLM.from_pretrained(finished / "model")
+    tokenizer = AutoTokenizer.from_pretrained(finished / "model")
+    chosen = NeuronSet.load(finished / "neurons.json")
+    task = load_task("bbq:age", data_folder=case.values["data"])
+    kept = {(line["item"], line["instruction"]): line for line in lines_of(finished) if line["method"] == "Edited"}
+    for item in task.items[:12]:
+        encoded = tiny.prompt_format.encode(task.instructions[0], item)
+        with torch.inference_mode():
+            saved = score_in_rows(model, encoded).log_likelihoods
+            original = score_in_rows(tiny.model, encoded).log_likelihoods
+            with tiny.edited(chosen):
+                edited = score_in_rows(tiny.model, encoded).log_likelihoods
+        assert saved == pytest.approx(edited, abs=1e-4) and saved != pytest.approx(original, abs=1e-2)
+        if (item.identifier, 0) in kept and kept[item.identifier, 0]["neurons"] == len(chosen):
+            assert saved == pytest.approx(kept[item.identifier, 0]["log_likelihoods"], abs=1e-4)
+    assert tokenizer("Who?")["input_ids"] == tiny.tokenizer("Who?")["input_ids"]
+
+
+def test_each_number_in_the_search_was_tried_with_so_many_neurons(finished, case, tiny):
+    ranking = NeuronSet.load(finished / "ranking.json")
+    task = load_task("bbq:age", data_folder=case.values["data"])
+    items = {item.identifier: item for item in task.items}
+    tried = {line["neurons"]: line for line in lines_of(finished) if line["split"] == "development"}
+    assert set(tried) == {0, 2, 10, 40}
+    for count, line in tried.items():
+        encoded = tiny.prompt_format.encode(task.instructions[line["instruction"]], items[line["item"]])
+        with torch.inference_mode(), tiny.edited(ranking.top(count)):
+            assert line["log_likelihoods"] == pytest.approx(
+                score_in_rows(tiny.model, encoded).log_likelihoods, abs=1e-4
+            )
+    scores = [neuron.score for neuron in ranking]
+    assert scores == sorted(scores, reverse=True) and len(ranking) == 40
+
+
+def test_results_have_every_method_with_intervals_and_differences(finished):
+    results = Results.from_json(read_json(finished / "results.json"))
+    for method in ("Original", "Edited", "Control"):
+        for metric in ("accuracy", "accuracy_ambiguous", "unknown_disambiguated", "bias_ambiguous", "perplexity"):
+            row = results.find(method, metric)
+            assert row is not None and row.low <= row.value <= row.high, (method, metric)
+    for against in ("Original", "Control"):
+        assert results.find_difference("Edited", against, "accuracy").low is not None
+        assert results.find_difference("Edited", against, "perplexity") is not None
+    assert results.verdict[0].startswith(f"With {read_json(finished / 'record.json')['chosen']} of 288 neurons edited")
+    assert results.interval == {
+        "kind": "cluster bootstrap, expanded percentile", "level": 0.95, "replicates": 100, "seed": 9,
+    }  # fmt: skip
+    assert "out" not in results.settings and results.settings["grid"] == [0, 2, 10, 40]
+
+
+def test_figures_can_be_made_again_from_the_lines_of_items(finished):
+    lines = [line for line in lines_of(finished) if line["split"] == "test"]
+    results = Results.from_json(read_json(finished / "results.json"))
+    for method in ("Original", "Edited", "Control"):
+        right = [line["answer"] == line["gold"] for line in lines if line["method"] == method]
+        assert results.find(method, "accuracy").value == pytest.approx(np.mean(right))
+    assert {line["draw"] for line in lines if line["method"] == "Control"} == {0, 1}
+
+
+def test_the_record_says_what_went_where_and_with_what(finished, case, tiny_folder):
+    record = read_json(finished / "record.json")
+    development, test = record["split"]["development"], record["split"]["test"]
+    assert record["items"] == {"development": len(development), "test": len(test)} == {"development": 24, "test": 40}
+    task = load_task("bbq:age", data_folder=case.values["data"])
+    clusters = {item.identifier: item.cluster for item in task.items}
+    assert sorted(development + test) == sorted(clusters)
+    assert {clusters[name] for name in development}.isdisjoint({clusters[name] for name in test})
+    by_split = {(line["item"], line["split"]) for line in lines_of(finished)}
+    assert by_split == {(name, "development") for name in development} | {(name, "test") for name in test}
+    assert [candidate["n"] for candidate in record["search"]] == [0, 2, 10, 40]
+    assert record["chosen"] == len(NeuronSet.load(finished / "neurons.json"))
+    assert set(record["model_checksums"]) == {"model.safetensors", "config.json"}
+    assert record["task"]["sources"][0]["file"] == "bbq/Age.jsonl" and len(record["task"]["sources"][0]["sha256"]) == 64
+    assert record["versions"]["torch"] and record["peak_memory_bytes"] > 0 and record["reload_difference"] <= 1e-4
+    assert {"prepare", "find", "choose", "save", "test", "perplexity"} == set(record["seconds"])
+    assert record["command"].startswith(f"biasectomy mitigate {tiny_folder} --data ")
+
+
+def test_neurons_are_found_in_development_items_only(finished):
+    chosen, record = NeuronSet.load(finished / "neurons.json"), read_json(finished / "record.json")
+    drawn = {name for trial in chosen.found_with["drawn"] for name in trial}
+    assert drawn <= set(record["split"]["development"])
+    assert chosen.model["fingerprint"] == record["model"]["fingerprint"]
+
+
+def test_the_report_holds_verdict_perplexity_and_search(finished):
+    text = (finished / "report.md").read_text()
+    verdict = read_json(finished / "results.json")["verdict"]
+    assert all(sentence in text for sentence in verdict)
+    assert "| Perplexity, packaged neutral text |" in text and "- development: 24" in text
+    for candidate in read_json(finished / "record.json")["search"]:
+        assert f"| {candidate['n']} | {candidate['items']} | {candidate['value']:.3f} |" in text
+
+
+# The same again, and something else
+
+
+def test_the_same_command_gives_the_same_files(case, finished, tmp_path):
+    case.mitigate(tmp_path / "again", quiet=True)
+    assert differing(finished, tmp_path / "again") == []
+
+
+def test_another_seed_gives_other_files(case, finished, tmp_path):
+    case.mitigate(tmp_path / "other", seed=1)
+    assert set(COMPARED[:4]) <= set(differing(finished, tmp_path / "other"))
+
+
+class Interruption:
+    """Stands in for a function and is interrupted at one of its calls."""
+
+    def __init__(self, monkeypatch, owner, name: str, at: int) -> None:
+        self.calls, self.at, self.real = 0, at, getattr(owner, name)
+        monkeypatch.setattr(owner, name, self.as_method() if isinstance(owner, type) else self)
+
+    def __call__(self, *arguments, **settings):
+        self.calls += 1
+        if self.calls == self.at:
+            raise KeyboardInterrupt
+        return self.real(*arguments, **settings)
+
+    def as_method(self):
+        return lambda *arguments, **settings: self(*arguments, **settings)
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "at"),
+    [
+        (finding, "accumulate", 3),  # the third of four pairs of trial and instruction
+        (LanguageModel, "score", 40),  # in the search
+        (LanguageModel, "save", 1),
+        (measuring, "text_log_likelihoods", 2),  # perplexity of the second model
+        (runs, "render_markdown", 1),  # when all but the report is there
+    ],
+    ids=lambda value: str(getattr(value, "__name__", value)),
+)
+def test_an_interrupted_run_that_is_resumed_ends_as_if_nothing_had_been(
+    case, finished, tmp_path, monkeypatch, owner, name, at
+):
+    out = tmp_path / "run"
+    with monkeypatch.context() as patched:
+        interruption = Interruption(patched, owner, name, at)
+        with pytest.raises(KeyboardInterrupt):
+            case.mitigate(out)
+    assert interruption.calls == at
+    assert read_json(out / "record.json")["status"] == "interrupted"
+    case.mitigate(out, resume=True)
+    assert differing(finished, out) == []
+    record = read_json(out / "record.json")
+    assert record["status"] == "finished" and record["resumed"] and record["reload_difference"] <= 1e-4
+
+
+def test_a_finished_run_that_is_resumed_computes_nothing(case, finished, tmp_path, monkeypatch):
+    shutil.copytree(finished, tmp_path / "run")
+    for owner, name in ((finding, "accumulate"), (LanguageModel, "save"), (measuring, "text_log_likelihoods")):
+        monkeypatch.setattr(owner, name, None)
+    monkeypatch.setattr(evaluation.Examiner, "_ask", None)
+    case.mitigate(tmp_path / "run", resume=True)
+    assert differing(finished, tmp_path / "run") == []
+
+
+def test_a_run_that_is_there_is_refused_before_anything_is_loaded(case, finished, monkeypatch):
+    monkeypatch.setattr("biasectomy.workflows.open_model", None)
+    before = (finished / "record.json").read_bytes()
+    with pytest.raises(RunError, match="already holds a run"):
+        case.mitigate(finished)
+    assert (finished / "record.json").read_bytes() == before
+
+
+def test_resume_with_other_settings_or_another_model_is_refused(case, finished, tmp_path):
+    with pytest.raises(RunError, match="trials was 2 and is 3"):
+        case.mitigate(finished, resume=True, trials=3)
+    # The same path, but other weights behind it.
+    model = save_tiny(tmp_path / "model")
+    out = tmp_path / "run"
+    with pytest.MonkeyPatch.context() as patched:
+        Interruption(patched, finding, "accumulate", 1)
+        with pytest.raises(KeyboardInterrupt):
+            case.mitigate(out, model=str(model))
+    save_tiny(model, seed=5)
+    with pytest.raises(RunError, match="its model differs"):
+        case.mitigate(out, model=str(model), resume=True)
+
+
+# The smaller commands
+
+
+def test_find_apply_and_evaluate_make_the_same_figures_as_each_other(case, finished, tmp_path, tiny):
+    out = tmp_path / "sets" / "neurons.json"
+    found = find(case.settings(FindSettings, out=out, count=40), quiet())
+    loaded = NeuronSet.load(out)
+    assert loaded.neurons == found.neurons and len(loaded) == 40
+    assert loaded.neurons == NeuronSet.load(finished / "ranking.json").neurons
+    folder = apply(case.settings(ApplySettings, neurons_file=out, count=10, out=tmp_path / "model"), quiet())
+    ten = tmp_path / "ten.json"
+    loaded.top(10).save(ten)
+    run = tmp_path / "evaluated"
+    with_set = evaluate(case.settings(EvaluateSettings, neurons_file=ten, out=run), quiet())
+    baked = evaluate(case.settings(EvaluateSettings, model=str(folder)), quiet())
+    plain = evaluate(case.settings(EvaluateSettings), quiet())
+    assert {row.method for row in plain.metrics} == {"Original"} and not plain.differences
+    for row in baked.metrics:
+        other = with_set.find("Edited", row.metric, task=row.task, split=row.split)
+        assert other.value == pytest.approx(row.value, rel=1e-4, nan_ok=True), row.metric
+    change = with_set.find_difference("Edited", "Original", "perplexity")
+    assert change.value == pytest.approx(
+        baked.find("Original", "perplexity").value - plain.find("Original", "perplexity").value, rel=1e-3
+    )
+    assert {path.name for path in run.iterdir()} == {
+        "record.json", "items.jsonl", "perplexity.json", "results.json", "report.md",
+    }  # fmt: skip
+    assert "10 neurons, by kind" in (run / "report.md").read_text()
+    assert read_json(run / "record.json")["status"] == "finished"
+
+
+def test_evaluate_is_resumed_with_the_same_neurons_only(case, finished, tmp_path, monkeypatch):
+    neurons, out = tmp_path / "neurons.json", tmp_path / "run"
+    ranking = NeuronSet.load(finished / "ranking.json")
+    ranking.top(10).save(neurons)
+    settings = {"neurons_file": neurons, "out": out}
+    with monkeypatch.context() as patched:
+        Interruption(patched, measuring, "text_log_likelihoods", 2)
+        with pytest.raises(KeyboardInterrupt):
+            evaluate(case.settings(EvaluateSettings, **settings), quiet())
+    resumed = evaluate(case.settings(EvaluateSettings, resume=True, **settings), quiet())
+    whole = evaluate(case.settings(EvaluateSettings, neurons_file=neurons), quiet())
+    assert resumed.to_json() == whole.to_json()
+    ranking.top(9).save(neurons)
+    with pytest.raises(RunError, match="its neurons differs"):
+        evaluate(case.settings(EvaluateSettings, resume=True, **settings), quiet())
+
+
+def test_perplexity_and_what_was_found_are_shown_on_the_terminal(case, finished):
+    stream = io.StringIO()
+    console = Console(output=stream, errors=stream, width=1000)  # perplexity of random weights takes room
+    settings = case.settings(EvaluateSettings, neurons_file=finished / "neurons.json", max_items=16)
+    results = evaluate(settings, console)
+    console.results(results)
+    text = stream.getvalue()
+    assert "16 of 64 items (8 ambiguous, 8 disambiguated) from 8 templates, 2 of 10 instructions" in text
+    assert "bbq/Age.jsonl differs from the file its authors published" in text
+    line = next(line for line in text.splitlines() if line.strip().startswith("Perplexity, packaged neutral text"))
+    for method in ("Original", "Edited"):
+        assert f"{results.find(method, 'perplexity').value:.2f}" in line
+    assert text.count("Metric") == 1 and "bbq:age (all): 16 items" in text
+
+
+def test_a_set_for_a_model_of_another_shape_is_refused(case, finished, tmp_path):
+    other = save_tiny(tmp_path / "deeper", layers=3)
+    settings = case.settings(
+        ApplySettings, neurons_file=finished / "ranking.json", model=str(other), out=tmp_path / "out"
+    )
+    with pytest.raises(NeuronSetError, match="whose num hidden layers is 2; this model's is 3"):
+        apply(settings, quiet())
+    with pytest.raises(NeuronSetError, match="num hidden layers"):
+        evaluate(case.settings(EvaluateSettings, neurons_file=finished / "ranking.json", model=str(other)), quiet())
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_set_from_other_weights_of_the_same_shape_warns(case, finished, tmp_path):
+    other = save_tiny(tmp_path / "sister", seed=7)
+    errors = io.StringIO()
+    settings = case.settings(
+        ApplySettings, neurons_file=finished / "neurons.json", model=str(other), out=tmp_path / "out"
+    )
+    apply(settings, Console(quiet=True, errors=errors))
+    assert "found in other weights" in errors.getvalue() and (tmp_path / "out" / "config.json").exists()
+
+
+def test_find_and_apply_replace_nothing_without_being_told(case, finished, tmp_path):
+    existing = tmp_path / "neurons.json"
+    existing.write_text("mine")
+    with pytest.raises(RunError, match="exists; add --overwrite"):
+        find(case.settings(FindSettings, out=existing), quiet())
+    with pytest.raises(RunError, match="is a folder; --out of 'find' names a file"):
+        find(case.settings(FindSettings, out=tmp_path), quiet())
+    (tmp_path / "papers").mkdir()
+    (tmp_path / "papers" / "thesis.tex").write_text("mine")
+    for overwrite, said in ((False, "is not empty"), (True, "holds no checkpoint")):
+        with pytest.raises(RunError, match=said):
+            apply(
+                case.settings(
+                    ApplySettings, neurons_file=finished / "neurons.json", out=tmp_path / "papers", overwrite=overwrite
+                ),
+                quiet(),
+            )
+    assert existing.read_text() == (tmp_path / "papers" / "thesis.tex").read_text() == "mine"
+
+
+# Other settings
+
+
+def test_where_nothing_is_tried_nothing_is_taken_out(case, tmp_path):
+    results = case.mitigate(tmp_path / "run", grid=(0,))
+    assert results.verdict[0] == "No number of neurons helped on the development items."
+    assert len(NeuronSet.load(tmp_path / "run" / "neurons.json")) == 0
+    assert {path.name for path in (tmp_path / "run").iterdir()} == KNOWN
+    for name in ("accuracy", "perplexity"):
+        assert results.find("Edited", name).value == results.find("Original", name).value
+        assert results.find_difference("Edited", "Original", name).value == 0
+    original, saved = (
+        load_file(Path(case.values["model"]) / "model.safetensors"),
+        load_file(tmp_path / "run/model/model.safetensors"),
+    )
+    assert all(torch.equal(original[name], saved[name]) for name in original)
+    assert "None: the checkpoint answers as the original does." in (tmp_path / "run" / "report.md").read_text()
+
+
+@pytest.mark.parametrize("rule", ["mean", "generation"])
+def test_the_other_answer_rules(case, finished, tmp_path, rule):
+    changes = {"answer_rule": rule, "max_items": 40, "max_instructions": 1, "grid": (0, 10)}
+    results = case.mitigate(tmp_path / "run", perplexity_paragraphs=0, **changes)
+    lines = lines_of(tmp_path / "run")
+    if rule == "generation":
+        assert all("text" in line for line in lines)
+        assert results.find("Original", "unmatched").value == np.mean(
+            [line["answer"] == -1 for line in lines if line["method"] == "Original" and line["split"] == "test"]
+        )
+    else:
+        for line in lines:
+            means = [value / count for value, count in zip(line["log_likelihoods"], line["tokens"], strict=True)]
+            assert line["answer"] == int(np.argmax(means))
+    assert results.find("Original", "perplexity") is None and not (tmp_path / "run" / "perplexity.json").exists()
+
+
+def test_numbers_beyond_the_neurons_of_the_model_are_left_out(case, tmp_path):
+    errors = io.StringIO()
+    changes = {"grid": (0, 5, 289), "max_items": 32, "controls": 0, "perplexity_paragraphs": 0}
+    mitigate(case.settings(MitigateSettings, out=tmp_path / "run", **changes), Console(quiet=True, errors=errors))
+    assert "has 288 neurons; numbers of --grid above that are left out" in errors.getvalue()
+    assert [candidate["n"] for candidate in read_json(tmp_path / "run" / "record.json")["search"]] == [0, 5]
+
+
+def test_without_controls_nothing_is_compared_with_random_neurons(case, tmp_path):
+    results = case.mitigate(tmp_path / "run", controls=0, grid=(0, 40), max_items=48, perplexity_paragraphs=0)
+    assert {row.method for row in results.metrics} == {"Original", "Edited"}
+    assert {row.against for row in results.differences} == {"Original"}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"attribution": "random"},
+        {"variant": "authors", "clamp_group": 4},
+        {"definition": "ffn-hidden"},
+        {"split": "random"},
+    ],
+    ids=str,
+)
+def test_other_ways_of_finding(case, tmp_path, changes):
+    changes |= {"grid": (0, 5), "max_items": 32, "controls": 1, "max_instructions": 1, "perplexity_paragraphs": 0}
+    case.mitigate(tmp_path / "run", **changes)
+    assert len(NeuronSet.load(tmp_path / "run" / "ranking.json")) == 5
+
+
+# Bad input
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind", "said"),
+    [
+        ({"model": "smollm"}, UnknownNameError, "did you mean 'smollm2'"),
+        ({"model": "./no/such/model"}, BiasectomyError, "There is no model at './no/such/model'"),
+        ({"task": "bbq:agge"}, UnknownNameError, "did you mean 'bbq:age'"),
+        ({"attribution": "crisper"}, UnknownNameError, "did you mean 'crispr'"),
+        ({"max_items": 2}, DataError, "too few to split by template"),
+        ({"instances": 25}, SettingsError, "24 development items, fewer than --instances 25; use --instances 24"),
+        ({"data": Path("/no/such/folder")}, BiasectomyError, "no data folder"),
+        (
+            {"instructions": Path("/no/such/file.txt")},
+            BiasectomyError,
+            "instructions '/no/such/file.txt' cannot be read",
+        ),
+    ],
+    ids=lambda value: " ".join(map(str, value.values())) if isinstance(value, dict) else None,
+)
+def test_bad_input_is_refused_and_leaves_no_folder(case, tmp_path, changes, kind, said):
+    with pytest.raises(kind) as refused:
+        case.mitigate(tmp_path / "run", **changes)
+    assert said in str(refused.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_damaged_data_file_is_named_with_its_line(case, tmp_path):
+    folder = write_bbq(tmp_path / "data")
+    file = folder / "bbq" / "Age.jsonl"
+    file.write_text(file.read_text().replace('{"example_id": 4,', '{"example_id": 4', 1))
+    with pytest.raises(DataError, match=r"Age\.jsonl, line 5: not valid JSON"):
+        case.mitigate(tmp_path / "run", data=folder)
+
+
+def test_weights_that_are_not_numbers_are_named_by_item(case, tmp_path):
+    model = save_tiny(tmp_path / "model")
+    weights = load_file(model / "model.safetensors")
+    weights["model.norm.weight"][0] = float("nan")
+    save_file(weights, model / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(BiasectomyError, match="item bbq:age/"):
+        case.mitigate(tmp_path / "run", model=str(model))
+    with pytest.raises(BiasectomyError, match=r"^Item bbq:age/"):
+        evaluate(case.settings(EvaluateSettings, model=str(model)), quiet())
+
+
+def test_a_disk_that_fills_up_during_the_search_loses_nothing(case, finished, tmp_path, monkeypatch):
+    real, calls = os.fsync, itertools.count()
+
+    def fill(descriptor: int) -> None:
+        if next(calls) == 30:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fill)
+    with pytest.raises(RunError, match=r"The disk is full: .* --resume"):
+        case.mitigate(tmp_path / "run")
+    case.mitigate(tmp_path / "run", resume=True)
+    assert differing(finished, tmp_path / "run") == []
+
+
+# The real process
+
+
+def command(*words: str) -> list[str]:
+    return [sys.executable, "-m", "biasectomy", *words]
+
+
+def stop_midway(words: list[str], out: Path, how: signal.Signals) -> tuple[int, str]:
+    """Starts a command, sends it a signal once some items are scored; its exit code and what it said."""
+    process = subprocess.Popen(command(*words), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        deadline = time.monotonic() + 120
+        while process.poll() is None and time.monotonic() < deadline:
+            if (out / "items.jsonl").exists() and (out / "items.jsonl").read_bytes().count(b"\n") >= 20:
+                process.send_signal(how)
+                break
+            time.sleep(0.005)
+        _, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    return process.returncode, errors
+
+
+def test_a_killed_process_is_resumed_to_the_same_result(case, finished, tmp_path):
+    out = tmp_path / "run"
+    code, _ = stop_midway(case.words(MitigateSettings, "mitigate", out=out), out, signal.SIGKILL)
+    assert code == -signal.SIGKILL
+    assert read_json(out / "record.json")["status"] == "running" and not (out / "results.json").exists()
+    case.mitigate(out, resume=True)
+    assert differing(finished, out) == []
+
+
+def test_ctrl_c_exits_130_and_says_how_to_go_on(case, finished, tmp_path, monkeypatch, capsys):
+    out = tmp_path / "run"
+    code, errors = stop_midway(case.words(MitigateSettings, "mitigate", out=out), out, signal.SIGINT)
+    assert code == 130 and "Traceback" not in errors, errors
+    assert f"What was computed is kept in {out}; go on with: biasectomy mitigate" in errors and "--resume" in errors
+    assert read_json(out / "record.json")["status"] == "interrupted"
+    going_on = errors[errors.index("go on with: biasectomy ") :].split()[4:]
+    monkeypatch.setattr(sys, "argv", ["biasectomy", *going_on, "--json"])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 0
+    assert json.loads(capsys.readouterr().out) == read_json(finished / "results.json")
+    assert differing(finished, out) == []
+
+
+def test_errors_are_one_line_and_code_2(case, finished, tmp_path):
+    wrong = [
+        (["mitigate", "smollm", "--out", str(tmp_path / "a")], "did you mean 'smollm2'"),
+        (["mitigate", "--task", "bbq:agee", "--out", str(tmp_path / "a")], "did you mean 'bbq:age'"),
+        (case.words(MitigateSettings, "mitigate", out=finished), "--resume"),
+        (case.words(MitigateSettings, "mitigate", out=tmp_path / "a", instances=50), "fewer than --instances 50"),
+        (["apply", str(tmp_path / "none.json"), "--out", str(tmp_path / "a")], "There is no file"),
+        (case.words(EvaluateSettings, "evaluate", neurons_file=finished / "record.json"), "is not a neuron set"),
+    ]
+    script = (
+        "import json, sys\nfrom biasectomy.cli import main\n"
+        "for words in json.loads(sys.stdin.read()):\n"
+        "    sys.argv = ['biasectomy', *words]\n"
+        "    try:\n        main()\n"
+        "    except SystemExit as end:\n        sys.stderr.write(f'code {end.code}\\n')\n"
+    )
+    words = json.dumps([words for words, _ in wrong])
+    done = subprocess.run([sys.executable, "-c", script], input=words, capture_output=True, text=True, timeout=120)
+    said = [line for line in done.stderr.splitlines() if not line.startswith("Warning: ")]
+    assert len(said) == 2 * len(wrong) and "Traceback" not in done.stderr, done.stderr
+    for (_, expected), message, code in zip(wrong, said[::2], said[1::2], strict=True):
+        assert message.startswith("Error: ") and expected in message and code == "code 2"
