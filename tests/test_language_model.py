@@ -1,0 +1,89 @@
+"""Loading models: what works, and the sentence for what does not."""
+
+import json
+import shutil
+
+import pytest
+import torch
+
+from biasectomy import language_model
+from biasectomy.errors import ModelError
+from biasectomy.language_model import fingerprint, load
+from tests.conftest import build_llama, save_tiny
+
+
+@pytest.fixture
+def copy(tiny_folder, tmp_path):
+    """A checkpoint that a test may damage."""
+    return shutil.copytree(tiny_folder, tmp_path / "model")
+
+
+def test_a_folder_is_loaded_frozen_and_ready(tiny):
+    assert not tiny.model.training
+    assert not any(parameter.requires_grad for parameter in tiny.model.parameters())
+    assert tiny.packed and tiny.prompt_format.chat
+    assert len(tiny.neurons()) == 288
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+def test_the_number_format_is_the_users(tiny_folder, dtype):
+    assert load(str(tiny_folder), dtype=dtype).model.dtype == getattr(torch, dtype)
+
+
+def test_truncated_weights(copy):
+    weights = copy / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:5000])
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        load(str(copy))
+
+
+def test_a_configuration_of_no_known_architecture(copy):
+    (copy / "config.json").write_text('{"model_type": "abacus"}')
+    with pytest.raises(ModelError, match=r"cannot be loaded: .*abacus"):
+        load(str(copy))
+
+
+def test_a_folder_without_a_tokenizer(copy):
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (copy / name).unlink()
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        load(str(copy))
+
+
+def test_a_hub_id_that_cannot_be_reached():
+    with pytest.raises(ModelError, match="'nobody/no-such-model' cannot be loaded"):
+        load("nobody/no-such-model")
+
+
+def test_code_of_a_repository_is_not_run_unasked(copy):
+    config = json.loads((copy / "config.json").read_text())
+    config |= {"auto_map": {"AutoConfig": "code.Config", "AutoModelForCausalLM": "code.Model"}, "model_type": "own"}
+    (copy / "config.json").write_text(json.dumps(config))
+    (copy / "code.py").write_text("raise SystemExit('the code was run')")
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        load(str(copy))
+
+
+def test_a_model_larger_than_the_memory_is_refused_before_it_is_read(tiny_folder, monkeypatch):
+    monkeypatch.setattr(language_model, "available_memory", lambda: 1000)
+    with pytest.raises(ModelError, match=r"needs 0\.0 GiB for its weights in float32; 0\.0 GiB are free"):
+        load(str(tiny_folder))
+
+
+def test_a_device_that_is_not_here(tiny_folder):
+    if torch.cuda.is_available():
+        pytest.skip("there is a CUDA device here")
+    with pytest.raises(ModelError, match="There is no device 'cuda:7' here"):
+        load(str(tiny_folder), device="cuda:7")
+
+
+def test_chat_prompts_need_a_template(tmp_path):
+    folder = save_tiny(tmp_path / "plain", chat=False)
+    assert not load(str(folder)).prompt_format.chat
+    with pytest.raises(ModelError, match="no chat template; use --prompt plain"):
+        load(str(folder), prompt="chat")
+
+
+def test_the_fingerprint_is_of_the_weights():
+    first, same, other = build_llama(300), build_llama(300), build_llama(300, seed=1)
+    assert fingerprint(first) == fingerprint(same) != fingerprint(other)
