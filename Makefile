@@ -7,11 +7,11 @@ DEMO_MODEL        ?= smollm2
 DEMO_TASK         ?= bbq:age
 DEMO_ITEMS        ?= 200
 DEMO_INSTRUCTIONS ?= 2
-DEMO_GRID         ?= 0,1,3,5,8,12,20,50
+DEMO_GRID         ?= 0,1,3,8,20,50,120,300
 DEMO_CONTROLS     ?= 2
 DEMO_OUT          ?= demo-run
-# With the default variant and definition no number of neurons passes the objective on this model.
-DEMO_MORE         ?= --variant authors --definition ffn-hidden
+# The objective of the paper; under the default one the answer for this model is that nothing helps.
+DEMO_MORE         ?= --objective accuracy
 
 TORCH    ?= torch==2.13.0
 PIP_ARGS ?=

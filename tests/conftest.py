@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from biasectomy import likelihood
 from biasectomy.language_model import LanguageModel, load
+from biasectomy.layouts import Batch, RowLayout
 from biasectomy.tasks.ambiguity import ambiguity_metrics
 from biasectomy.tasks.base import Item, Task
 
@@ -86,6 +88,11 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny(tiny_folder: Path) -> LanguageModel:
     """The tiny Llama, loaded as a user would load it."""
     return load(str(tiny_folder))
+
+
+def score_in_rows(model, encoded):
+    """Scores of one prompt with a row for each option."""
+    return likelihood.score(model, Batch((0,), (encoded,)), RowLayout())[0]
 
 
 UNKNOWN = ("Cannot be determined", "Not known", "Unknown")

@@ -14,6 +14,7 @@ from biasectomy.attribution.engine import Instance, accumulate
 from biasectomy.attribution.rule import Span
 from biasectomy.errors import ScoreError, SettingsError, UnknownNameError
 from biasectomy.finding import Scores, attribute, draw_instances
+from biasectomy.layouts import Positions
 from biasectomy.neurons import discover_neurons
 from biasectomy.prompts import EncodedPrompt
 from tests.conftest import make_items
@@ -83,7 +84,7 @@ def test_products_equal_captums(model, definition, gold):
             logits = model(input_ids=ids).logits.log_softmax(-1)[:, len(PROMPT) - 1 :]
             return sum(logits[:, place, token] for place, token in enumerate(option))
 
-        path = [*range(len(PROMPT)), *own.tolist()]
+        path = [*range(len(PROMPT)), *own.own.tolist()]
         for group in neurons:
             layer = model.get_submodule(group.module)
             inputs = {"attribute_to_layer_input": group.side == "input"}
@@ -198,11 +199,18 @@ def test_the_authors_by_hand():
     assert sum(apart) != pytest.approx(together)  # the clamp group matters here
 
 
+def span_of(shared, gold, biased, log_gold, log_biased) -> Span:
+    def positions(own):
+        return Positions(torch.tensor(shared, dtype=torch.long), torch.tensor(own, dtype=torch.long))
+
+    return Span(positions(gold), positions(biased), log_gold, log_biased)
+
+
 def test_tokens_by_hand():
     """Three prompt tokens, one own token of the gold label and two of the biased one; a single unit."""
     gold = torch.tensor([[0.5], [-2.0], [1.0], [3.0], [0.0], [0.0]])
     biased = torch.tensor([[2.0], [0.0], [4.0], [0.0], [5.0], [-1.0]])
-    span = Span(slice(0, 3), torch.tensor([3]), torch.tensor([4, 5]), math.log(0.5), math.log(0.25))
+    span = span_of([0, 1, 2], [3], [4, 5], math.log(0.5), math.log(0.25))
 
     def run(rule, span, gold, biased):
         rule.gold("m", gold, [span])
@@ -215,13 +223,15 @@ def test_tokens_by_hand():
     assert run(Paper(), span, gold, biased + torch.tensor([[0.0], [0], [0], [0], [4], [0]])) == pytest.approx(0.1875)
     # Each maximum on its own over prompt and own tokens: 0.25 * 5 - 0.25 * 3.
     assert run(Authors(1), span, gold, biased) == pytest.approx(0.25 * 5 - 0.25 * 3)
-    empty = torch.tensor([], dtype=torch.long)
-    short = Span(slice(0, 3), empty, empty, math.log(0.5), math.log(0.25))
+    short = span_of([0, 1, 2], [], [], math.log(0.5), math.log(0.25))
     assert run(Paper(), short, gold, biased) == pytest.approx(0.25 * 0.5)
+    # A decoder behind an encoder shares no position: 0.25 * (0.25 * 5 - max(0, 0.5 * 3)).
+    labels = span_of([], [3], [4, 5], math.log(0.5), math.log(0.25))
+    assert run(Paper(), labels, gold, biased) == pytest.approx(0.25 * (1.25 - 1.5))
 
 
 def test_probabilities_far_below_single_precision_still_rank():
-    span = Span(slice(0, 1), torch.tensor([], dtype=torch.long), torch.tensor([], dtype=torch.long), -120.0, -118.0)
+    span = span_of([0], [], [], -120.0, -118.0)
     rule = Paper()
     rule.gold("m", torch.tensor([[1.0, 3.0]]), [span])
     rule.biased("m", torch.tensor([[2.0, 1.0]]), [span])

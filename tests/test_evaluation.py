@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 import torch
 
-from biasectomy import evaluation, likelihood
+from biasectomy import evaluation
 from biasectomy.errors import ScoreError, UnknownNameError
 from biasectomy.evaluation import Examiner, Subject, choose_by_mean, choose_by_sum, evaluate
 from biasectomy.language_model import load
 from biasectomy.likelihood import OptionScores
 from biasectomy.neuron_set import Neuron, NeuronSet
 from biasectomy.runs import Journal
-from tests.conftest import save_tiny
+from tests.conftest import save_tiny, score_in_rows
 
 GATE = "model.layers.1.mlp.gate_proj"
 EDITED = Subject("Edited", 30, 0, NeuronSet(tuple(Neuron(GATE, unit, 0.0) for unit in range(30))))
@@ -47,7 +47,7 @@ def test_answers_stand_in_the_order_of_instructions_and_items(tiny, toy_task):
     for number, instruction in enumerate(task.instructions):
         for place, item in enumerate(task.items):
             with torch.no_grad():
-                alone = likelihood.score_in_rows(tiny.model, tiny.prompt_format.encode(instruction, item))
+                alone = score_in_rows(tiny.model, tiny.prompt_format.encode(instruction, item))
             assert answers[number, place] == np.argmax(alone.log_likelihoods)
     assert len(set(answers.ravel())) > 1
 

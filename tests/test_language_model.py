@@ -21,7 +21,7 @@ def copy(tiny_folder, tmp_path):
 def test_a_folder_is_loaded_frozen_and_ready(tiny):
     assert not tiny.model.training
     assert not any(parameter.requires_grad for parameter in tiny.model.parameters())
-    assert tiny.packed and tiny.prompt_format.chat
+    assert tiny.layout.name == "packed" and tiny.prompt_format.chat
     assert len(tiny.neurons()) == 288
 
 

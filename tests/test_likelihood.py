@@ -6,6 +6,7 @@ import torch
 from biasectomy import likelihood
 from biasectomy.errors import DataError
 from biasectomy.language_model import LanguageModel
+from biasectomy.layouts import Batch, Layout, PackedLayout, RowLayout
 from biasectomy.prompts import EncodedPrompt, PromptFormat, item_text
 from biasectomy.tasks.base import Item
 from tests.conftest import INSTRUCTIONS, build_llama, build_tokenizer, make_items
@@ -23,12 +24,11 @@ def plain_scores(model, encoded: EncodedPrompt) -> list[float]:
     return values
 
 
-def scores_by_index(language_model: LanguageModel, prompts, budget: int, packed: bool = True):
+def scores_by_index(language_model: LanguageModel, prompts, budget: int, layout: Layout | None = None):
     found = {}
-    for batch in likelihood.plan(prompts, budget):
-        for index, scores in zip(
-            batch.indices, likelihood.score(language_model.model, batch, packed=packed), strict=True
-        ):
+    layout = layout or PackedLayout()
+    for batch in layout.plan(prompts, budget):
+        for index, scores in zip(batch.indices, likelihood.score(language_model.model, batch, layout), strict=True):
             found[index] = scores
     return [found[index] for index in range(len(prompts))]
 
@@ -39,9 +39,9 @@ def prompts(tiny):
 
 
 @pytest.mark.parametrize("budget", [1, 150, 1024, 100_000])
-@pytest.mark.parametrize("packed", [True, False])
-def test_scores_equal_one_sequence_at_a_time(tiny, prompts, budget, packed):
-    scores = scores_by_index(tiny, prompts, budget, packed)
+@pytest.mark.parametrize("layout", [PackedLayout(), RowLayout()], ids=lambda layout: layout.name)
+def test_scores_equal_one_sequence_at_a_time(tiny, prompts, budget, layout):
+    scores = scores_by_index(tiny, prompts, budget, layout)
     for encoded, found in zip(prompts, scores, strict=True):
         assert found.log_likelihoods == pytest.approx(plain_scores(tiny.model, encoded), abs=1e-4)
         assert found.tokens == tuple(len(option) for option in encoded.options)
@@ -76,7 +76,7 @@ def test_a_model_that_ignores_the_mask_is_noticed(tiny):
 def test_half_precision_is_summed_in_full_precision():
     model = build_llama(300).to(torch.bfloat16)
     encoded = EncodedPrompt(tuple(range(20, 40)), (tuple(range(50, 80)), (3,)))
-    (found,) = likelihood.score(model, next(likelihood.plan([encoded], 1024)))
+    (found,) = likelihood.score(model, Batch((0,), (encoded,)), PackedLayout())
     logits = model(input_ids=torch.tensor([encoded.prompt + encoded.options[0]])).logits
     expected = logits.detach().double().log_softmax(-1)[0, range(19, 49), list(encoded.options[0])].sum()
     assert found.log_likelihoods[0] == pytest.approx(float(expected), abs=0.5)

@@ -24,14 +24,13 @@ from biasectomy.console import Console
 from biasectomy.errors import BiasectomyError, DataError, NeuronSetError, RunError, SettingsError, UnknownNameError
 from biasectomy.files import read_json
 from biasectomy.language_model import LanguageModel
-from biasectomy.likelihood import score_in_rows
 from biasectomy.neuron_set import NeuronSet
 from biasectomy.results import Results
 from biasectomy.runs import KNOWN
 from biasectomy.settings import ApplySettings, EvaluateSettings, FindSettings, MitigateSettings, option_name
 from biasectomy.tasks import load_task
 from biasectomy.workflows import apply, evaluate, find, mitigate
-from tests.conftest import save_tiny
+from tests.conftest import save_tiny, score_in_rows
 
 TEMPLATES = 8
 # Options of about the same length: the rule `sum` would otherwise choose the shortest under any edit.

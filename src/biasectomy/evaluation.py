@@ -131,7 +131,9 @@ class Examiner:
         return self._encoded[key]
 
     def _refuse_not_finite(self, batch: Sequence[tuple[Item, EncodedPrompt]]) -> NoReturn:
-        culprit = first_not_finite(self.language_model.model, [prompt for _, prompt in batch])
+        culprit = first_not_finite(
+            self.language_model.model, [prompt for _, prompt in batch], self.language_model.layout
+        )
         item, scores = (batch[culprit[0]][0].identifier, culprit[1].log_likelihoods) if culprit else ("unknown", ())
         raise ScoreError(
             f"Item {item}: the model's log-likelihoods of its options are not finite "

@@ -7,7 +7,7 @@ import torch
 from biasectomy.console import Console, duration
 from biasectomy.evaluation import Examiner
 from biasectomy.finding import ATTRIBUTION_TOKENS
-from biasectomy.likelihood import Batch
+from biasectomy.layouts import Batch
 from biasectomy.tasks import Task
 
 SMALLEST_BATCH = 64

@@ -98,7 +98,8 @@ def attribute(
                             for item in (development.items[index] for index in drawn)
                         ]
                         budget = min(language_model.batch_tokens, ATTRIBUTION_TOKENS)
-                        for done in accumulate(language_model.model, neurons, run, rule, budget=budget):
+                        layout = language_model.layout
+                        for done in accumulate(language_model.model, neurons, run, rule, budget=budget, layout=layout):
                             advance(done)
                     return rule.finish()
 

@@ -44,6 +44,7 @@ def generate(
     tokenizer: Any = language_model.tokenizer
     padding = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id or 0
     ordered = sorted(range(len(prompts)), key=lambda index: len(prompts[index].prompt))
+    encodes = bool(model.config.is_encoder_decoder)
     for batch in _batches(ordered, prompts, language_model.batch_tokens):
         if wanted.isdisjoint(batch):
             continue
@@ -53,19 +54,23 @@ def generate(
         mask = torch.zeros_like(tokens)
         for row, index in enumerate(batch):
             prompt = prompts[index].prompt
-            tokens[row, longest - len(prompt) :] = torch.tensor(prompt)  # generation continues at the right edge
-            mask[row, longest - len(prompt) :] = 1
+            # A decoder continues at the right edge; an encoder reads from the left.
+            place = slice(0, len(prompt)) if encodes else slice(longest - len(prompt), longest)
+            tokens[row, place] = torch.tensor(prompt)
+            mask[row, place] = 1
         output = model.generate(
             input_ids=tokens.to(model.device),
             attention_mask=mask.to(model.device),
             max_new_tokens=new_tokens,
             do_sample=False,
+            num_beams=1,
             temperature=None,
             top_p=None,
             top_k=None,
             pad_token_id=padding,
         )
-        yield batch, tokenizer.batch_decode(output[:, longest:], skip_special_tokens=True)
+        answers = output if encodes else output[:, longest:]
+        yield batch, tokenizer.batch_decode(answers, skip_special_tokens=True)
 
 
 def _batches(ordered: Sequence[int], prompts: Sequence[EncodedPrompt], budget: int) -> Iterator[list[int]]:

@@ -19,10 +19,12 @@ from biasectomy.console import Console
 from biasectomy.edits import baked, edited
 from biasectomy.errors import BiasectomyError, ModelError, RunError
 from biasectomy.files import writing
+from biasectomy.layouts import Batch, Layout, PackedLayout
 from biasectomy.neuron_set import NeuronSet, model_shape
 from biasectomy.neurons import Neurons, discover_neurons
-from biasectomy.prompts import EncodedPrompt, PromptFormat, PromptKind
+from biasectomy.prompts import EncodedPrompt, PromptFormat, PromptKind, prompt_format
 from biasectomy.sources import ModelSource, quiet_transformers, resolve_model
+from biasectomy.tasks.base import Item
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 DEFAULT_BATCH_TOKENS = 512
@@ -39,7 +41,7 @@ class LanguageModel:
     name: str
     source: ModelSource | None = None
     batch_tokens: int = DEFAULT_BATCH_TOKENS
-    packed: bool = True  # whether prompts share one row (see `forest`)
+    layout: Layout = field(default_factory=PackedLayout)
     _discovered: dict[str, Neurons] = field(default_factory=dict, repr=False)
 
     def neurons(self, definition: str = "linear-output") -> Neurons:
@@ -52,13 +54,13 @@ class LanguageModel:
         """A block in which the model computes with the set's factors; None edits nothing."""
         return contextlib.nullcontext() if neuron_set is None else edited(self.model, neuron_set)
 
-    def plan(self, prompts: Sequence[EncodedPrompt]) -> Iterator[likelihood.Batch]:
+    def plan(self, prompts: Sequence[EncodedPrompt]) -> Iterator[Batch]:
         """Batches of prompts within the token budget."""
-        return likelihood.plan(prompts, self.batch_tokens)
+        return self.layout.plan(prompts, self.batch_tokens)
 
-    def score(self, batch: likelihood.Batch) -> list[likelihood.OptionScores]:
+    def score(self, batch: Batch) -> list[likelihood.OptionScores]:
         """Option log-likelihoods of a batch, in the order of `batch.indices`."""
-        return likelihood.score(self.model, batch, packed=self.packed)
+        return likelihood.score(self.model, batch, self.layout)
 
     def description(self) -> dict[str, Any]:
         """What identifies the model in records and neuron sets."""
@@ -104,19 +106,18 @@ class LanguageModel:
 
     def _difference_from(self, folder: Path, neuron_set: NeuronSet | None) -> float:
         """Largest difference of a probe's log-likelihoods between the edited model and a saved checkpoint."""
-        batch = next(likelihood.plan([self._probe()], self.batch_tokens))
+        batch = Batch((0,), (self._probe(),))
         with self.edited(neuron_set):
             here = self.score(batch)[0].log_likelihoods
         with quiet_transformers():
             reloaded: Any = type(self.model).from_pretrained(folder, dtype=self.model.dtype)
         reloaded.to(self.model.device).eval()
-        there = likelihood.score(reloaded, batch, packed=self.packed)[0].log_likelihoods
+        there = likelihood.score(reloaded, batch, self.layout)[0].log_likelihoods
         return max(abs(left - right) for left, right in zip(here, there, strict=True))
 
     def _probe(self) -> EncodedPrompt:
-        text = self.prompt_format.token_ids(self.prompt_format.text("Question: Which of the two was it?"))
-        options = [self.prompt_format.token_ids(option)[-3:] for option in ("The first one", "The second", "Not known")]
-        return EncodedPrompt(tuple(text), tuple(tuple(option) for option in options))
+        item = Item("probe", "", "Which of the two was it?", ("The first one", "The second", "Not known"), 0, "", "")
+        return self.prompt_format.encode("Answer the question.", item)
 
 
 def load(
@@ -147,12 +148,8 @@ def load(
     try:
         with quiet_transformers():
             config = transformers.AutoConfig.from_pretrained(source.location, **options)
-            if getattr(config, "is_encoder_decoder", False):
-                raise ModelError(
-                    f"'{name}' is an encoder-decoder ({config.model_type}); this version edits decoder-only models."
-                )
             refuse_larger_than_memory(source, config, DTYPES[dtype])
-            model: Any = transformers.AutoModelForCausalLM.from_pretrained(source.location, **options, **weights)
+            model: Any = models_for(config).from_pretrained(source.location, **options, **weights)
             tokenizer = transformers.AutoTokenizer.from_pretrained(source.location, **options)
     except BiasectomyError:
         raise
@@ -164,13 +161,20 @@ def load(
     language_model = LanguageModel(
         model=model,
         tokenizer=tokenizer,
-        prompt_format=PromptFormat(tokenizer, prompt, f"'{name}'"),
+        prompt_format=prompt_format(tokenizer, config, prompt, f"'{name}'"),
         name=source.name,
         source=source,
         batch_tokens=batch_tokens or DEFAULT_BATCH_TOKENS,
     )
-    language_model.packed = likelihood.reads_forests(model, int(config.get_text_config().vocab_size))
+    language_model.layout = likelihood.layout_for(model, model.get_input_embeddings().weight.shape[0])
     return language_model
+
+
+def models_for(config: Any) -> Any:
+    """The class of `transformers` that loads a configuration's language model."""
+    from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
+
+    return AutoModelForSeq2SeqLM if getattr(config, "is_encoder_decoder", False) else AutoModelForCausalLM
 
 
 def _device(name: str) -> torch.device:
@@ -190,11 +194,8 @@ def refuse_larger_than_memory(source: ModelSource, config: Any, dtype: torch.dty
     Raises:
         ModelError: says how many GiB are needed and how many are free.
     """
-    from transformers import AutoModelForCausalLM
-
-    models: Any = AutoModelForCausalLM
     with torch.device("meta"):
-        empty = models.from_config(config, dtype=dtype)
+        empty = models_for(config).from_config(config, dtype=dtype)
     need = sum(parameter.numel() * parameter.element_size() for parameter in empty.parameters())
     free = available_memory()
     if free is not None and need > free:

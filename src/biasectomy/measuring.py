@@ -51,8 +51,9 @@ def measure(
     _stage_done(run, split)
     if settings.perplexity_paragraphs:
         text = neutral_paragraphs(settings.data, settings.perplexity_paragraphs)
+        judged = [examiner.language_model.prompt_format.judged_text(paragraph) for paragraph in text.paragraphs]
         values = _perplexity(methods, text, examiner, console, run.path("perplexity.json") if run else None)
-        more_metrics, more_differences = perplexity_rows(text.name, text.paragraphs, values, **statistics)
+        more_metrics, more_differences = perplexity_rows(text.name, judged, values, **statistics)
         metrics, differences = [*metrics, *more_metrics], [*differences, *more_differences]
         _stage_done(run, "perplexity")
     return Results(

@@ -8,12 +8,13 @@ have none (Yang et al. 2024, section 3; counts for Flan-T5 in the tests).
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from torch import nn
 from transformers.pytorch_utils import Conv1D
 
 from biasectomy.errors import ModelError, UnknownNameError
+from biasectomy.layouts import Place
 
 Definition = Literal["linear-output", "ffn-hidden"]
 DEFINITIONS: dict[str, str] = {
@@ -26,6 +27,8 @@ _NOT_LANGUAGE = re.compile(r"(^|\.)(vision|visual|image|audio|speech|vision_towe
 _ATTENTION = re.compile(
     r"(^|[._])(self_?attn|attn|self_?attention|attention|enc_?dec_?attention|cross_?attn)", re.IGNORECASE
 )
+_CROSS_ATTENTION = re.compile(r"enc_?dec_?attention|encoder_attn|cross_?attn|cross_?attention", re.IGNORECASE)
+_KEY_OR_VALUE = re.compile(r"(^|\.)(k|v|key|value|k_proj|v_proj)$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,7 @@ class NeuronGroup:
     kind: str  # the module's name within its block, such as "mlp.gate_proj"
     layer: int
     stack: str  # the list of blocks it stands in, such as "model.layers"
+    place: Place = "whole"  # which tokens it sees
 
 
 @dataclass(frozen=True)
@@ -108,10 +112,20 @@ def discover_neurons(model: nn.Module, definition: str = "linear-output") -> Neu
                 side: Literal["output", "input"] = "input" if definition == "ffn-hidden" else "output"
                 units = inputs if side == "input" else outputs
                 module_name = f"{stack}.{layer}.{path}".rstrip(".")
-                groups.append(NeuronGroup(module_name, units, side, path, layer, stack))
+                groups.append(NeuronGroup(module_name, units, side, path, layer, stack, place_of(model, stack, path)))
     if not groups:
         raise ModelError(f"{name} has no transformer blocks in which to look for neurons.")
     return Neurons(definition, tuple(groups), tuple(left_out))
+
+
+def place_of(model: nn.Module, stack: str, path: str) -> Place:
+    """Which tokens a module of an encoder-decoder sees; "whole" in any other model."""
+    config: Any = getattr(model, "config", None)
+    if not getattr(config, "is_encoder_decoder", False):
+        return "whole"
+    if re.search(r"(^|\.)encoder\.", f"{stack}."):
+        return "input"
+    return "cross-input" if _CROSS_ATTENTION.search(path) and _KEY_OR_VALUE.search(path) else "label"
 
 
 def linear_shape(module: nn.Module) -> tuple[int, int] | None:

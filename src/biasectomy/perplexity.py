@@ -31,10 +31,10 @@ def text_log_likelihoods(
     prompts = [language_model.prompt_format.encode_text(paragraph) for paragraph in paragraphs]
     values = [0.0] * len(prompts)
     with language_model.edited(neuron_set):
-        for batch in likelihood.plan(prompts, BATCH_TOKENS):
+        for batch in language_model.layout.plan(prompts, BATCH_TOKENS):
             found = language_model.score(batch)
             if not all(scores.finite for scores in found):
-                culprit = likelihood.first_not_finite(language_model.model, [prompts[index] for index in batch.indices])
+                culprit = likelihood.first_not_finite(language_model.model, batch.prompts, language_model.layout)
                 number = batch.indices[culprit[0] if culprit else 0] + 1
                 raise ScoreError(f"The log-likelihood of neutral paragraph {number} is not finite.")
             for index, scores in zip(batch.indices, found, strict=True):

@@ -77,7 +77,7 @@ def open_model(settings: ModelSettings, console: Console) -> LanguageModel:
         f"{type(model).__name__}, {parameters / 1e6:,.0f} million parameters, {settings.dtype} on {model.device.type}, "
         f"{language_model.prompt_format.name} prompts"
     )
-    if not language_model.packed:
+    if language_model.layout.name == "rows":
         console.warn("This model cannot share the work of a prompt between its options; scoring is slower.")
     return language_model
 

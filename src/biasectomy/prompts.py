@@ -77,9 +77,7 @@ class PromptFormat:
         """
         text = self.text(item_text(instruction, item))
         separator = "" if self.chat else " "
-        for option in item.options:
-            if not option.strip():
-                raise DataError(f"Item {item.identifier} has an empty option; every option needs text.")
+        _refuse_empty(item)
         prompt = self.token_ids(text)
         whole = [self.token_ids(text + separator + option) for option in item.options]
         shared = min(common_prefix_length(prompt, sequence) for sequence in whole)
@@ -89,12 +87,83 @@ class PromptFormat:
                 raise DataError(f"Item {item.identifier}: the option {option!r} adds no token to the prompt.")
         return EncodedPrompt(tuple(prompt[:shared]), options)
 
+    def judged_text(self, text: str) -> str:
+        """The part of a text on its own whose tokens are judged: all of it."""
+        return text
+
     def encode_text(self, text: str) -> EncodedPrompt:
         """A text on its own, every token judged; behind the beginning-of-sequence token where there is one."""
         tokens = list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
         start = self.tokenizer.bos_token_id
         prompt, rest = ([start], tokens) if start is not None else (tokens[:1], tokens[1:])
         return EncodedPrompt(tuple(prompt), (tuple(rest),))
+
+
+class EncoderDecoderFormat(PromptFormat):
+    """The prompt is the encoder's input; an option is a label of the decoder, ended as the family trains it.
+
+    `decoder_start` is the token in front of every label. A label begins with the tokenizer's own first special
+    token only where that is not the decoder's start itself (BART).
+    """
+
+    def __init__(self, tokenizer: Any, kind: PromptKind, model_name: str, decoder_start: int) -> None:
+        super().__init__(tokenizer, kind, model_name)
+        self.decoder_start = decoder_start
+
+    def text(self, user_text: str) -> str:
+        """The whole input as text; the answer is not begun there, so a plain one ends with the options."""
+        return super().text(user_text) if self.chat else user_text
+
+    def encode(self, instruction: str, item: Item) -> EncodedPrompt:
+        """Input tokens, and each option's label tokens with the end of sequence.
+
+        Raises:
+            DataError: an option is empty.
+        """
+        _refuse_empty(item)
+        prompt = self.token_ids(self.text(item_text(instruction, item)))
+        return EncodedPrompt(tuple(prompt), tuple(self.label(option) for option in item.options))
+
+    def label(self, text: str) -> tuple[int, ...]:
+        """Label tokens of a text."""
+        plain = list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+        special = list(self.tokenizer(text)["input_ids"])
+        start = special[:1] if special[:1] != plain[:1] and special[0] != self.decoder_start else []
+        end = self.tokenizer.eos_token_id
+        return (*start, *plain, *([end] if end is not None else []))
+
+    def judged_text(self, text: str) -> str:
+        """The second half of a text's words: the first half is what the encoder reads."""
+        words = text.split()
+        return " ".join(words[len(words) // 2 :])
+
+    def encode_text(self, text: str) -> EncodedPrompt:
+        """The first half of a text as input, the second half as label."""
+        words = text.split()
+        given = " ".join(words[: len(words) // 2])
+        return EncodedPrompt(tuple(self.token_ids(given)), (self.label(self.judged_text(text)),))
+
+
+def prompt_format(
+    tokenizer: Any, config: Any, kind: PromptKind = "auto", model_name: str = "the model"
+) -> PromptFormat:
+    """The format that fits a model's configuration.
+
+    Raises:
+        ModelError: "chat" is asked for and there is no template, or an encoder-decoder has no start token.
+    """
+    if not getattr(config, "is_encoder_decoder", False):
+        return PromptFormat(tokenizer, kind, model_name)
+    start = getattr(config, "decoder_start_token_id", None)
+    if start is None:
+        raise ModelError(f"{model_name} is an encoder-decoder without a decoder_start_token_id in its configuration.")
+    return EncoderDecoderFormat(tokenizer, kind, model_name, start)
+
+
+def _refuse_empty(item: Item) -> None:
+    for option in item.options:
+        if not option.strip():
+            raise DataError(f"Item {item.identifier} has an empty option; every option needs text.")
 
 
 def common_prefix_length(first: list[int], second: list[int]) -> int:

@@ -9,9 +9,13 @@ y^ the likeliest wrong one, the score of neuron i is the sum over instances of
                - max(0, P(y^) * max over tokens of h_i * dlogP(y)/dh_i),  divided by the number of instances
 
 `authors` is what the code its first author published computes; there the clamp acts on the sum over a
-batch of 4, which `clamp_group=4` reproduces. Tokens of a decoder-only model are all whose output can
-influence a label's probability: the prompt, where both labels stand at the same positions, and each
-label's own tokens but its last, where each label's maximum is taken first.
+batch of 4, which `clamp_group=4` reproduces.
+
+Tokens: of a decoder-only model all whose output can influence a label's probability, which are the prompt,
+where both labels stand at the same positions, and each label's own tokens but its last. Of an
+encoder-decoder the input tokens for the encoder's modules and for the keys and values of cross-attention,
+and the label's tokens for all other modules of the decoder. Where positions are a label's own, each label's
+maximum is taken first.
 """
 
 import math
@@ -22,6 +26,7 @@ from torch import Tensor
 
 from biasectomy.attribution.rule import ATTRIBUTIONS, Rule, RuleSettings, Span
 from biasectomy.errors import UnknownNameError
+from biasectomy.layouts import Positions
 
 
 @ATTRIBUTIONS.register("crispr")
@@ -47,21 +52,23 @@ class Paper:
         kept = []
         for span in spans:
             weight = math.exp(span.log_gold - _larger(span))
-            at_prompt = (product[span.prompt] * weight).clamp_(min=0)  # [prompt tokens, units]
-            own = product[span.gold].amax(0) * weight if len(span.gold) else product.new_zeros(product.shape[-1])
-            kept.append((at_prompt, own.clamp(min=0)))
+            shared = (product[span.gold.shared] * weight).clamp_(min=0)  # [shared positions, units]
+            own = product[span.gold.own].amax(0) * weight if len(span.gold.own) else product.new_zeros(1)
+            kept.append((shared, own.clamp(min=0)))
         self._gold[module] = kept
 
     def biased(self, module: str, product: Tensor, spans: Sequence[Span]) -> None:
         total = self._sums.setdefault(module, product.new_zeros(product.shape[-1], dtype=torch.float64))
-        for span, (gold_at_prompt, gold_own) in zip(spans, self._gold.pop(module), strict=True):
+        for span, (gold_shared, gold_own) in zip(spans, self._gold.pop(module), strict=True):
             # P can be far below what float32 holds, so the larger one is taken out and put back in float64.
             scale = _larger(span)
             weight = math.exp(span.log_biased - scale)
-            best = (product[span.prompt] * weight).sub_(gold_at_prompt).amax(0)  # [units]
-            if len(span.biased):
-                best = torch.maximum(best, product[span.biased].amax(0) * weight - gold_own)
-            total += math.exp(span.log_biased + scale) * best.double()
+            best = []
+            if len(span.biased.shared):
+                best.append((product[span.biased.shared] * weight).sub_(gold_shared).amax(0))  # [units]
+            if len(span.biased.own):
+                best.append(product[span.biased.own].amax(0) * weight - gold_own)
+            total += math.exp(span.log_biased + scale) * torch.stack(best).amax(0).double()
 
     def finish(self) -> dict[str, Tensor]:
         return self._sums
@@ -80,13 +87,13 @@ class Authors:
         self._counts: dict[str, int] = {}
 
     def gold(self, module: str, product: Tensor, spans: Sequence[Span]) -> None:
-        self._gold[module] = [_maximum(product, span.prompt, span.gold).double() for span in spans]
+        self._gold[module] = [_maximum(product, span.gold).double() for span in spans]
 
     def biased(self, module: str, product: Tensor, spans: Sequence[Span]) -> None:
         group = self._open.setdefault(module, [])
         for span, gold in zip(spans, self._gold.pop(module), strict=True):
             confusion = math.exp(span.log_biased)
-            group.append((confusion * _maximum(product, span.prompt, span.biased).double(), confusion * gold))
+            group.append((confusion * _maximum(product, span.biased).double(), confusion * gold))
             if len(group) == self._clamp_group:
                 self._close(module)
         self._counts[module] = self._counts.get(module, 0) + len(spans)
@@ -109,7 +116,6 @@ def _larger(span: Span) -> float:
     return max(span.log_gold, span.log_biased)
 
 
-def _maximum(product: Tensor, prompt: slice, own: Tensor) -> Tensor:
-    """Maximum over the prompt's and a label's own tokens; [units]."""
-    best = product[prompt].amax(0)
-    return torch.maximum(best, product[own].amax(0)) if len(own) else best
+def _maximum(product: Tensor, positions: Positions) -> Tensor:
+    """Maximum over all positions of a label; [units]."""
+    return product[torch.cat([positions.shared, positions.own])].amax(0)

@@ -8,7 +8,7 @@ product is handed to a rule as it arrives and reduced there.
 
 import contextlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from biasectomy.attribution.rule import Rule, Span
 from biasectomy.errors import ScoreError
-from biasectomy.forest import Forest, plan_forests
-from biasectomy.likelihood import first_not_finite, forest_logits
+from biasectomy.layouts import Layout, PackedLayout, Place, Reading
+from biasectomy.likelihood import first_not_finite
 from biasectomy.neurons import Neurons
 from biasectomy.prompts import EncodedPrompt
 
@@ -33,96 +33,112 @@ class Instance:
 
 
 def accumulate(
-    model: nn.Module, neurons: Neurons, instances: Sequence[Instance], rule: Rule, *, budget: int
+    model: nn.Module,
+    neurons: Neurons,
+    instances: Sequence[Instance],
+    rule: Rule,
+    *,
+    budget: int,
+    layout: Layout | None = None,
 ) -> Iterator[int]:
     """Runs all instances through a rule, in order; yields the number done after each batch.
 
     Raises:
         ScoreError: a log-likelihood is NaN or infinite; names the item.
     """
-    prompts = [instance.encoded for instance in instances]
-    for forest in plan_forests(prompts, budget, share_prompts=False, keep_order=True):
-        batch = [instances[member.index] for member in forest.members]
-        with _captured(model, neurons) as activations:
-            spans, log_gold, log_biased = _read(model, forest, batch)
-            _hand_over(activations, rule.gold, spans, log_gold, keep_graph=True)
-            _hand_over(activations, rule.biased, spans, log_biased, keep_graph=False)
-        yield len(batch)
+    layout = layout or PackedLayout()
+    places = {group.module: group.place for group in neurons}
+    for batch in layout.plan([instance.encoded for instance in instances], budget, separate=True):
+        chosen = [instances[index] for index in batch.indices]
+        with _captured(model, neurons) as (starts, activations):
+            reading = layout.read(model, batch, separate=True)
+            log_likelihoods = reading.log_likelihoods()
+            pairs = _pairs(model, layout, chosen, log_likelihoods)
+            by_place = {place: _spans(reading, pairs, log_likelihoods, place) for place in set(places.values())}
+            spans = {module: by_place[place] for module, place in places.items()}
+            both = list(zip(log_likelihoods, pairs, strict=True))
+            gold = torch.stack([values[right] for values, (right, _) in both]).sum()
+            biased = torch.stack([values[wrong] for values, (_, wrong) in both]).sum()
+            _backward(starts, activations, gold, rule.gold, spans, keep_graph=True)
+            _backward(starts, activations, biased, rule.biased, spans, keep_graph=False)
+        yield len(chosen)
 
 
-def _read(model: nn.Module, forest: Forest, batch: Sequence[Instance]) -> tuple[list[Span], Tensor, Tensor]:
-    """The forward pass: spans, and the summed log-probabilities of all gold and of all biased labels."""
-    members = forest.members
-    nodes = sorted(
-        {node for member in members for c in range(len(member.paths)) for node in member.predicting_nodes(c)}
-    )
-    row = {node: index for index, node in enumerate(nodes)}
-    logits = forest_logits(model, forest, nodes)
-    log_probabilities = torch.log_softmax(logits, dim=-1)  # [nodes, vocabulary]
-    spans: list[Span] = []
-    gold_sum, biased_sum = logits.new_zeros(()), logits.new_zeros(())
-    for member, instance in zip(members, batch, strict=True):
-        scores = []
-        for c, option in enumerate(member.encoded.options):
-            rows = [row[node] for node in member.predicting_nodes(c)]
-            scores.append(log_probabilities[rows, list(option)].sum())
-        values = [float(score.detach()) for score in scores]
+def _pairs(
+    model: nn.Module, layout: Layout, chosen: Sequence[Instance], log_likelihoods: Sequence[Sequence[Tensor]]
+) -> list[tuple[int, int]]:
+    """Gold and biased option of each instance.
+
+    The biased one is the likeliest of the wrong options: the confusion score (Yang et al. 2024, section 3.1).
+    """
+    pairs = []
+    for instance, tensors in zip(chosen, log_likelihoods, strict=True):
+        values = [float(value.detach()) for value in tensors]
         if not all(map(math.isfinite, values)):
-            culprit = first_not_finite(model, [other.encoded for other in batch])
-            named = batch[culprit[0]] if culprit else instance
+            culprit = first_not_finite(model, [other.encoded for other in chosen], layout)
+            named = chosen[culprit[0]] if culprit else instance
             raise ScoreError(
                 f"The model's log-likelihoods of item {named.identifier} are not finite. "
                 "Its weights may be damaged, or --dtype float32 may be needed."
             )
-        # The confusion score: the likeliest of the wrong options (Yang et al. 2024, section 3.1).
-        biased = max((c for c in range(len(values)) if c != instance.gold), key=lambda c: values[c])
-        gold_sum, biased_sum = gold_sum + scores[instance.gold], biased_sum + scores[biased]
-        first, last = member.prompt_nodes[0], member.prompt_nodes[-1]
-        spans.append(
-            Span(
-                prompt=slice(first, last + 1),
-                gold=torch.tensor(member.paths[instance.gold], dtype=torch.long, device=logits.device),
-                biased=torch.tensor(member.paths[biased], dtype=torch.long, device=logits.device),
-                log_gold=values[instance.gold],
-                log_biased=values[biased],
-            )
+        wrong = [option for option in range(len(values)) if option != instance.gold]
+        pairs.append((instance.gold, max(wrong, key=values.__getitem__)))
+    return pairs
+
+
+def _spans(
+    reading: Reading, pairs: Sequence[tuple[int, int]], log_likelihoods: Sequence[Sequence[Tensor]], place: Place
+) -> list[Span]:
+    """Positions and log-probabilities of both labels of each instance, for the modules at one place."""
+    return [
+        Span(
+            gold=reading.positions(member, gold, place),
+            biased=reading.positions(member, biased, place),
+            log_gold=float(log_likelihoods[member][gold].detach()),
+            log_biased=float(log_likelihoods[member][biased].detach()),
         )
-    return spans, gold_sum, biased_sum
+        for member, (gold, biased) in enumerate(pairs)
+    ]
 
 
-def _hand_over(
-    activations: dict[str, Tensor], receive: Any, spans: Sequence[Span], objective: Tensor, *, keep_graph: bool
+def _backward(
+    starts: Sequence[Tensor],
+    activations: dict[str, Tensor],
+    objective: Tensor,
+    receive: Callable[[str, Tensor, Sequence[Span]], None],
+    spans: dict[str, list[Span]],
+    *,
+    keep_graph: bool,
 ) -> None:
-    """One backward pass; each module's product reaches the rule as soon as its gradient exists."""
+    """One backward pass; each module's product is handed over, [positions, units], as soon as its gradient exists."""
 
     def hook_for(module: str, activation: Tensor) -> Any:
         def on_gradient(gradient: Tensor) -> None:
-            receive(module, activation.detach()[0].float() * gradient[0].float(), spans)
+            product = activation.detach().float() * gradient.float()
+            receive(module, product.reshape(-1, product.shape[-1]), spans[module])
 
         return on_gradient
 
-    tensors: dict[str, Any] = {module: tensor for module, tensor in activations.items() if module != _EMBEDDINGS}
+    tensors: dict[str, Any] = dict(activations)
     handles = [tensor.register_hook(hook_for(module, tensor)) for module, tensor in tensors.items()]
     try:
-        # The gradient asked for is that of the embeddings: everything between is passed on the way.
-        torch.autograd.grad(objective, activations[_EMBEDDINGS], retain_graph=keep_graph)
+        # The gradients asked for are those of the embeddings: everything between is passed on the way.
+        torch.autograd.grad(objective, list(starts), retain_graph=keep_graph, allow_unused=True)
     finally:
         for handle in handles:
             handle.remove()
 
 
-_EMBEDDINGS = ""  # stands for the embeddings' output among the captured activations; never given to a rule
-
-
 @contextlib.contextmanager
-def _captured(model: nn.Module, neurons: Neurons) -> Iterator[dict[str, Tensor]]:
-    """Collects every module's activations in forward passes inside the block; leaves no hook behind."""
+def _captured(model: nn.Module, neurons: Neurons) -> Iterator[tuple[list[Tensor], dict[str, Tensor]]]:
+    """Collects embeddings and every module's activations of a forward pass inside the block; leaves no hook behind."""
+    starts: list[Tensor] = []
     activations: dict[str, Tensor] = {}
     handles = []
 
     def start_graph(module: nn.Module, inputs: Any, output: Tensor) -> Tensor:
-        activations[_EMBEDDINGS] = output.detach().requires_grad_(True)
-        return activations[_EMBEDDINGS]
+        starts.append(output.detach().requires_grad_(True))
+        return starts[-1]
 
     def keep_output(name: str) -> Any:
         def hook(module: nn.Module, inputs: Any, output: Tensor) -> None:
@@ -136,12 +152,11 @@ def _captured(model: nn.Module, neurons: Neurons) -> Iterator[dict[str, Tensor]]
 
         return hook
 
-    embeddings: Any = model.get_input_embeddings()  # type: ignore[operator]
     frozen = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
     try:
         for parameter, _ in frozen:
             parameter.requires_grad_(False)
-        handles.append(embeddings.register_forward_hook(start_graph))
+        handles += [embeddings.register_forward_hook(start_graph) for embeddings in token_embeddings(model)]
         for group in neurons:
             module = model.get_submodule(group.module)
             if group.side == "output":
@@ -149,10 +164,24 @@ def _captured(model: nn.Module, neurons: Neurons) -> Iterator[dict[str, Tensor]]
             else:
                 handles.append(module.register_forward_pre_hook(keep_input(group.module)))
         with torch.enable_grad():
-            yield activations
+            yield starts, activations
     finally:
         for handle in handles:
             handle.remove()
         for parameter, wanted in frozen:
             parameter.requires_grad_(wanted)
+        starts.clear()
         activations.clear()
+
+
+def token_embeddings(model: nn.Module) -> list[nn.Module]:
+    """The modules that turn tokens into vectors: one, or one for each of encoder and decoder."""
+    untyped: Any = model
+    shared = untyped.get_input_embeddings()
+    vocabulary, width = shared.weight.shape
+    found = {
+        id(module): module
+        for module in model.modules()
+        if isinstance(module, nn.Embedding) and tuple(module.weight.shape) == (vocabulary, width)
+    }
+    return list(found.values()) or [shared]

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from torch import Tensor
 
+from biasectomy.layouts import Positions
 from biasectomy.neurons import Neurons
 from biasectomy.registry import Registry
 
@@ -22,15 +23,15 @@ class RuleSettings:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Where one instance's tokens stand in the row, and the log-probabilities of its two labels.
+    """Where one instance's tokens stand in a module's activations, and the log-probabilities of its two labels.
 
-    `prompt` are the positions both labels share. `gold` and `biased` are each label's own positions:
-    its tokens but the last, whose output can influence nothing; empty for a label of one token.
+    Positions are flat (row x tokens + token). Those in `shared` are the same tokens for both labels, in the
+    same order; `own` are each label's. Either may be empty: an encoder has no tokens of labels, and a decoder
+    behind an encoder has no others.
     """
 
-    prompt: slice
-    gold: Tensor
-    biased: Tensor
+    gold: Positions
+    biased: Positions
     log_gold: float
     log_biased: float
 
@@ -39,8 +40,8 @@ class Rule(Protocol):
     """How products of activation and gradient become one score for each neuron.
 
     For every batch and every module, `gold` is called before `biased`, each with h * dlogP/dh of that
-    option in float32, [tokens, units]. `finish` returns the scores, float64 [units] by module.
-    Where `needs_gradients` is false, only `finish` is called.
+    option in float32, [positions, units], and a span for each instance. `finish` returns the scores,
+    float64 [units] by module. Where `needs_gradients` is false, only `finish` is called.
     """
 
     needs_gradients: bool

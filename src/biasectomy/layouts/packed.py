@@ -1,0 +1,74 @@
+"""Prompts packed into one row: a forest in which every shared beginning is computed once."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from biasectomy.forest import Forest, plan_forests
+from biasectomy.layouts.base import Batch, Place, Positions, placement
+from biasectomy.prompts import EncodedPrompt
+
+
+class PackedLayout:
+    """For decoder-only models that take any attention mask and positions."""
+
+    name = "packed"
+
+    def plan(self, prompts: Sequence[EncodedPrompt], budget: int, *, separate: bool = False) -> Iterator[Batch]:
+        """See `Layout.plan`; the budget is in tokens that are really computed."""
+        for forest in plan_forests(prompts, budget, share_prompts=not separate, keep_order=separate):
+            indices = tuple(member.index for member in forest.members)
+            yield Batch(indices, tuple(prompts[index] for index in indices))
+
+    def read(self, model: nn.Module, batch: Batch, *, separate: bool = False) -> "PackedReading":
+        """One row; the vocabulary product only at tokens that predict an option's token."""
+        forest = Forest(share_prompts=not separate)
+        for index, encoded in zip(batch.indices, batch.prompts, strict=True):
+            forest.add(index, encoded)
+        nodes = sorted(
+            {
+                node
+                for member in forest.members
+                for option in range(len(member.paths))
+                for node in member.predicting_nodes(option)
+            }
+        )
+        device, dtype = placement(model)
+        output = model(
+            input_ids=torch.tensor([forest.tokens], device=device),
+            attention_mask=forest.attention_mask(dtype).to(device),
+            position_ids=torch.tensor([forest.depths()], device=device),
+            logits_to_keep=torch.tensor(nodes, device=device),
+            use_cache=False,
+        )
+        log_probabilities = torch.log_softmax(output.logits[0].float(), dim=-1)  # [nodes, vocabulary]
+        return PackedReading(forest, {node: row for row, node in enumerate(nodes)}, log_probabilities)
+
+
+@dataclass(frozen=True)
+class PackedReading:
+    """Log-probabilities [nodes, vocabulary] at the predicting nodes of a forest."""
+
+    forest: Forest
+    row: dict[int, int]
+    log_probabilities: Tensor
+
+    def log_likelihoods(self) -> list[list[Tensor]]:
+        """See `Reading`."""
+        return [
+            [
+                self.log_probabilities[[self.row[node] for node in member.predicting_nodes(number)], list(option)].sum()
+                for number, option in enumerate(member.encoded.options)
+            ]
+            for member in self.forest.members
+        ]
+
+    def positions(self, member: int, option: int, place: Place) -> Positions:
+        """See `Reading`; a label's own tokens are all but its last, whose output can influence nothing."""
+        found, device = self.forest.members[member], self.log_probabilities.device
+        return Positions(
+            torch.tensor(found.prompt_nodes, dtype=torch.long, device=device),
+            torch.tensor(found.paths[option], dtype=torch.long, device=device),
+        )
