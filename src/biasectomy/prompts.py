@@ -155,8 +155,10 @@ def prompt_format(
     if not getattr(config, "is_encoder_decoder", False):
         return PromptFormat(tokenizer, kind, model_name)
     start = getattr(config, "decoder_start_token_id", None)
+    if start is None:  # T5Gemma keeps it with its decoder
+        start = getattr(getattr(config, "decoder", config), "bos_token_id", None)
     if start is None:
-        raise ModelError(f"{model_name} is an encoder-decoder without a decoder_start_token_id in its configuration.")
+        raise ModelError(f"{model_name} is an encoder-decoder whose configuration names no token to start with.")
     return EncoderDecoderFormat(tokenizer, kind, model_name, start)
 
 

@@ -11,6 +11,8 @@ from transformers.modeling_outputs import BaseModelOutput
 from biasectomy.layouts.base import Batch, Place, Positions, padded, placement, plan_rows, row_log_likelihoods
 from biasectomy.prompts import EncodedPrompt
 
+IGNORED = -100  # what transformers calls a label that is padding
+
 
 class EncoderDecoderLayout:
     """The encoder's output of a prompt is repeated for each of its options; labels end as the family trains them."""
@@ -27,12 +29,13 @@ class EncoderDecoderLayout:
         untyped: Any = model
         device, _ = placement(model)
         padding = untyped.config.pad_token_id or 0
-        start = untyped.config.decoder_start_token_id
         inputs, input_mask = padded([member.prompt for member in batch.prompts], device, padding)
         encoded: Tensor = untyped.get_encoder()(input_ids=inputs, attention_mask=input_mask).last_hidden_state
         owners = [number for number, member in enumerate(batch.prompts) for _ in member.options]
         options = [option for member in batch.prompts for option in member.options]
-        decoder_inputs, decoder_mask = padded([(start, *option[:-1]) for option in options], device, padding)
+        labels, decoder_mask = padded(options, device, IGNORED)
+        # The family's own shift: what stands in front of a label differs between families.
+        decoder_inputs = untyped.prepare_decoder_input_ids_from_labels(labels=labels)
         logits: Tensor = untyped(
             encoder_outputs=BaseModelOutput(last_hidden_state=encoded[owners]),
             attention_mask=input_mask[owners],
