@@ -6,7 +6,6 @@ for the activations only: weights are frozen, which saves a third of the backwar
 product is handed to a rule as it arrives and reduced there.
 """
 
-import contextlib
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from biasectomy.activations import Activations, Captured, captured
 from biasectomy.attribution.rule import Rule, Span
 from biasectomy.errors import ScoreError
 from biasectomy.forest import Forest, plan_forests
@@ -43,7 +43,7 @@ def accumulate(
     prompts = [instance.encoded for instance in instances]
     for forest in plan_forests(prompts, budget, share_prompts=False, keep_order=True):
         batch = [instances[member.index] for member in forest.members]
-        with _captured(model, neurons) as activations:
+        with captured(model, neurons) as activations:
             spans, log_gold, log_biased = _read(model, forest, batch)
             _hand_over(activations, rule.gold, spans, log_gold, keep_graph=True)
             _hand_over(activations, rule.biased, spans, log_biased, keep_graph=False)
@@ -91,68 +91,22 @@ def _read(model: nn.Module, forest: Forest, batch: Sequence[Instance]) -> tuple[
 
 
 def _hand_over(
-    activations: dict[str, Tensor], receive: Any, spans: Sequence[Span], objective: Tensor, *, keep_graph: bool
+    activations: Activations, receive: Any, spans: Sequence[Span], objective: Tensor, *, keep_graph: bool
 ) -> None:
     """One backward pass; each module's product reaches the rule as soon as its gradient exists."""
 
-    def hook_for(module: str, activation: Tensor) -> Any:
+    def hook_for(kept: Captured) -> Any:
         def on_gradient(gradient: Tensor) -> None:
-            receive(module, activation.detach()[0].float() * gradient[0].float(), spans)
+            product = kept.spread(kept.tensor.detach().float() * gradient.float())
+            receive(kept.module, product[0], spans)
 
         return on_gradient
 
-    tensors: dict[str, Any] = {module: tensor for module, tensor in activations.items() if module != _EMBEDDINGS}
-    handles = [tensor.register_hook(hook_for(module, tensor)) for module, tensor in tensors.items()]
+    tensors: list[tuple[Any, Captured]] = [(kept.tensor, kept) for kept in activations.values()]
+    handles = [tensor.register_hook(hook_for(kept)) for tensor, kept in tensors]
     try:
         # The gradient asked for is that of the embeddings: everything between is passed on the way.
-        torch.autograd.grad(objective, activations[_EMBEDDINGS], retain_graph=keep_graph)
+        torch.autograd.grad(objective, activations.embeddings, retain_graph=keep_graph)
     finally:
         for handle in handles:
             handle.remove()
-
-
-_EMBEDDINGS = ""  # stands for the embeddings' output among the captured activations; never given to a rule
-
-
-@contextlib.contextmanager
-def _captured(model: nn.Module, neurons: Neurons) -> Iterator[dict[str, Tensor]]:
-    """Collects every module's activations in forward passes inside the block; leaves no hook behind."""
-    activations: dict[str, Tensor] = {}
-    handles = []
-
-    def start_graph(module: nn.Module, inputs: Any, output: Tensor) -> Tensor:
-        activations[_EMBEDDINGS] = output.detach().requires_grad_(True)
-        return activations[_EMBEDDINGS]
-
-    def keep_output(name: str) -> Any:
-        def hook(module: nn.Module, inputs: Any, output: Tensor) -> None:
-            activations[name] = output
-
-        return hook
-
-    def keep_input(name: str) -> Any:
-        def hook(module: nn.Module, inputs: Any) -> None:
-            activations[name] = inputs[0]
-
-        return hook
-
-    embeddings: Any = model.get_input_embeddings()  # type: ignore[operator]
-    frozen = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
-    try:
-        for parameter, _ in frozen:
-            parameter.requires_grad_(False)
-        handles.append(embeddings.register_forward_hook(start_graph))
-        for group in neurons:
-            module = model.get_submodule(group.module)
-            if group.side == "output":
-                handles.append(module.register_forward_hook(keep_output(group.module)))
-            else:
-                handles.append(module.register_forward_pre_hook(keep_input(group.module)))
-        with torch.enable_grad():
-            yield activations
-    finally:
-        for handle in handles:
-            handle.remove()
-        for parameter, wanted in frozen:
-            parameter.requires_grad_(wanted)
-        activations.clear()
