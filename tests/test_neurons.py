@@ -92,10 +92,21 @@ def test_a_model_without_blocks_is_an_error():
         discover_neurons(model)
 
 
-def test_a_matrix_of_unknown_form_is_named():
+def test_a_matrix_of_unknown_form_is_an_error():
     second = nn.Sequential(nn.Linear(4, 4))
     second.register_parameter("experts", nn.Parameter(torch.zeros(3, 4, 4)))
-    assert discover_neurons(Odd(second)).left_out == (("blocks.1.experts", "a fused parameter of unknown form"),)
+    with pytest.raises(ModelError, match=r"blocks\.1\.experts \(3 x 4 x 4\) is a fused parameter of unknown form"):
+        discover_neurons(Odd(second))
+
+
+def test_what_holds_no_neurons_is_left_out_with_a_reason():
+    second = nn.Sequential(nn.Linear(4, 4), nn.Embedding(5, 4), nn.Conv1d(4, 4, 3))
+    second.register_parameter("table", nn.Parameter(torch.zeros(7, 2)))
+    assert discover_neurons(Odd(second)).left_out == (
+        ("blocks.1.table", "a table that neither reads nor writes the residual stream"),
+        ("blocks.1.1.weight", "an embedding, not a linear map"),
+        ("blocks.1.2.weight", "a convolution, not a linear map"),
+    )
 
 
 def test_an_unknown_definition_suggests_the_right_one():

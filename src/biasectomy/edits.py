@@ -1,18 +1,26 @@
-"""Setting the factors of neurons: reversibly by hooks, or for good in the weights.
+"""Setting the factors of neurons: for a while, or for good in the weights.
 
-For a factor of 0 both give the same model to the last bit: the unit's output is zero for every token
-(`linear-output`), or its column of the down projection contributes nothing (`ffn-hidden`).
+A neuron's factor multiplies its unit's output (`linear-output`), or what its column of the down projection
+adds (`ffn-hidden`). `edited` puts the factors where `baked` does, in the weights, and puts the old weights
+back afterwards, so that the model that is measured is the one that is saved, to the last bit and for every
+factor. Where weights cannot be changed for a while (quantised ones, shared ones, ones that are not in
+memory), it multiplies the activations instead.
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from biasectomy.errors import ModelError
+from biasectomy.experts import Observer, Side, observed
 from biasectomy.neuron_set import Neuron, NeuronSet
+from biasectomy.neurons import NeuronGroup, discover_neurons
+from biasectomy.weights import Slice, not_editable, owned_slices, shared_weights
+
+Edit = tuple[NeuronGroup, Sequence[Neuron]]
 
 
 @contextlib.contextmanager
@@ -22,47 +30,11 @@ def edited(model: nn.Module, neuron_set: NeuronSet) -> Iterator[None]:
     Raises:
         NeuronSetError: the set names neurons that the model does not have.
     """
-    neuron_set.check(model)
-    handles = []
-    try:
-        for name, neurons in neuron_set.by_module().items():
-            module = model.get_submodule(name)
-            units = torch.tensor([neuron.unit for neuron in neurons])
-            factors = torch.tensor([neuron.factor for neuron in neurons])
-            if neuron_set.definition == "ffn-hidden":
-                handles.append(module.register_forward_pre_hook(_InputHook(units, factors)))
-            else:
-                handles.append(module.register_forward_hook(_OutputHook(units, factors)))
+    edits = _edits(model, neuron_set)
+    shared = shared_weights(model)
+    in_weights = [edit for edit in edits if not not_editable(model, edit[0], shared)]
+    with _in_weights(model, in_weights), _in_activations(model, [edit for edit in edits if edit not in in_weights]):
         yield
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-class _Scaling:
-    """Multiplies some units of the last dimension by their factors."""
-
-    def __init__(self, units: Tensor, factors: Tensor) -> None:
-        self.units, self.factors = units, factors
-        self._vector: Tensor | None = None
-
-    def scaled(self, values: Tensor) -> Tensor:
-        """`values` [..., units] times each unit's factor."""
-        if self._vector is None or self._vector.device != values.device or self._vector.dtype != values.dtype:
-            vector = torch.ones(values.shape[-1], dtype=values.dtype)
-            vector[self.units] = self.factors.to(values.dtype)
-            self._vector = vector.to(values.device)
-        return values * self._vector
-
-
-class _OutputHook(_Scaling):
-    def __call__(self, module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> Tensor:
-        return self.scaled(output)
-
-
-class _InputHook(_Scaling):
-    def __call__(self, module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-        return (self.scaled(inputs[0]), *inputs[1:])
 
 
 @contextlib.contextmanager
@@ -71,47 +43,91 @@ def baked(model: nn.Module, neuron_set: NeuronSet) -> Iterator[None]:
 
     Raises:
         NeuronSetError: the set names neurons that the model does not have.
-        ModelError: a weight to be changed is shared with another module, which would change too.
+        ModelError: a weight to be changed is shared with another module, which would change too, or is not
+            there in full precision.
     """
+    edits = _edits(model, neuron_set)
+    shared = shared_weights(model)
+    for group, _ in edits:
+        reason = not_editable(model, group, shared)
+        if reason:
+            raise ModelError(reason)
+    with _in_weights(model, edits):
+        yield
+
+
+def _edits(model: nn.Module, neuron_set: NeuronSet) -> list[Edit]:
     neuron_set.check(model)
-    saved: list[tuple[Tensor, Any, Tensor]] = []
+    known = discover_neurons(model, neuron_set.definition)
+    groups = [(known.group(name), neurons) for name, neurons in neuron_set.by_module().items()]
+    return [(group, neurons) for group, neurons in groups if group is not None]
+
+
+@contextlib.contextmanager
+def _in_weights(model: nn.Module, edits: Sequence[Edit]) -> Iterator[None]:
+    saved: list[tuple[Slice, Tensor]] = []
     try:
         with torch.no_grad():
-            for name, neurons in neuron_set.by_module().items():
-                for parameter, index, factors in _slices(model, name, neurons, neuron_set.definition):
-                    saved.append((parameter, index, parameter[index].clone()))
-                    parameter[index] = parameter[index] * factors
+            for group, neurons in edits:
+                units = torch.tensor([neuron.unit for neuron in neurons])
+                factors = torch.tensor([neuron.factor for neuron in neurons])
+                for owned in owned_slices(model, group, units):
+                    values = owned.read()
+                    saved.append((owned, values))
+                    owned.write(values * owned.shaped(factors))
         yield
     finally:
         with torch.no_grad():
-            for parameter, index, values in reversed(saved):
-                parameter[index] = values
+            for owned, values in reversed(saved):
+                owned.write(values)
 
 
-def _slices(
-    model: nn.Module, name: str, neurons: list[Neuron], definition: str
-) -> Iterator[tuple[Tensor, Any, Tensor]]:
-    """(parameter, index, factors) for each slice of weights that the neurons own."""
-    module: Any = model.get_submodule(name)
-    weight: Tensor = module.weight
-    if not weight.is_floating_point():
-        raise ModelError(
-            f"'{name}' holds quantised weights ({weight.dtype}); load the full-precision model to edit it."
-        )
-    _refuse_shared(model, name, module)
-    units = torch.tensor([neuron.unit for neuron in neurons], device=weight.device)
-    factors = torch.tensor([neuron.factor for neuron in neurons], dtype=weight.dtype, device=weight.device)
-    rows_are_outputs = isinstance(module, nn.Linear)
-    if (definition == "linear-output") == rows_are_outputs:
-        yield weight, units, factors[:, None]
-    else:
-        yield weight, (slice(None), units), factors
-    if definition == "linear-output" and module.bias is not None:
-        yield module.bias, units, factors
+@contextlib.contextmanager
+def _in_activations(model: nn.Module, edits: Sequence[Edit]) -> Iterator[None]:
+    handles = []
+    experts: dict[nn.Module, dict[tuple[str, str, int], _Scaling]] = {}
+    try:
+        for group, neurons in edits:
+            module, scaling = model.get_submodule(group.owner), _Scaling(neurons)
+            if group.expert is not None:
+                experts.setdefault(module, {})[group.parameter, group.side, group.expert] = scaling
+            elif group.side == "input":
+                handles.append(module.register_forward_pre_hook(scaling.on_input))
+            else:
+                handles.append(module.register_forward_hook(scaling.on_output))
+        with observed({module: _observer(scalings) for module, scalings in experts.items()}):
+            yield
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
-def _refuse_shared(model: nn.Module, name: str, module: nn.Module) -> None:
-    own = {id(parameter) for parameter in module.parameters(recurse=False)}
-    for path, parameter in model.named_parameters(remove_duplicate=False):
-        if id(parameter) in own and path.rpartition(".")[0] != name:
-            raise ModelError(f"The weight of '{name}' is shared with '{path}'; changing one would change the other.")
+class _Scaling:
+    """Multiplies some units of the last dimension by their factors."""
+
+    def __init__(self, neurons: Sequence[Neuron]) -> None:
+        self._units = torch.tensor([neuron.unit for neuron in neurons])
+        self._factors = torch.tensor([neuron.factor for neuron in neurons])
+        self._vector: Tensor | None = None
+
+    def scaled(self, values: Tensor) -> Tensor:
+        """`values` [..., units] times each unit's factor."""
+        if self._vector is None or self._vector.device != values.device or self._vector.dtype != values.dtype:
+            vector = torch.ones(values.shape[-1], dtype=values.dtype)
+            vector[self._units] = self._factors.to(values.dtype)
+            self._vector = vector.to(values.device)
+        return values * self._vector
+
+    def on_output(self, module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> Tensor:
+        return self.scaled(output)
+
+    def on_input(self, module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+        return (self.scaled(inputs[0]), *inputs[1:])
+
+
+def _observer(scalings: dict[tuple[str, str, int], _Scaling]) -> Observer:
+    def observer(parameter: str, side: Side, expert: int, tokens: Tensor, values: Tensor) -> Tensor:
+        scaling = scalings.get((parameter, side, expert))
+        return values if scaling is None else scaling.scaled(values)
+
+    return observer

@@ -1,20 +1,23 @@
 """Which neurons a model has, and selections of them.
 
 A neuron is one output unit of a linear map inside a transformer block (`linear-output`), or one input
-unit of a feed-forward down projection (`ffn-hidden`). Embeddings, norms and the language-model head
-have none (Yang et al. 2024, section 3; counts for Flan-T5 in the tests).
+unit of a feed-forward down projection (`ffn-hidden`). Embeddings, norms, routers and the language-model
+head have none (Yang et al. 2024, section 3; counts for Flan-T5 in the tests). Every expert of a mixture has
+its own: the matrix of expert 3 is the module `model.layers.0.mlp.experts.gate_up_proj.3`.
 """
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from torch import nn
-from transformers.pytorch_utils import Conv1D
 
 from biasectomy.errors import ModelError, UnknownNameError
+from biasectomy.experts import expert_shape, gate_and_up, is_experts, matrices
 from biasectomy.layouts import Place
+from biasectomy.linear_maps import is_down_projection, linear_shape, other_matrices, routers, stacks
+from biasectomy.parts import Pattern, pattern
 
 Definition = Literal["linear-output", "ffn-hidden"]
 DEFINITIONS: dict[str, str] = {
@@ -24,16 +27,17 @@ DEFINITIONS: dict[str, str] = {
 
 # Parts of a multimodal model that do not read or write language.
 _NOT_LANGUAGE = re.compile(r"(^|\.)(vision|visual|image|audio|speech|vision_tower|multi_modal_projector)\w*(\.|$)")
-_ATTENTION = re.compile(
-    r"(^|[._])(self_?attn|attn|self_?attention|attention|enc_?dec_?attention|cross_?attn)", re.IGNORECASE
-)
+
 _CROSS_ATTENTION = re.compile(r"enc_?dec_?attention|encoder_attn|cross_?attn|cross_?attention", re.IGNORECASE)
 _KEY_OR_VALUE = re.compile(r"(^|\.)(k|v|key|value|k_proj|v_proj)$")
 
 
 @dataclass(frozen=True, slots=True)
 class NeuronGroup:
-    """The neurons of one module: `units` of its outputs, or of its inputs when `side` is "input"."""
+    """The neurons of one module: `units` of its outputs, or of its inputs when `side` is "input".
+
+    For fused experts, `module` names the experts, their parameter and the number of one expert.
+    """
 
     module: str
     units: int
@@ -41,7 +45,28 @@ class NeuronGroup:
     kind: str  # the module's name within its block, such as "mlp.gate_proj"
     layer: int
     stack: str  # the list of blocks it stands in, such as "model.layers"
+    expert: int | None = None
+    pattern: Pattern = ()
     place: Place = "whole"  # which tokens it sees
+
+    @property
+    def owner(self) -> str:
+        """The path of the torch module that holds the weights."""
+        return self.module if self.expert is None else self.module.rsplit(".", 2)[0]
+
+    @property
+    def parameter(self) -> str:
+        """The name of the weights in that module."""
+        return "weight" if self.expert is None else self.module.rsplit(".", 2)[1]
+
+    def part(self, unit: int) -> str:
+        """Which part of a fused matrix a unit is: query, key, value, gate or up; empty where it is one part."""
+        place = unit % (sum(size for _, size in self.pattern) or 1)
+        for name, size in self.pattern:
+            if place < size:
+                return name
+            place -= size
+        return ""
 
 
 @dataclass(frozen=True)
@@ -84,8 +109,8 @@ def discover_neurons(model: nn.Module, definition: str = "linear-output") -> Neu
 
     Raises:
         UnknownNameError: there is no such definition.
-        ModelError: the model has no blocks, or a block yields no neurons (its linear maps have a form
-            that is not known), which is never passed over in silence.
+        ModelError: the model has no blocks, a block yields no neurons, or a block holds a matrix of a form
+            that is not known, which is never passed over in silence.
     """
     if definition not in DEFINITIONS:
         raise UnknownNameError("neuron definition", definition, DEFINITIONS)
@@ -93,26 +118,27 @@ def discover_neurons(model: nn.Module, definition: str = "linear-output") -> Neu
     width = int(model.get_input_embeddings().embedding_dim)  # type: ignore[operator]
     left_out: list[tuple[str, str]] = []
     groups: list[NeuronGroup] = []
-    for stack, blocks in _stacks(model):
+    for stack, blocks in stacks(model):
         if _NOT_LANGUAGE.search(stack):
             left_out.append((stack, "not a language part"))
             continue
         for layer, block in enumerate(blocks):
-            maps = [(path, module) for path, module in block.named_modules() if linear_shape(module)]
-            if definition == "ffn-hidden":
-                maps = [(path, module) for path, module in maps if is_down_projection(path, module, block, width)]
-            if not maps:
+            where = f"{stack}.{layer}"
+            for path, reason in other_matrices(block, width):
+                if not reason:
+                    shape = " x ".join(map(str, block.get_parameter(path).shape))
+                    raise ModelError(
+                        f"{name}: {where}.{path} ({shape}) is a fused parameter of unknown form, "
+                        "so the neurons of its block cannot be found."
+                    )
+                left_out.append((f"{where}.{path}", reason))
+            found = list(_in_block(block, definition, width, stack, layer))
+            if not found:
                 raise ModelError(
-                    f"{name}: block {stack}.{layer} ({type(block).__name__}) yields no {definition} neurons; "
+                    f"{name}: block {where} ({type(block).__name__}) yields no {definition} neurons; "
                     "none of its modules is a linear map of a known form."
                 )
-            left_out += [(f"{stack}.{layer}.{path}", "a fused parameter of unknown form") for path in _unread(block)]
-            for path, module in maps:
-                inputs, outputs = linear_shape(module) or (0, 0)
-                side: Literal["output", "input"] = "input" if definition == "ffn-hidden" else "output"
-                units = inputs if side == "input" else outputs
-                module_name = f"{stack}.{layer}.{path}".rstrip(".")
-                groups.append(NeuronGroup(module_name, units, side, path, layer, stack, place_of(model, stack, path)))
+            groups += (replace(group, place=place_of(model, stack, group.kind)) for group in found)
     if not groups:
         raise ModelError(f"{name} has no transformer blocks in which to look for neurons.")
     return Neurons(definition, tuple(groups), tuple(left_out))
@@ -128,52 +154,35 @@ def place_of(model: nn.Module, stack: str, path: str) -> Place:
     return "cross-input" if _CROSS_ATTENTION.search(path) and _KEY_OR_VALUE.search(path) else "label"
 
 
-def linear_shape(module: nn.Module) -> tuple[int, int] | None:
-    """(inputs, outputs) of a linear map; None for any other module."""
-    if isinstance(module, nn.Linear):
-        return module.in_features, module.out_features
-    if isinstance(module, Conv1D):
-        inputs, outputs = module.weight.shape  # transposed against nn.Linear
-        return int(inputs), int(outputs)
-    return None
+def _in_block(block: nn.Module, definition: str, width: int, stack: str, layer: int) -> Iterator[NeuronGroup]:
+    """The groups of one block, in the order of its modules."""
+    hidden = definition == "ffn-hidden"
+    of_routers = {path.rpartition(".")[0] for path in routers(block)}
+    for path, module in block.named_modules():
+        place = f"{stack}.{layer}.{path}".rstrip(".")
+        shape = linear_shape(module)
+        if is_experts(module):
+            for parameter in matrices(module)[1:] if hidden else matrices(module):
+                inputs, outputs = expert_shape(module, parameter)
+                parts = gate_and_up(module) if parameter == matrices(module)[0] else ()
+                kind = f"{path}.{parameter}".lstrip(".")
+                for expert in range(len(getattr(module, parameter))):
+                    name = f"{place}.{parameter}.{expert}"
+                    yield _group(name, (inputs, outputs), hidden, kind, layer, stack, expert, parts)
+        elif shape and path not in of_routers and (not hidden or is_down_projection(path, module, block, width)):
+            yield _group(place, shape, hidden, path, layer, stack, None, pattern(path, block))
 
 
-def is_down_projection(path: str, module: nn.Module, block: nn.Module, width: int) -> bool:
-    """Whether a linear map of a block is the one that leads out of its feed-forward part.
-
-    It is the map outside attention that puts out the residual stream's `width` and takes in what another
-    map of the same part puts out; where all widths are equal, the last such map.
-    """
-    parent = path.rpartition(".")[0]
-    inputs, outputs = linear_shape(module) or (0, 0)
-    if _ATTENTION.search(path) or outputs != width:
-        return False
-    siblings = {
-        name: linear_shape(other) or (0, 0)
-        for name, other in block.named_modules()
-        if linear_shape(other) and not _ATTENTION.search(name) and name.rpartition(".")[0] == parent
-    }
-    if inputs == outputs:
-        return len(siblings) > 1 and list(siblings)[-1] == path
-    return any(shape[0] == width and shape[1] % inputs == 0 for shape in siblings.values())
-
-
-def _stacks(model: nn.Module) -> Iterator[tuple[str, nn.ModuleList]]:
-    """The outermost lists of modules that hold linear maps: the stacks of blocks."""
-    found: list[str] = []
-    for name, module in model.named_modules():
-        if not isinstance(module, nn.ModuleList) or any(name.startswith(f"{outer}.") for outer in found):
-            continue
-        if any(linear_shape(child) for child in module.modules()):
-            found.append(name)
-            yield name, module
-
-
-def _unread(block: nn.Module) -> Iterator[str]:
-    """Matrices of a block that belong to no linear map (fused experts, for example)."""
-    covered = {
-        id(parameter) for module in block.modules() if linear_shape(module) for parameter in module.parameters(False)
-    }
-    for path, parameter in block.named_parameters():
-        if parameter.dim() >= 2 and id(parameter) not in covered:
-            yield path
+def _group(
+    name: str,
+    shape: tuple[int, int],
+    hidden: bool,
+    kind: str,
+    layer: int,
+    stack: str,
+    expert: int | None,
+    parts: Pattern,
+) -> NeuronGroup:
+    if hidden:
+        return NeuronGroup(name, shape[0], "input", kind, layer, stack, expert)
+    return NeuronGroup(name, shape[1], "output", kind, layer, stack, expert, parts)

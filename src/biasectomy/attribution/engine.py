@@ -6,7 +6,6 @@ for the activations only: weights are frozen, which saves a third of the backwar
 product is handed to a rule as it arrives and reduced there.
 """
 
-import contextlib
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,9 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from biasectomy.activations import Activations, Captured, captured
 from biasectomy.attribution.rule import Rule, Span
 from biasectomy.errors import ScoreError
-from biasectomy.layouts import Layout, PackedLayout, Place, Reading
+from biasectomy.layouts import Layout, PackedLayout, Place, Positions, Reading
 from biasectomy.likelihood import first_not_finite
 from biasectomy.neurons import Neurons
 from biasectomy.prompts import EncodedPrompt
@@ -50,7 +50,7 @@ def accumulate(
     places = {group.module: group.place for group in neurons}
     for batch in layout.plan([instance.encoded for instance in instances], budget, separate=True):
         chosen = [instances[index] for index in batch.indices]
-        with _captured(model, neurons) as (starts, activations):
+        with captured(model, neurons) as activations:
             reading = layout.read(model, batch, separate=True)
             log_likelihoods = reading.log_likelihoods()
             pairs = _pairs(model, layout, chosen, log_likelihoods)
@@ -59,8 +59,8 @@ def accumulate(
             both = list(zip(log_likelihoods, pairs, strict=True))
             gold = torch.stack([values[right] for values, (right, _) in both]).sum()
             biased = torch.stack([values[wrong] for values, (_, wrong) in both]).sum()
-            _backward(starts, activations, gold, rule.gold, spans, keep_graph=True)
-            _backward(starts, activations, biased, rule.biased, spans, keep_graph=False)
+            _backward(activations, gold, rule.gold, spans, keep_graph=True)
+            _backward(activations, biased, rule.biased, spans, keep_graph=False)
         yield len(chosen)
 
 
@@ -102,8 +102,7 @@ def _spans(
 
 
 def _backward(
-    starts: Sequence[Tensor],
-    activations: dict[str, Tensor],
+    activations: Activations,
     objective: Tensor,
     receive: Callable[[str, Tensor, Sequence[Span]], None],
     spans: dict[str, list[Span]],
@@ -111,77 +110,30 @@ def _backward(
     keep_graph: bool,
 ) -> None:
     """One backward pass; each module's product is handed over, [positions, units], as soon as its gradient exists."""
+    received: set[str] = set()
 
-    def hook_for(module: str, activation: Tensor) -> Any:
+    def hook_for(kept: Captured) -> Any:
         def on_gradient(gradient: Tensor) -> None:
-            product = activation.detach().float() * gradient.float()
-            receive(module, product.reshape(-1, product.shape[-1]), spans[module])
+            product = kept.spread(kept.tensor.detach().float() * gradient.float())
+            receive(kept.module, product.reshape(-1, product.shape[-1]), spans[kept.module])
+            received.add(kept.module)
 
         return on_gradient
 
-    tensors: dict[str, Any] = dict(activations)
-    handles = [tensor.register_hook(hook_for(module, tensor)) for module, tensor in tensors.items()]
+    tensors: list[tuple[Any, Captured]] = [(kept.tensor, kept) for kept in activations.values()]
+    handles = [tensor.register_hook(hook_for(kept)) for tensor, kept in tensors]
     try:
         # The gradients asked for are those of the embeddings: everything between is passed on the way.
-        torch.autograd.grad(objective, list(starts), retain_graph=keep_graph, allow_unused=True)
+        torch.autograd.grad(objective, activations.embeddings, retain_graph=keep_graph, allow_unused=True)
     finally:
         for handle in handles:
             handle.remove()
+    for module, found in spans.items():
+        if module not in received:  # an expert that saw no token which matters here
+            positions = 1 + max(int(torch.cat([*_indices(span.gold), *_indices(span.biased)]).max()) for span in found)
+            units = activations.units[module]
+            receive(module, torch.zeros(positions, units, device=objective.device), found)
 
 
-@contextlib.contextmanager
-def _captured(model: nn.Module, neurons: Neurons) -> Iterator[tuple[list[Tensor], dict[str, Tensor]]]:
-    """Collects embeddings and every module's activations of a forward pass inside the block; leaves no hook behind."""
-    starts: list[Tensor] = []
-    activations: dict[str, Tensor] = {}
-    handles = []
-
-    def start_graph(module: nn.Module, inputs: Any, output: Tensor) -> Tensor:
-        starts.append(output.detach().requires_grad_(True))
-        return starts[-1]
-
-    def keep_output(name: str) -> Any:
-        def hook(module: nn.Module, inputs: Any, output: Tensor) -> None:
-            activations[name] = output
-
-        return hook
-
-    def keep_input(name: str) -> Any:
-        def hook(module: nn.Module, inputs: Any) -> None:
-            activations[name] = inputs[0]
-
-        return hook
-
-    frozen = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
-    try:
-        for parameter, _ in frozen:
-            parameter.requires_grad_(False)
-        handles += [embeddings.register_forward_hook(start_graph) for embeddings in token_embeddings(model)]
-        for group in neurons:
-            module = model.get_submodule(group.module)
-            if group.side == "output":
-                handles.append(module.register_forward_hook(keep_output(group.module)))
-            else:
-                handles.append(module.register_forward_pre_hook(keep_input(group.module)))
-        with torch.enable_grad():
-            yield starts, activations
-    finally:
-        for handle in handles:
-            handle.remove()
-        for parameter, wanted in frozen:
-            parameter.requires_grad_(wanted)
-        starts.clear()
-        activations.clear()
-
-
-def token_embeddings(model: nn.Module) -> list[nn.Module]:
-    """The modules that turn tokens into vectors: one, or one for each of encoder and decoder."""
-    untyped: Any = model
-    shared = untyped.get_input_embeddings()
-    vocabulary, width = shared.weight.shape
-    found = {
-        id(module): module
-        for module in model.modules()
-        if isinstance(module, nn.Embedding) and tuple(module.weight.shape) == (vocabulary, width)
-    }
-    return list(found.values()) or [shared]
+def _indices(positions: Positions) -> tuple[Tensor, Tensor]:
+    return positions.shared, positions.own
