@@ -5,7 +5,7 @@ those, before the routing weight is applied, and zero for every other token.
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,6 +27,12 @@ class Captured:
     tensor: Tensor  # [rows, tokens, units], or [tokens routed, units]
     layout: tuple[int, int]  # rows, tokens
     routed: Tensor | None = None  # for an expert, the index among all tokens of each row of `tensor`
+    version: int = 0  # of `tensor` when it was captured
+
+    @property
+    def overwritten(self) -> bool:
+        """Whether the model has since changed the activation in place, so that it is no longer the module's."""
+        return self.tensor._version != self.version
 
     def spread(self, product: Tensor) -> Tensor:
         """What was computed in the shape of `tensor`, for all tokens: [rows, tokens, units], zero where not routed.
@@ -37,6 +43,8 @@ class Captured:
         if product.dim() == 3:
             return product
         rows, tokens = self.layout
+        if self.routed is None and product.shape[:-1].numel() == rows * tokens:
+            return product.reshape(rows, tokens, -1)
         if self.routed is not None:
             dense = product.new_zeros(rows * tokens, product.shape[-1])
             product = dense.index_add_(0, self.routed, product)
@@ -53,15 +61,22 @@ class Activations(dict[str, Captured]):
 
     embeddings: list[Tensor] = field(default_factory=list)
     units: dict[str, int] = field(default_factory=dict)  # of every group, captured or not
+    protected: set[str] = field(default_factory=set)  # modules whose output the model gets as a copy
+
+    def overwritten(self) -> set[str]:
+        """Modules whose output the model changed in place after it was captured."""
+        return {module for module, kept in self.items() if kept.overwritten}
 
 
 @contextlib.contextmanager
-def captured(model: nn.Module, neurons: Neurons) -> Iterator[Activations]:
+def captured(model: nn.Module, neurons: Neurons, protected: Set[str] = frozenset()) -> Iterator[Activations]:
     """Collects every group's activations in forward passes inside the block; leaves no hook behind.
 
-    Weights are frozen meanwhile: the graph starts at the embeddings.
+    Weights are frozen meanwhile: the graph starts at the embeddings. Some models add to a module's output in
+    place (Falcon): `protected` modules give them a copy, and `Activations.overwritten` says which need it.
     """
-    activations = Activations(units={group.module: group.units for group in neurons})
+    units = {group.module: group.units for group in neurons}
+    activations = Activations(units=units, protected=set(protected))
     layouts: Layouts = {}  # rows and tokens that a block works on
     handles = []
     frozen = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
@@ -122,12 +137,13 @@ def _note_layout(layouts: Layouts, block: str) -> Any:
 
 def _keep(activations: Activations, layouts: Layouts, group: NeuronGroup, values: Tensor, routed: Any = None) -> None:
     layout = layouts.get(f"{group.stack}.{group.layer}", (1, len(values)))
-    activations[group.module] = Captured(group.module, values, layout, routed)
+    activations[group.module] = Captured(group.module, values, layout, routed, values._version)
 
 
 def _keep_output(activations: Activations, layouts: Layouts, group: NeuronGroup) -> Any:
-    def hook(module: nn.Module, inputs: Any, output: Tensor) -> None:
+    def hook(module: nn.Module, inputs: Any, output: Tensor) -> Tensor:
         _keep(activations, layouts, group, output)
+        return output.clone() if group.module in activations.protected else output
 
     return hook
 

@@ -6,6 +6,7 @@ for the activations only: weights are frozen, which saves a third of the backwar
 product is handed to a rule as it arrives and reduced there.
 """
 
+import contextlib
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 from biasectomy.activations import Activations, Captured, captured
 from biasectomy.attribution.rule import Rule, Span
 from biasectomy.errors import ScoreError
-from biasectomy.layouts import Layout, PackedLayout, Place, Positions, Reading
+from biasectomy.layouts import Batch, Layout, PackedLayout, Place, Positions, Reading
 from biasectomy.likelihood import first_not_finite
 from biasectomy.neurons import Neurons
 from biasectomy.prompts import EncodedPrompt
@@ -48,10 +49,10 @@ def accumulate(
     """
     layout = layout or PackedLayout()
     places = {group.module: group.place for group in neurons}
+    protected: set[str] = set()
     for batch in layout.plan([instance.encoded for instance in instances], budget, separate=True):
         chosen = [instances[index] for index in batch.indices]
-        with captured(model, neurons) as activations:
-            reading = layout.read(model, batch, separate=True)
+        with _read(model, neurons, layout, batch, protected) as (activations, reading):
             log_likelihoods = reading.log_likelihoods()
             pairs = _pairs(model, layout, chosen, log_likelihoods)
             by_place = {place: _spans(reading, pairs, log_likelihoods, place) for place in set(places.values())}
@@ -62,6 +63,22 @@ def accumulate(
             _backward(activations, gold, rule.gold, spans, keep_graph=True)
             _backward(activations, biased, rule.biased, spans, keep_graph=False)
         yield len(chosen)
+
+
+@contextlib.contextmanager
+def _read(
+    model: nn.Module, neurons: Neurons, layout: Layout, batch: Batch, protected: set[str]
+) -> Iterator[tuple[Activations, Reading]]:
+    """The forward pass; read once more, with copies, where the model overwrites what is needed (then remembered)."""
+    with captured(model, neurons, protected) as activations:
+        reading = layout.read(model, batch, separate=True)
+        overwritten = activations.overwritten()
+        if not overwritten:
+            yield activations, reading
+            return
+    protected |= overwritten
+    with captured(model, neurons, protected) as activations:
+        yield activations, layout.read(model, batch, separate=True)
 
 
 def _pairs(
