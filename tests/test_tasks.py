@@ -191,6 +191,13 @@ def test_join_and_parts() -> None:
     assert join([one]) is one and one.parts() == (one,)
 
 
+def test_a_metric_is_left_out_of_a_joined_task_and_of_its_parts() -> None:
+    joined = join([made_task({"t": 2}, "bbq:age"), made_task({"t": 2}, "bbq:ses")])
+    assert "accuracy" in {metric.name for part in (joined, *joined.parts()) for metric in part.metrics}
+    without = joined.without_metric("accuracy")
+    assert "accuracy" not in {metric.name for part in (without, *without.parts()) for metric in part.metrics}
+
+
 def test_joins_that_make_no_sense_are_refused() -> None:
     one, other = made_task({"1": 2}), made_task({"1": 2}, "crows:gender")
     assert join([one, other]).name == "bbq:age,crows:gender"  # judged alike, so they may be joined

@@ -1,7 +1,6 @@
 """Measuring methods on a task: their answers, the figures of these, and perplexity of neutral text."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +45,7 @@ def measure(
             for method, subjects in methods.items()
         }
     if settings.answer_rule != "generation":  # an answer read from likelihoods is always one of the options
-        task = replace(task, metrics=tuple(metric for metric in task.metrics if metric.name != "unmatched"))
+        task = task.without_metric("unmatched")
     metrics, differences = figures(task, split, choices, **statistics)
     _stage_done(run, split)
     if settings.perplexity_paragraphs:

@@ -83,6 +83,15 @@ class Task:
             items = tuple(item for item in items if item.identifier in chosen)
         return dataclasses.replace(self, items=items, instructions=self.instructions[:max_instructions])
 
+    def without_metric(self, name: str) -> "Task":
+        """The same task judged without a metric, in its parts too."""
+
+        def others(metrics: tuple[Metric, ...]) -> tuple[Metric, ...]:
+            return tuple(metric for metric in metrics if metric.name != name)
+
+        parts = {part: others(metrics) for part, metrics in self.part_metrics.items()}
+        return dataclasses.replace(self, metrics=others(self.metrics), part_metrics=parts)
+
     def checksum(self) -> str:
         """SHA-256 over all items and instructions, in order: equal for what a model is asked, whatever the source."""
         names = [entry.name for entry in dataclasses.fields(Item)]
