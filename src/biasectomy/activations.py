@@ -136,6 +136,8 @@ def _note_layout(layouts: Layouts, block: str) -> Any:
 
 
 def _keep(activations: Activations, layouts: Layouts, group: NeuronGroup, values: Tensor, routed: Any = None) -> None:
+    if values.is_inference():
+        return  # a look at the scores in between, not the pass that gradients are taken of
     layout = layouts.get(f"{group.stack}.{group.layer}", (1, len(values)))
     activations[group.module] = Captured(group.module, values, layout, routed, values._version)
 
