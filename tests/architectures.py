@@ -43,7 +43,7 @@ _DEEPSEEK = {
     "topk_group": 1,
 }
 
-# name -> the model's type in transformers, and its configuration
+# name -> the beginning of its configuration's name in transformers, and the settings
 _FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
     "gpt2": ("GPT2", {"vocab_size": VOCABULARY, "bos_token_id": 1, "eos_token_id": 2, **_GPT2}),
     "gpt-neox": ("GPTNeoX", _COMMON),
@@ -58,7 +58,7 @@ _FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
     "qwen2": ("Qwen2", _COMMON),
     "qwen3": ("Qwen3", _COMMON | {"head_dim": 4}),
     "gemma2": ("Gemma2", _COMMON | {"head_dim": 8}),
-    "gemma3": ("Gemma3", _COMMON | {"head_dim": 8}),
+    "gemma3": ("Gemma3Text", _COMMON | {"head_dim": 8}),
     "phi3": ("Phi3", _COMMON),
     "stablelm": ("StableLm", _COMMON),
     "olmo2": ("Olmo2", _COMMON),
@@ -79,16 +79,15 @@ _FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
 MIXTURES = ("mixtral", "qwen3-moe", "qwen2-moe", "olmoe", "gpt-oss", "deepseek-v2", "deepseek-v3")
 
 
-def _builder(kind: str, settings: dict[str, Any]) -> Callable[[], Any]:
+def family(kind: str, settings: dict[str, Any]) -> Callable[[], Any]:
+    """What makes a model of the configuration `<kind>Config`, in float32 and the same one every time."""
+
     def build() -> Any:
         import transformers
 
-        names = (
-            ("Gemma3TextConfig", "Gemma3ForCausalLM") if kind == "Gemma3" else (f"{kind}Config", f"{kind}ForCausalLM")
-        )
-        configuration, model_type = (getattr(transformers, name) for name in names)
+        configuration = getattr(transformers, f"{kind}Config")(**settings)
         torch.manual_seed(0)
-        model = model_type(configuration(**settings)).eval()
+        model = transformers.AutoModelForCausalLM.from_config(configuration).eval()
         with torch.no_grad():
             for parameter in model.parameters():
                 # Biases start at zero and norms at one, which would hide that they are handled wrongly.
@@ -98,5 +97,5 @@ def _builder(kind: str, settings: dict[str, Any]) -> Callable[[], Any]:
     return build
 
 
-ARCHITECTURES: dict[str, Callable[[], Any]] = {name: _builder(*family) for name, family in _FAMILIES.items()}
-"""Makes a model in float32 by the name of its family, the same one every time."""
+ARCHITECTURES: dict[str, Callable[[], Any]] = {name: family(*described) for name, described in _FAMILIES.items()}
+"""By the name of the family."""

@@ -106,7 +106,7 @@ def _hand_over(
     handles = [tensor.register_hook(hook_for(kept)) for tensor, kept in tensors]
     try:
         # The gradient asked for is that of the embeddings: everything between is passed on the way.
-        torch.autograd.grad(objective, activations.embeddings, retain_graph=keep_graph)
+        torch.autograd.grad(objective, activations.embeddings, retain_graph=keep_graph, allow_unused=True)
     finally:
         for handle in handles:
             handle.remove()
