@@ -11,7 +11,7 @@ from biasectomy.errors import ModelError
 from biasectomy.experts import _WATCHES, expert_shape, is_experts, observed
 from biasectomy.neurons import discover_neurons
 from biasectomy.prompts import EncodedPrompt
-from tests.architectures import ARCHITECTURES, MIXTURES
+from tests.architectures import ARCHITECTURES, MIXTURES, family
 from tests.test_attribution import Recorder
 
 TOKENS = torch.tensor([[5, 9, 2, 7, 11, 3], [6, 99, 42, 17, 11, 13]])
@@ -53,6 +53,27 @@ def test_shared_experts_are_neurons_and_their_gate_is_a_router():
     ]
     kinds = discover_neurons(ARCHITECTURES["deepseek-v3"](), "ffn-hidden").kinds()
     assert kinds == {"mlp.down_proj": 40, "mlp.experts.down_proj": 48, "mlp.shared_experts.down_proj": 12}
+
+
+def test_routers_of_other_forms():
+    ernie = family(
+        "Ernie4_5_Moe",
+        {"vocab_size": 120, "hidden_size": 16, "intermediate_size": 40, "num_hidden_layers": 2}
+        | {"num_attention_heads": 4, "num_key_value_heads": 2, "moe_num_experts": 4, "moe_k": 2}
+        | {"moe_intermediate_size": 12, "moe_layer_start_index": 1, "pad_token_id": 0},
+    )()
+    assert dict(discover_neurons(ernie).left_out)["model.layers.1.mlp.gate.weight"] == "router"
+
+    class Router(torch.nn.Sequential):
+        """A router of two layers."""
+
+    model = ARCHITECTURES["mixtral"]()
+    model.model.layers[0].mlp.gate = Router(torch.nn.Linear(16, 16), torch.nn.Linear(16, 4))
+    assert [path for path, reason in discover_neurons(model).left_out if reason == "router"] == [
+        "model.layers.0.mlp.gate.0.weight",
+        "model.layers.0.mlp.gate.1.weight",
+        "model.layers.1.mlp.gate.weight",
+    ]
 
 
 def test_experts_of_unknown_form_are_an_error():
