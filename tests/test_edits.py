@@ -3,11 +3,13 @@
 import pytest
 import torch
 
+from biasectomy import edits
 from biasectomy.edits import baked, edited
 from biasectomy.errors import ModelError, NeuronSetError, RunError
 from biasectomy.language_model import load
 from biasectomy.neuron_set import Neuron, NeuronSet
 from biasectomy.neurons import discover_neurons
+from tests.architectures import ARCHITECTURES
 from tests.conftest import build_llama
 
 TOKENS = torch.tensor([[5, 9, 2, 7, 11, 3]])
@@ -45,35 +47,90 @@ def gpt2():
     return GPT2LMHeadModel(GPT2Config(n_embd=16, n_layer=2, n_head=2, vocab_size=300, initializer_range=0.5)).eval()
 
 
-MODELS = {"llama": llama, "llama with biases": lambda: llama(bias=True), "gpt2": gpt2}
+MODELS = ARCHITECTURES | {"tied llama": llama, "tied gpt2": gpt2}
 
 
 @pytest.mark.parametrize("definition", ["linear-output", "ffn-hidden"])
 @pytest.mark.parametrize("name", MODELS)
-@pytest.mark.parametrize(("factor", "tolerance"), [(0.0, 0.0), (0.5, 0.0), (1.5, 1e-4)])
-def test_hook_and_weights_agree_and_both_are_undone(name, definition, factor, tolerance):
+@pytest.mark.parametrize("factor", [0.0, 0.5, 1.5])
+def test_both_ways_agree_to_the_last_bit_and_are_undone(name, definition, factor):
     model = MODELS[name]()
     before, weights = logits(model), {key: value.clone() for key, value in model.state_dict().items()}
     neuron_set = some_of_each_kind(model, definition, factor)
     with edited(model, neuron_set):
-        by_hook = logits(model)
+        for_a_while = logits(model)
     with baked(model, neuron_set):
         by_weights = logits(model)
-    assert not torch.equal(by_hook, before)
-    assert (by_hook - by_weights).abs().max() <= tolerance
+    assert not torch.equal(for_a_while, before)
+    assert torch.equal(for_a_while, by_weights)
     assert torch.equal(logits(model), before)
     assert all(torch.equal(value, weights[key]) for key, value in model.state_dict().items())
     assert hooks_of(model) == 0
 
 
-@pytest.mark.parametrize("way", [edited, baked])
-def test_an_error_inside_leaves_the_model_as_it_was(way):
-    model = llama()
+@pytest.mark.parametrize("definition", ["linear-output", "ffn-hidden"])
+@pytest.mark.parametrize("name", MODELS)
+def test_activations_are_scaled_where_weights_cannot_be(name, definition, monkeypatch):
+    model = MODELS[name]()
     before = logits(model)
-    with pytest.raises(KeyError), way(model, some_of_each_kind(model, "linear-output", 0.0)):
+    for factor in (0.0, 1.5):
+        neuron_set = some_of_each_kind(model, definition, factor)
+        with baked(model, neuron_set):
+            by_weights = logits(model)
+        with monkeypatch.context() as patch:
+            patch.setattr(edits, "not_editable", lambda *arguments: "quantised")
+            with pytest.raises(ModelError, match="quantised"), baked(model, neuron_set):
+                pass
+            with edited(model, neuron_set):
+                weights = [parameter.clone() for parameter in model.parameters()]
+                torch.testing.assert_close(logits(model), by_weights, rtol=0, atol=1e-5)
+        assert all(map(torch.equal, weights, model.parameters()))
+        assert torch.equal(logits(model), before)
+        assert hooks_of(model) == 0
+
+
+@pytest.mark.parametrize("way", [edited, baked])
+@pytest.mark.parametrize("name", ["llama", "mixtral", "gpt-oss"])
+@pytest.mark.parametrize("definition", ["linear-output", "ffn-hidden"])
+@pytest.mark.parametrize("in_weights", [True, False])
+def test_an_error_inside_leaves_the_model_as_it_was(way, name, definition, in_weights, monkeypatch):
+    model = MODELS[name]()
+    before, configuration = logits(model), model.config.to_dict()
+    neuron_set = some_of_each_kind(model, definition, 0.0)
+    if not in_weights and way is edited:
+        monkeypatch.setattr(edits, "not_editable", lambda *arguments: "quantised")
+    with pytest.raises(KeyError), way(model, neuron_set):
         raise KeyError
     assert torch.equal(logits(model), before)
+    assert model.config.to_dict() == configuration
     assert hooks_of(model) == 0
+
+
+@pytest.mark.parametrize("definition", ["linear-output", "ffn-hidden"])
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_an_edited_model_survives_its_checkpoint(name, definition, tmp_path):
+    from transformers import AutoModelForCausalLM
+
+    model = MODELS[name]()
+    neuron_set = some_of_each_kind(model, definition, 0.5)
+    with edited(model, neuron_set):
+        expected = logits(model)
+    with baked(model, neuron_set):
+        model.save_pretrained(tmp_path)
+    assert torch.equal(logits(AutoModelForCausalLM.from_pretrained(tmp_path)), expected)
+
+
+def test_a_shared_weight_is_edited_in_one_place_only():
+    model, apart = llama(), llama()
+    for each in (model, apart):
+        second = each.model.layers[1].mlp.up_proj
+        second.weight = each.model.layers[0].mlp.up_proj.weight
+    second.weight = torch.nn.Parameter(second.weight.detach().clone())
+    before = logits(model)
+    neuron_set = NeuronSet((Neuron("model.layers.0.mlp.up_proj", 3, 1.0),))
+    with edited(model, neuron_set), baked(apart, neuron_set):
+        assert torch.equal(logits(model), logits(apart))
+        assert not torch.equal(logits(model), before)
 
 
 @pytest.mark.parametrize("way", [edited, baked])

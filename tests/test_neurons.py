@@ -9,6 +9,7 @@ from torch import nn
 from biasectomy.errors import DataError, ModelError, NeuronSetError, SourceError, UnknownNameError
 from biasectomy.neuron_set import Neuron, NeuronSet
 from biasectomy.neurons import discover_neurons
+from tests.architectures import ARCHITECTURES, MIXTURES
 from tests.conftest import build_llama
 
 
@@ -68,6 +69,26 @@ def test_flan_t5_has_the_published_number_of_neurons(size, width, hidden, layers
     assert len(discover_neurons(model)) == total
 
 
+@pytest.mark.parametrize("definition", ["linear-output", "ffn-hidden"])
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_every_family_has_neurons_in_every_block_and_loses_only_routers(name, definition):
+    model = ARCHITECTURES[name]()
+    neurons = discover_neurons(model, definition)
+    assert neurons.layers == 2
+    assert {reason for _, reason in neurons.left_out} == ({"router"} if name in MIXTURES else set())
+    assert len({group.module for group in neurons}) == len(neurons.groups)
+    # Every matrix of a block is either a router or gives neurons.
+    blocks = {f"{group.stack}.{group.layer}." for group in neurons}
+    held = {f"{group.owner}.{group.parameter}" for group in discover_neurons(model)}
+    held |= {path for path, _ in neurons.left_out}
+    matrices = {
+        path
+        for path, parameter in model.named_parameters()
+        if path.startswith(tuple(blocks)) and parameter.dim() > 1 and not path.endswith("_bias")
+    }
+    assert matrices == held
+
+
 class Odd(nn.Module):
     """A model whose second block has no linear map of a known form."""
 
@@ -95,7 +116,7 @@ def test_a_model_without_blocks_is_an_error():
 def test_a_matrix_of_unknown_form_is_an_error():
     second = nn.Sequential(nn.Linear(4, 4))
     second.register_parameter("experts", nn.Parameter(torch.zeros(3, 4, 4)))
-    with pytest.raises(ModelError, match=r"blocks\.1\.experts \(3 x 4 x 4\) is a fused parameter of unknown form"):
+    with pytest.raises(ModelError, match=r"matrices of unknown form: blocks\.1\.experts \(3 x 4 x 4\)"):
         discover_neurons(Odd(second))
 
 

@@ -24,7 +24,7 @@ class Captured:
     """The activations of one neuron group: `tensor` is part of the graph, so hooks can be put on it."""
 
     module: str
-    tensor: Tensor  # [rows, tokens, units], or [tokens routed, units]
+    tensor: Tensor  # [rows, tokens, units], perhaps with other dimensions in between; [tokens routed, units]
     layout: tuple[int, int]  # rows, tokens
     routed: Tensor | None = None  # for an expert, the index among all tokens of each row of `tensor`
     version: int = 0  # of `tensor` when it was captured
@@ -48,6 +48,7 @@ class Captured:
         if self.routed is not None:
             dense = product.new_zeros(rows * tokens, product.shape[-1])
             product = dense.index_add_(0, self.routed, product)
+        product = product.reshape(-1, product.shape[-1])
         if len(product) != rows * tokens:
             raise ModelError(
                 f"'{self.module}' saw {len(product)} tokens, its block {rows * tokens}; which ones is not known."

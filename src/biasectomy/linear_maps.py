@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn.modules.conv import _ConvNd
 from transformers.pytorch_utils import Conv1D
 
-from biasectomy.experts import is_experts
+from biasectomy.experts import expert_shape, is_experts, matrices
 
 _ATTENTION = re.compile(
     r"(^|[._])(self_?attn|attn|self_?attention|attention|enc_?dec_?attention|cross_?attn)", re.IGNORECASE
@@ -44,7 +44,8 @@ def is_down_projection(path: str, module: nn.Module, block: nn.Module, width: in
     map of the same part puts out; where all widths are equal, the last such map.
     """
     inputs, outputs = linear_shape(module) or (0, 0)
-    if in_attention(path) or outputs != width:
+    part = type(block.get_submodule(path.rpartition(".")[0])).__name__
+    if in_attention(path) or "attention" in part.lower() or outputs != width:
         return False
     others = {name: shape for name, shape in siblings(path, block).items() if not in_attention(name)}
     if inputs == outputs:
@@ -64,26 +65,28 @@ def stacks(model: nn.Module) -> Iterator[tuple[str, nn.ModuleList]]:
 
 
 def routers(block: nn.Module) -> set[str]:
-    """Paths of the parameters that choose experts, or weigh a shared one.
+    """Paths of the matrices that choose experts, or weigh a shared one.
 
-    They are the only matrices of parts that stand beside the experts, with one row for each expert, or just one.
+    They stand beside the experts: every matrix of a part that is called a router, and a part's only matrix that
+    reads the residual stream where it has one row for each expert, or just one.
     """
     found = set()
     for path, experts in block.named_modules():
         if not is_experts(experts):
             continue
+        width = expert_shape(experts, matrices(experts)[0])[0]
         above = path.rpartition(".")[0]
-        prefix = f"{above}." if above else ""
         parent = block.get_submodule(above)
-        parts = [[(name, p)] for name, p in parent.named_parameters(recurse=False)]
-        parts += [
-            [(f"{name}.{inner}", p) for inner, p in child.named_parameters() if p.dim() > 1]
-            for name, child in parent.named_children()
-            if child is not experts
-        ]
-        for matrices in parts:
-            if len(matrices) == 1 and matrices[0][1].dim() == 2 and len(matrices[0][1]) in (experts.num_experts, 1):
-                found.add(prefix + matrices[0][0])
+        own = [[(name, parameter)] for name, parameter in parent.named_parameters(recurse=False)]
+        children = [(name, child) for name, child in parent.named_children() if child is not experts]
+        parts = [[(f"{name}.{inner}", p) for inner, p in child.named_parameters()] for name, child in children]
+        for part in own + parts:
+            readers = [(name, p) for name, p in part if p.dim() == 2 and p.shape[1] == width]
+            if len(readers) == 1 and len(readers[0][1]) in (experts.num_experts, 1):
+                found.add(f"{above}.{readers[0][0]}".lstrip("."))
+        for (_, child), part in zip(children, parts, strict=True):
+            if "router" in type(child).__name__.lower():
+                found |= {f"{above}.{name}".lstrip(".") for name, p in part if p.dim() > 1}
     return found
 
 

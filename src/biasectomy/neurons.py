@@ -124,14 +124,15 @@ def discover_neurons(model: nn.Module, definition: str = "linear-output") -> Neu
             continue
         for layer, block in enumerate(blocks):
             where = f"{stack}.{layer}"
-            for path, reason in other_matrices(block, width):
-                if not reason:
-                    shape = " x ".join(map(str, block.get_parameter(path).shape))
-                    raise ModelError(
-                        f"{name}: {where}.{path} ({shape}) is a fused parameter of unknown form, "
-                        "so the neurons of its block cannot be found."
-                    )
-                left_out.append((f"{where}.{path}", reason))
+            others = [(f"{where}.{path}", reason) for path, reason in other_matrices(block, width)]
+            unknown = [path for path, reason in others if not reason]
+            if unknown:
+                shapes = [" x ".join(map(str, model.get_parameter(path).shape)) for path in unknown]
+                named = ", ".join(f"{path} ({shape})" for path, shape in zip(unknown, shapes, strict=True))
+                raise ModelError(
+                    f"{name}: the neurons of {where} cannot be found; it holds matrices of unknown form: {named}."
+                )
+            left_out += others
             found = list(_in_block(block, definition, width, stack, layer))
             if not found:
                 raise ModelError(

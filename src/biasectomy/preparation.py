@@ -1,5 +1,7 @@
 """Opening what a command works with, and saying what was found: tasks, models, neurons."""
 
+import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -87,8 +89,10 @@ def describe_neurons(language_model: LanguageModel, definition: str, console: Co
     neurons = language_model.neurons(definition)
     kinds = ", ".join(f"{kind} {count:,}" for kind, count in neurons.kinds().items())
     console.say(f"{len(neurons):,} {definition} neurons in {neurons.layers} layers: {kinds}")
-    for module, reason in neurons.left_out:
-        console.warn(f"Left out: {module} ({reason})")
+    # The same part of every layer is one line, not as many as the model has layers.
+    left_out = Counter((re.sub(r"\.\d+\.", ".*.", module), reason) for module, reason in neurons.left_out)
+    for (module, reason), count in left_out.items():
+        console.warn(f"Left out: {module} ({reason}{f', {count} of them' if count > 1 else ''})")
 
 
 def check_neuron_set(neuron_set: NeuronSet, language_model: LanguageModel, console: Console) -> None:
