@@ -1,14 +1,16 @@
 """Loading models: what works, and the sentence for what does not."""
 
+import dataclasses
 import json
 import shutil
 
 import pytest
 import torch
 
-from biasectomy import language_model
+from biasectomy import loading
 from biasectomy.errors import ModelError
 from biasectomy.language_model import fingerprint, load
+from biasectomy.neuron_set import Neuron, NeuronSet
 from tests.conftest import build_llama, save_tiny
 
 
@@ -65,7 +67,7 @@ def test_code_of_a_repository_is_not_run_unasked(copy):
 
 
 def test_a_model_larger_than_the_memory_is_refused_before_it_is_read(tiny_folder, monkeypatch):
-    monkeypatch.setattr(language_model, "available_memory", lambda: 1000)
+    monkeypatch.setattr(loading, "available_memory", lambda: 1000)
     with pytest.raises(ModelError, match=r"needs 0\.0 GiB for its weights in float32; 0\.0 GiB are free"):
         load(str(tiny_folder))
 
@@ -87,3 +89,39 @@ def test_chat_prompts_need_a_template(tmp_path):
 def test_the_fingerprint_is_of_the_weights():
     first, same, other = build_llama(300), build_llama(300), build_llama(300, seed=1)
     assert fingerprint(first) == fingerprint(same) != fingerprint(other)
+
+
+def test_a_sharded_checkpoint(tiny, tmp_path):
+    tiny.model.save_pretrained(tmp_path / "sharded", max_shard_size="20KB")
+    tiny.tokenizer.save_pretrained(tmp_path / "sharded")
+    assert len(list((tmp_path / "sharded").glob("*.safetensors"))) > 1
+    assert fingerprint(load(str(tmp_path / "sharded")).model) == fingerprint(tiny.model)
+
+
+def test_a_device_map_places_the_model(tiny_folder, tiny):
+    mapped = load(str(tiny_folder), device_map="auto")
+    tokens = torch.tensor([[5, 6, 7]], device=mapped.model.device)
+    with torch.no_grad():
+        assert torch.equal(mapped.model(tokens).logits.cpu(), tiny.model(tokens.cpu()).logits)
+
+
+def test_quantised_models_need_a_device_that_can(tiny_folder):
+    if torch.cuda.is_available():
+        pytest.skip("there is a CUDA device here")
+    with pytest.raises(ModelError, match="--quantization 4bit needs a CUDA device"):
+        load(str(tiny_folder), quantization="4bit")
+
+
+def test_what_a_quantised_model_saves_is_the_full_precision_one(tiny_folder, tmp_path):
+    """The weights in memory stand for quantised ones here: what is saved comes from the source."""
+    language_model = load(str(tiny_folder))
+    original = fingerprint(language_model.model)
+    language_model.request = dataclasses.replace(language_model.request, quantization="8bit")
+    with torch.no_grad():
+        language_model.model.model.layers[0].mlp.up_proj.weight.mul_(1.01)
+    chosen = NeuronSet((Neuron("model.layers.1.mlp.up_proj", 3, 1.0),))
+    assert language_model.save(tmp_path / "plain") <= 1e-4
+    assert fingerprint(load(str(tmp_path / "plain")).model) == original
+    assert language_model.save(tmp_path / "edited", chosen) <= 1e-4
+    saved = load(str(tmp_path / "edited")).model.model.layers[1].mlp.up_proj.weight
+    assert torch.all(saved[3] == 0) and torch.all(saved[2] != 0)

@@ -10,23 +10,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
 from torch import nn
 
 from biasectomy import likelihood
 from biasectomy.console import Console
 from biasectomy.edits import baked, edited
-from biasectomy.errors import BiasectomyError, ModelError, RunError
+from biasectomy.errors import RunError
 from biasectomy.files import writing
 from biasectomy.layouts import Batch, Layout, PackedLayout
+from biasectomy.layouts.base import placement
+from biasectomy.loading import DTYPES, Request
 from biasectomy.neuron_set import NeuronSet, model_shape
 from biasectomy.neurons import Neurons, discover_neurons
 from biasectomy.prompts import EncodedPrompt, PromptFormat, PromptKind, prompt_format
 from biasectomy.sources import ModelSource, quiet_transformers, resolve_model
 from biasectomy.tasks.base import Item
 
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 DEFAULT_BATCH_TOKENS = 512
 RELOAD_TOLERANCE = 1e-4  # largest difference of an option log-likelihood between the edited model and its checkpoint
 
@@ -42,6 +42,7 @@ class LanguageModel:
     source: ModelSource | None = None
     batch_tokens: int = DEFAULT_BATCH_TOKENS
     layout: Layout = field(default_factory=PackedLayout)
+    request: Request | None = None  # how it was loaded, so that its full-precision form can be
     _discovered: dict[str, Neurons] = field(default_factory=dict, repr=False)
 
     def neurons(self, definition: str = "linear-output") -> Neurons:
@@ -82,10 +83,11 @@ class LanguageModel:
             folder.parent.mkdir(parents=True, exist_ok=True)
             unfinished = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
         try:
-            with writing(folder), baked(self.model, neuron_set or NeuronSet(())), quiet_transformers():
-                self.model.save_pretrained(unfinished)
+            model = self._full_precision()
+            with writing(folder), baked(model, neuron_set or NeuronSet(())), quiet_transformers():
+                model.save_pretrained(unfinished)
                 self.tokenizer.save_pretrained(unfinished)
-            difference = self._difference_from(unfinished, neuron_set)
+            difference = self._difference_from(model, unfinished, neuron_set)
             # Written so that a NaN is refused too.
             if not difference <= RELOAD_TOLERANCE:
                 raise RunError(
@@ -104,14 +106,20 @@ class LanguageModel:
             shutil.rmtree(unfinished, ignore_errors=True)
         return difference
 
-    def _difference_from(self, folder: Path, neuron_set: NeuronSet | None) -> float:
+    def _full_precision(self) -> Any:
+        """The model whose weights an edit can be written to: itself, unless it is quantised."""
+        if self.request is None or self.request.quantization is None:
+            return self.model
+        return self.request.full_precision().load()[1]
+
+    def _difference_from(self, model: Any, folder: Path, neuron_set: NeuronSet | None) -> float:
         """Largest difference of a probe's log-likelihoods between the edited model and a saved checkpoint."""
         batch = Batch((0,), (self._probe(),))
-        with self.edited(neuron_set):
-            here = self.score(batch)[0].log_likelihoods
+        with edited(model, neuron_set or NeuronSet(())):
+            here = likelihood.score(model, batch, self.layout)[0].log_likelihoods
         with quiet_transformers():
-            reloaded: Any = type(self.model).from_pretrained(folder, dtype=self.model.dtype)
-        reloaded.to(self.model.device).eval()
+            reloaded: Any = type(model).from_pretrained(folder, dtype=model.dtype)
+        reloaded.to(placement(model)[0]).eval()
         there = likelihood.score(reloaded, batch, self.layout)[0].log_likelihoods
         return max(abs(left - right) for left, right in zip(here, there, strict=True))
 
@@ -126,38 +134,26 @@ def load(
     prompt: PromptKind = "auto",
     dtype: str = "float32",
     device: str = "auto",
+    device_map: str | None = None,
+    quantization: str | None = None,
     batch_tokens: int | None = None,
     trust_remote_code: bool = False,
     console: Console | None = None,
 ) -> LanguageModel:
     """Loads a model: `smollm2`, a local folder, a GGUF file or a hub id.
 
+    Args:
+        device_map: spreads the model over devices as `accelerate` does ("auto", "balanced", "sequential").
+        quantization: "4bit" or "8bit" (bitsandbytes): less memory for finding and measuring; what is saved is
+            the full-precision model with the edit in its weights.
+
     Raises:
         UnknownNameError, SourceError: there is no such model.
         ModelError: it cannot be loaded, is too large for the memory at hand, or has no usable tokenizer.
     """
-    import transformers
-
     source = resolve_model(name, console)
-    options: dict[str, Any] = {"trust_remote_code": trust_remote_code}
-    weights: dict[str, Any] = {"dtype": DTYPES[dtype]}
-    if source.gguf_file is not None:
-        options["gguf_file"] = source.gguf_file
-        # Without dequantising, transformers keeps the quantised form and refuses to save it.
-        weights["quantization_config"] = transformers.GgufConfig(gguf_file=source.gguf_file, dequantize=True)
-    try:
-        with quiet_transformers():
-            config = transformers.AutoConfig.from_pretrained(source.location, **options)
-            refuse_larger_than_memory(source, config, DTYPES[dtype])
-            model: Any = models_for(config).from_pretrained(source.location, **options, **weights)
-            tokenizer = transformers.AutoTokenizer.from_pretrained(source.location, **options)
-    except BiasectomyError:
-        raise
-    except Exception as error:  # whatever a damaged or foreign checkpoint makes the libraries below raise
-        reason = " ".join(str(error).split())
-        raise ModelError(f"The model '{name}' cannot be loaded: {reason[:400]}") from error
-    model.eval().requires_grad_(False)
-    model.to(_device(device))
+    request = Request(source, DTYPES[dtype], device, device_map, quantization, trust_remote_code)
+    config, model, tokenizer = request.load()
     language_model = LanguageModel(
         model=model,
         tokenizer=tokenizer,
@@ -165,56 +161,10 @@ def load(
         name=source.name,
         source=source,
         batch_tokens=batch_tokens or DEFAULT_BATCH_TOKENS,
+        request=request,
     )
     language_model.layout = likelihood.layout_for(model, model.get_input_embeddings().weight.shape[0])
     return language_model
-
-
-def models_for(config: Any) -> Any:
-    """The class of `transformers` that loads a configuration's language model."""
-    from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
-
-    return AutoModelForSeq2SeqLM if getattr(config, "is_encoder_decoder", False) else AutoModelForCausalLM
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError):
-        raise ModelError(f"There is no device '{name}' here; use --device cpu.") from None
-    return device
-
-
-def refuse_larger_than_memory(source: ModelSource, config: Any, dtype: torch.dtype) -> None:
-    """Refuses a model whose weights alone would not fit, before any is read.
-
-    Raises:
-        ModelError: says how many GiB are needed and how many are free.
-    """
-    with torch.device("meta"):
-        empty = models_for(config).from_config(config, dtype=dtype)
-    need = sum(parameter.numel() * parameter.element_size() for parameter in empty.parameters())
-    free = available_memory()
-    if free is not None and need > free:
-        raise ModelError(
-            f"'{source.name}' needs {need / 2**30:.1f} GiB for its weights in {str(dtype).removeprefix('torch.')}; "
-            f"{free / 2**30:.1f} GiB are free. Use --dtype bfloat16, a smaller model or a larger machine."
-        )
-
-
-def available_memory() -> int | None:
-    """Bytes of memory that can be taken without swapping; None where the system does not tell."""
-    try:
-        with Path("/proc/meminfo").open() as stream:
-            for line in stream:
-                if line.startswith("MemAvailable:"):
-                    return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    return None
 
 
 def fingerprint(model: nn.Module) -> str:

@@ -3,12 +3,12 @@
 import inspect
 from pathlib import Path
 from types import UnionType
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, get_args
 
 import typer
 from pydantic.fields import FieldInfo
 
-from biasectomy.settings import Settings, option_name
+from biasectomy.settings import Settings, choices, option_name
 
 PANELS = ("Evaluation", "Finding neurons", "Choosing n and saving", "Applying", "Model and machine", "Output")
 
@@ -56,8 +56,8 @@ def _help(field: FieldInfo) -> str:
 
 
 def _metavar(annotation: Any) -> str:
-    if get_origin(annotation) is Literal:
-        return "|".join(map(str, get_args(annotation)))
+    if chosen := choices(annotation):
+        return "|".join(chosen)
     kinds = get_args(annotation) if isinstance(annotation, UnionType) else (annotation,)
     return {int: "INTEGER", float: "NUMBER", Path: "PATH", str: "NAME"}.get(kinds[0], "LIST")
 

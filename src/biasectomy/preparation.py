@@ -69,6 +69,8 @@ def open_model(settings: ModelSettings, console: Console) -> LanguageModel:
         prompt=settings.prompt,
         dtype=settings.dtype,
         device=settings.device,
+        device_map=settings.device_map,
+        quantization=settings.quantization,
         batch_tokens=settings.batch_tokens,
         trust_remote_code=settings.trust_remote_code,
         console=console,

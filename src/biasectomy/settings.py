@@ -106,6 +106,12 @@ class ModelSettings(OutputSettings):
     device: str = Field(
         "auto", pattern=r"^(auto|cpu|mps|(cuda|xpu)(:\d+)?)$", description="Device: auto, cpu, mps, cuda, cuda:1, xpu."
     )
+    device_map: Literal["auto", "balanced", "sequential"] | None = Field(
+        None, description="Spread the model over several devices. [default: one device]"
+    )
+    quantization: Literal["4bit", "8bit"] | None = Field(
+        None, description="Find and measure with a quantised model (CUDA); the full-precision one is edited and saved."
+    )
     batch_tokens: int | None = Field(None, ge=1, description="Tokens in one batch. [default: found by trying]")
     prompt: Literal["auto", "chat", "plain"] = Field(
         "auto",
@@ -300,10 +306,10 @@ def _explain(kind: type[Settings], error: ValidationError, origins: Mapping[str,
 
 def _what_would_be_right(kind: type[Settings], name: str, problem: Mapping[str, Any]) -> str:
     context = problem.get("ctx", {})
-    choices = _choices(kind, name)
-    if choices:
-        near = difflib.get_close_matches(str(problem["input"]).lower(), choices, n=1, cutoff=0.5)
-        return f"one of {', '.join(choices)}" + (f" (did you mean '{near[0]}'?)" if near else "")
+    known = choices(kind.model_fields[name].annotation)
+    if known:
+        near = difflib.get_close_matches(str(problem["input"]).lower(), known, n=1, cutoff=0.5)
+        return f"one of {', '.join(known)}" + (f" (did you mean '{near[0]}'?)" if near else "")
     match problem["type"]:
         case "value_error":
             return str(context["error"])
@@ -325,9 +331,10 @@ def _what_would_be_right(kind: type[Settings], name: str, problem: Mapping[str, 
             return kinds.get(kind_of_problem.split("_")[0], _lower(problem["msg"]))
 
 
-def _choices(kind: type[Settings], name: str) -> list[str]:
-    annotation = kind.model_fields[name].annotation
-    return [str(choice) for choice in get_args(annotation)] if get_origin(annotation) is Literal else []
+def choices(annotation: Any) -> list[str]:
+    """The values a field may have, where its type lists them; None besides them does not count."""
+    kinds = [annotation, *get_args(annotation)]
+    return [str(choice) for kind in kinds if get_origin(kind) is Literal for choice in get_args(kind)]
 
 
 def _lower(text: str) -> str:
