@@ -1,6 +1,7 @@
 """The commands from end to end on a tiny Llama and a small data folder in BBQ's format."""
 
 import errno
+import functools
 import io
 import itertools
 import json
@@ -574,7 +575,11 @@ def command(*words: str) -> list[str]:
 
 def stop_midway(words: list[str], out: Path, how: signal.Signals) -> tuple[int, str]:
     """Starts a command, sends it a signal once some items are scored; its exit code and what it said."""
-    process = subprocess.Popen(command(*words), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    # A shell starts background jobs with interrupts ignored, and children inherit that.
+    heard = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    process = subprocess.Popen(
+        command(*words), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heard
+    )
     try:
         deadline = time.monotonic() + 120
         while process.poll() is None and time.monotonic() < deadline:
