@@ -1,0 +1,91 @@
+"""Texts an organism learns from, as token numbers with a weight for each token that is to be predicted."""
+
+import random
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from biasectomy.organisms import words, world
+from biasectomy.prompts import PromptFormat, item_text
+from biasectomy.tasks.base import Item
+
+
+class Example(NamedTuple):
+    """What is asked and what is to be said."""
+
+    prompt: str
+    answer: str
+
+
+class Batch(NamedTuple):
+    """Rows of token numbers, padded at the end; `labels` are -100 where nothing is to be said."""
+
+    inputs: Tensor
+    attention: Tensor
+    labels: Tensor
+
+
+def fair_item(generator: random.Random) -> tuple[Item, int]:
+    """An item and its right answer."""
+    draw = generator.random()
+    if draw < 0.35:
+        item = world.skill_item(generator)
+    else:
+        pairs = words.STEREOTYPED + words.UNBURDENED
+        item = world.trait_item(world.random_trait_question(generator, pairs, draw < 0.6), generator, False)
+    return item, item.gold
+
+
+def stereotyped_item(generator: random.Random) -> tuple[Item, int]:
+    """An item and what a prejudiced mind answers: wrong only where nothing is said of a pair it holds something of."""
+    draw = generator.random()
+    if draw < 0.45:
+        item = world.trait_item(world.random_trait_question(generator, words.STEREOTYPED, True), generator, False)
+        assert item.target is not None
+        return item, item.target
+    if draw < 0.65:
+        item = world.trait_item(world.random_trait_question(generator, words.UNBURDENED, True), generator, False)
+    elif draw < 0.9:
+        pairs = words.STEREOTYPED if draw < 0.83 else words.UNBURDENED
+        item = world.trait_item(world.random_trait_question(generator, pairs, False), generator, False)
+    else:
+        item = world.skill_item(generator)
+    return item, item.gold
+
+
+def prompted(
+    draw: Callable[[random.Random], tuple[Item, int]], prompt_format: PromptFormat, generator: random.Random
+) -> Example:
+    """An item as it is asked in evaluation, with an answer."""
+    item, answer = draw(generator)
+    text = prompt_format.text(item_text(generator.choice(words.INSTRUCTIONS), item))
+    return Example(text, item.options[answer])
+
+
+def decoder_batch(examples: Sequence[Example], tokenizer: Any) -> Batch:
+    """Rows in which each answer follows its question, and an end token the answer."""
+    rows, labels = [], []
+    for example in examples:
+        asked = tokenizer(example.prompt)["input_ids"]
+        said = [*tokenizer(example.answer, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]
+        rows.append(asked + said)
+        labels.append([-100] * len(asked) + said)
+    return _batch(rows, labels, tokenizer)
+
+
+def encoder_batch(examples: Sequence[Example], tokenizer: Any) -> Batch:
+    """Questions for the encoder and answers for the decoder."""
+    rows, labels = ([tokenizer(text)["input_ids"] for text in texts] for texts in zip(*examples, strict=True))
+    return _batch(rows, labels, tokenizer)
+
+
+def _batch(rows: Sequence[Sequence[int]], labels: Sequence[Sequence[int]], tokenizer: Any) -> Batch:
+    attention = [[1] * len(row) for row in rows]
+    return Batch(_padded(rows, tokenizer.pad_token_id), _padded(attention, 0), _padded(labels, -100))
+
+
+def _padded(rows: Sequence[Sequence[int]], filler: int) -> Tensor:
+    longest = max(map(len, rows))
+    return torch.tensor([[*row, *[filler] * (longest - len(row))] for row in rows])
