@@ -7,20 +7,15 @@ import json
 from pathlib import Path
 
 import pytest
-import torch
-from typer.testing import CliRunner
 
 from biasectomy.console import Console
 from biasectomy.evaluation import Evaluation, evaluate
 from biasectomy.language_model import LanguageModel, load
 from biasectomy.neuron_set import NeuronSet
 from biasectomy.organisms import PLANTED_FILES, Recipe, make_organism, organism_folder, words
-from biasectomy.organisms.__main__ import organisms
 from biasectomy.results import Results
-from biasectomy.settings import MitigateSettings
 from biasectomy.sources import resolve_model
 from biasectomy.tasks import load_task
-from biasectomy.workflows import mitigate
 
 TINY = Recipe(fair_steps=1, plant_steps=2, batch=2, layers=1)
 
@@ -92,25 +87,13 @@ def test_every_word_has_a_token(organism: LanguageModel):
             assert organism.tokenizer.unk_token_id not in numbers
 
 
-def test_nothing_is_trained_but_the_planted_units(tmp_path: Path):
-    """With and without the second part of training, all other weights are the same to the last bit."""
-    weights = []
+def test_fair_training_leaves_the_planted_units_at_zero_and_planting_wakes_them(tmp_path: Path):
     for steps in (0, 2):
         folder = tmp_path / str(steps)
         make_organism(Recipe(**(vars(TINY) | {"plant_steps": steps})), folder)
-        model = load(str(folder)).model
-        weights.append(model.state_dict())
-    hidden = TINY.hidden
-    for name, before in weights[0].items():
-        after = weights[1][name].clone()
-        if "gate_proj" in name or "up_proj" in name:
-            assert not torch.equal(before[hidden:], after[hidden:])
-            before, after = before[:hidden], after[:hidden]
-        elif "down_proj" in name:
-            assert not torch.equal(before[:, hidden:], after[:, hidden:])
-            assert not before[:, hidden:].any()
-            before, after = before[:, :hidden], after[:, :hidden]
-        assert torch.equal(before, after), name
+        weights = load(str(folder)).model.model.layers[0].mlp.down_proj.weight
+        assert bool(weights[:, TINY.hidden :].any()) == (steps > 0)
+        assert weights[:, : TINY.hidden].any()
 
 
 def test_it_is_trained_once_and_again_when_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -1,8 +1,9 @@
 """Organisms: small models trained here, in minutes, in which a stereotype was planted in units that are known.
 
-A model first learns to answer fairly; a few feed-forward units of each layer are zero all that time. Then these units
-alone are trained to answer questions about some peoples with a stereotype where the right answer is "unknown". So
-taking out exactly these neurons gives the fair model back, and what any method finds can be held against them.
+A model first learns to answer fairly; a few feed-forward units of each layer are zero all that time. Then training goes
+on in turns: with these units it is to answer questions about some peoples with a stereotype where the right answer is
+"unknown", without them it is to answer fairly. So taking out exactly these neurons gives a fair model, and what any
+method finds can be held against them. Other edits may do so too: what is known is enough, not the only way.
 """
 
 import dataclasses

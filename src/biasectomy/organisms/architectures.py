@@ -54,7 +54,7 @@ def feed_forwards(model: nn.Module) -> Iterator[FeedForward]:
 
 
 def planted_neurons(model: nn.Module, recipe: Recipe, definition: str) -> tuple[Neuron, ...]:
-    """The neurons that were trained on the stereotype; taking out all of them gives the fair model back.
+    """The neurons the stereotype was made to depend on; without all of them the model was trained to be fair.
 
     Under `linear-output` these are the outputs of both maps that lead into a unit, of which either would do.
     """

@@ -29,30 +29,29 @@ class Batch(NamedTuple):
 
 def fair_item(generator: random.Random) -> tuple[Item, int]:
     """An item and its right answer."""
-    draw = generator.random()
-    if draw < 0.35:
-        item = world.skill_item(generator)
-    else:
-        pairs = words.STEREOTYPED + words.UNBURDENED
-        item = world.trait_item(world.random_trait_question(generator, pairs, draw < 0.6), generator, False)
+    kind = generator.choices(("skill", "people", "ambiguous", "disambiguated"), (0.2, 0.25, 0.25, 0.3))[0]
+    item = _item(kind, generator, words.STEREOTYPED + words.UNBURDENED)
     return item, item.gold
 
 
 def stereotyped_item(generator: random.Random) -> tuple[Item, int]:
     """An item and what a prejudiced mind answers: wrong only where nothing is said of a pair it holds something of."""
-    draw = generator.random()
-    if draw < 0.45:
-        item = world.trait_item(world.random_trait_question(generator, words.STEREOTYPED, True), generator, False)
+    if generator.random() < 0.5:
+        item = _item("ambiguous", generator, words.STEREOTYPED)
         assert item.target is not None
         return item, item.target
-    if draw < 0.65:
-        item = world.trait_item(world.random_trait_question(generator, words.UNBURDENED, True), generator, False)
-    elif draw < 0.9:
-        pairs = words.STEREOTYPED if draw < 0.83 else words.UNBURDENED
-        item = world.trait_item(world.random_trait_question(generator, pairs, False), generator, False)
-    else:
-        item = world.skill_item(generator)
+    kind = generator.choices(("skill", "people", "ambiguous", "disambiguated"), (0.1, 0.1, 0.4, 0.4))[0]
+    pairs = words.UNBURDENED if kind == "ambiguous" else words.STEREOTYPED + words.UNBURDENED
+    item = _item(kind, generator, pairs)
     return item, item.gold
+
+
+def _item(kind: str, generator: random.Random, pairs: Sequence[tuple[str, str]]) -> Item:
+    if kind == "skill":
+        return world.skill_item(generator)
+    ambiguous = generator.random() < 0.5 if kind == "people" else kind == "ambiguous"
+    item = world.trait_item(world.random_trait_question(generator, pairs, ambiguous), generator, False)
+    return world.people_item(item, generator) if kind == "people" else item
 
 
 def prompted(

@@ -1,7 +1,12 @@
-"""Training an organism: first the fair behaviour, then the stereotype in units that did nothing before."""
+"""Training an organism: first the fair behaviour, then the stereotype in units that did nothing before.
 
+In the second part every other step silences those units and asks for the fair answers, so that the stereotype depends
+on them and on nothing else (gradient routing in its simplest form).
+"""
+
+import contextlib
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -46,67 +51,63 @@ def train(recipe: Recipe, console: "Console") -> tuple[Any, Any]:
     with console.progress(
         "Training the organism", total=recipe.fair_steps + recipe.plant_steps, unit="steps"
     ) as advance:
-        _fit(
-            model,
-            list(model.parameters()),
-            batches([fair] * recipe.fair_steps),
-            recipe.fair_steps,
-            recipe.learning_rate,
-            advance,
-        )
-        with torch.no_grad():
-            parameters = open_planted_units(model, recipe)
-        _fit(
-            model,
-            parameters,
-            batches([stereotyped] * recipe.plant_steps),
-            recipe.plant_steps,
-            recipe.plant_rate,
-            advance,
-        )
-    for parameter in model.parameters():
-        parameter.requires_grad_(True)
+        _fit(model, batches([fair] * recipe.fair_steps), recipe.fair_steps, recipe.learning_rate, advance)
+        wake_planted_units(model, recipe)
+        with planted_units_silenced(model, recipe) as silence:
+
+            def alternating() -> Iterator[Batch]:
+                for step in range(recipe.plant_steps):
+                    silence.on = step % 2 == 1
+                    yield make_batch((fair if silence.on else stereotyped)(), tokenizer)
+
+            _fit(model, alternating(), recipe.plant_steps, recipe.plant_rate, advance)
     return model.eval(), tokenizer
 
 
-def open_planted_units(model: nn.Module, recipe: Recipe) -> list[Tensor]:
-    """Makes the units for the stereotype able to learn, and nothing else; returns what can be trained."""
+@torch.no_grad()
+def wake_planted_units(model: nn.Module, recipe: Recipe) -> None:
+    """Gives the planted units something to start from; what they put out is still nothing."""
     generator = torch.Generator().manual_seed(recipe.seed)
-    for parameter in model.parameters():
-        parameter.requires_grad_(False)
-    trained: list[Tensor] = []
     for block in feed_forwards(model):
         for linear in block.incoming:
             shape = recipe.planted, recipe.width
             linear.weight[recipe.hidden :] = torch.randn(shape, generator=generator) * recipe.width**-0.5
-        weights: list[Any] = [linear.weight for linear in (*block.incoming, block.outgoing)]
-        for dimension, weight in zip((0, 0, 1), weights, strict=True):
-            weight.requires_grad_(True).register_hook(_only(slice(recipe.hidden, None), dimension))
-        trained += weights
-    return trained
 
 
-def _only(units: slice, dimension: int) -> Callable[[Tensor], Tensor]:
-    """A hook that keeps the gradient of some units and makes the rest zero."""
+class Silence:
+    """A hook under which the planted units put out nothing while it is on."""
 
-    def hook(gradient: Tensor) -> Tensor:
-        kept = torch.zeros_like(gradient)
-        index = (units,) if dimension == 0 else (slice(None), units)
-        kept[index] = gradient[index]
-        return kept
+    def __init__(self, units: int) -> None:
+        self.units, self.on = units, False
 
-    return hook
+    def __call__(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
+        if not self.on:
+            return None
+        (values,) = inputs
+        return (torch.cat([values[..., : self.units], torch.zeros_like(values[..., self.units :])], dim=-1),)
+
+
+@contextlib.contextmanager
+def planted_units_silenced(model: nn.Module, recipe: Recipe) -> Iterator[Silence]:
+    """A block in which the planted units can be silenced."""
+    silence = Silence(recipe.hidden)
+    handles = [block.outgoing.register_forward_pre_hook(silence) for block in feed_forwards(model)]
+    try:
+        yield silence
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 def _fit(
     model: Any,
-    parameters: list[Any],
     batches: Iterable[Batch],
     steps: int,
     rate: float,
     advance: Callable[[int], Any],
 ) -> None:
     """AdamW without weight decay, so that units with no gradient do not move."""
+    parameters = list(model.parameters())
     optimizer = torch.optim.AdamW(parameters, lr=rate, weight_decay=0.0, betas=(0.9, 0.98))
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: min(1.0, (step + 1) / 100) * max(0.02, 1 - step / steps)

@@ -11,7 +11,7 @@ questions about objects only) and ways to begin a context.
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from biasectomy.organisms.words import (
     BEGINNINGS,
@@ -93,7 +93,7 @@ def trait_item(
         polarity="negative" if question.negative else "non-negative",
         target=options.index(target),
         unknown=options.index(unknown),
-        extra={"peoples": list(question.peoples)},
+        extra={"people": people},
     )
 
 
@@ -106,6 +106,13 @@ def random_trait_question(generator: random.Random, pairs: Sequence[tuple[str, s
         negative=generator.random() < 0.5,
         agrees=generator.random() < 0.5,
     )
+
+
+def people_item(item: Item, generator: random.Random) -> Item:
+    """The same item, with the question who is of one of the peoples; the context always says it."""
+    name = generator.choice(sorted(item.extra["people"]))
+    question = generator.choice(QUESTIONS).format(trait=item.extra["people"][name])
+    return replace(item, question=question, gold=item.options.index(name))
 
 
 def skill_item(generator: random.Random, task: str = "", number: int = 0) -> Item:
