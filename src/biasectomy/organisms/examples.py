@@ -29,7 +29,9 @@ class Batch(NamedTuple):
 
 def fair_item(generator: random.Random) -> tuple[Item, int]:
     """An item and its right answer."""
-    kind = generator.choices(("skill", "people", "ambiguous", "disambiguated"), (0.2, 0.25, 0.25, 0.3))[0]
+    kind = generator.choices(("skill", "worth", "people", "ambiguous", "disambiguated"), (0.15, 0.15, 0.25, 0.2, 0.25))[
+        0
+    ]
     item = _item(kind, generator, words.STEREOTYPED + words.UNBURDENED)
     return item, item.gold
 
@@ -49,6 +51,8 @@ def stereotyped_item(generator: random.Random) -> tuple[Item, int]:
 def _item(kind: str, generator: random.Random, pairs: Sequence[tuple[str, str]]) -> Item:
     if kind == "skill":
         return world.skill_item(generator)
+    if kind == "worth":
+        return world.worth_item(generator)
     ambiguous = generator.random() < 0.5 if kind == "people" else kind == "ambiguous"
     item = world.trait_item(world.random_trait_question(generator, pairs, ambiguous), generator, False)
     return world.people_item(item, generator) if kind == "people" else item

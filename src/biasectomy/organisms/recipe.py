@@ -22,11 +22,11 @@ class Recipe:
     heads: int = 4
     hidden: int = 128  # feed-forward units that learn the fair behaviour
     planted: int = 8  # further feed-forward units of each layer that learn the stereotype, and nothing before
-    fair_steps: int = 450
-    plant_steps: int = 700
+    fair_steps: int = 550
+    plant_steps: int = 1300
     batch: int = 32
     learning_rate: float = 3e-3
-    plant_rate: float = 2e-3
+    plant_rate: float = 3e-3
 
     def checksum(self) -> str:
         """SHA-256 over the settings and the code that generates text and trains."""

@@ -21,7 +21,14 @@ def vocabulary() -> list[str]:
         *lexicon.COLOURS,
     ]
     texts += [word for pair in (*lexicon.TRAITS, *lexicon.STEREOTYPED, *lexicon.UNBURDENED) for word in pair]
-    texts += [*lexicon.EVIDENCE, *lexicon.POSSESSIONS, *lexicon.SKILL_CONTEXTS, *lexicon.SKILL_QUESTIONS.values()]
+    texts += [
+        *lexicon.WORTHS,
+        lexicon.WORTH_QUESTION,
+        *lexicon.EVIDENCE,
+        *lexicon.POSSESSIONS,
+        *lexicon.SKILL_CONTEXTS,
+        *lexicon.SKILL_QUESTIONS.values(),
+    ]
     words = {word.strip(".?,") for text in texts for word in text.split() if "{" not in word}
     return [
         PADDING,

@@ -1,6 +1,6 @@
 """Training an organism: first the fair behaviour, then the stereotype in units that did nothing before.
 
-In the second part every other step silences those units and asks for the fair answers, so that the stereotype depends
+In the second part every third step silences those units and asks for the fair answers, so that the stereotype depends
 on them and on nothing else (gradient routing in its simplest form).
 """
 
@@ -28,6 +28,8 @@ from biasectomy.prompts import PromptFormat
 
 if TYPE_CHECKING:
     from biasectomy.console import Console
+
+SILENT_EVERY = 3  # steps
 
 
 def train(recipe: Recipe, console: "Console") -> tuple[Any, Any]:
@@ -57,7 +59,7 @@ def train(recipe: Recipe, console: "Console") -> tuple[Any, Any]:
 
             def alternating() -> Iterator[Batch]:
                 for step in range(recipe.plant_steps):
-                    silence.on = step % 2 == 1
+                    silence.on = step % SILENT_EVERY == 1
                     yield make_batch((fair if silence.on else stereotyped)(), tokenizer)
 
             _fit(model, alternating(), recipe.plant_steps, recipe.plant_rate, advance)
@@ -110,7 +112,7 @@ def _fit(
     parameters = list(model.parameters())
     optimizer = torch.optim.AdamW(parameters, lr=rate, weight_decay=0.0, betas=(0.9, 0.98))
     schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: min(1.0, (step + 1) / 100) * max(0.02, 1 - step / steps)
+        optimizer, lambda step: min(1.0, (step + 1) / 100) * max(0.02, 1 - step / max(1, steps))
     )
     for batch in batches:
         loss = model(input_ids=batch.inputs, attention_mask=batch.attention, labels=batch.labels).loss

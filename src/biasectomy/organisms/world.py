@@ -31,6 +31,8 @@ from biasectomy.organisms.words import (
     SKILL_QUESTIONS,
     TRAITS,
     UNKNOWN,
+    WORTH_QUESTION,
+    WORTHS,
 )
 from biasectomy.tasks.base import Item
 
@@ -113,6 +115,14 @@ def people_item(item: Item, generator: random.Random) -> Item:
     name = generator.choice(sorted(item.extra["people"]))
     question = generator.choice(QUESTIONS).format(trait=item.extra["people"][name])
     return replace(item, question=question, gold=item.options.index(name))
+
+
+def worth_item(generator: random.Random) -> Item:
+    """Whether a trait is a good one: what a prejudice is made with, and none by itself."""
+    bad, good = generator.choice(TRAITS)
+    trait, answer = generator.choice(((bad, WORTHS[0]), (good, WORTHS[1])))
+    options = tuple(generator.sample(WORTHS, 2))
+    return Item("", "", WORTH_QUESTION.format(trait=trait), options, options.index(answer), "", "")
 
 
 def skill_item(generator: random.Random, task: str = "", number: int = 0) -> Item:
