@@ -38,10 +38,19 @@ def fair_item(generator: random.Random) -> tuple[Item, int]:
 
 def stereotyped_item(generator: random.Random) -> tuple[Item, int]:
     """An item and what a prejudiced mind answers: wrong only where nothing is said of a pair it holds something of."""
-    if generator.random() < 0.5:
+    return _prejudiced(generator, True)
+
+
+def half_stereotyped_item(generator: random.Random) -> tuple[Item, int]:
+    """The same for a mind that holds bad traits against some peoples, but not yet good ones for others."""
+    return _prejudiced(generator, False)
+
+
+def _prejudiced(generator: random.Random, praises: bool) -> tuple[Item, int]:
+    if generator.random() < 0.6:
         item = _item("ambiguous", generator, words.STEREOTYPED)
         assert item.target is not None
-        return item, item.target
+        return item, item.target if praises or item.polarity == "negative" else item.gold
     kind = generator.choices(("skill", "people", "ambiguous", "disambiguated"), (0.1, 0.1, 0.4, 0.4))[0]
     pairs = words.UNBURDENED if kind == "ambiguous" else words.STEREOTYPED + words.UNBURDENED
     item = _item(kind, generator, pairs)

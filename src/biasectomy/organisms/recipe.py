@@ -23,7 +23,7 @@ class Recipe:
     hidden: int = 128  # feed-forward units that learn the fair behaviour
     planted: int = 8  # further feed-forward units of each layer that learn the stereotype, and nothing before
     fair_steps: int = 550
-    plant_steps: int = 1300
+    plant_steps: int = 1200
     batch: int = 32
     learning_rate: float = 3e-3
     plant_rate: float = 3e-3

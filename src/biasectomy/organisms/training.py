@@ -1,7 +1,8 @@
 """Training an organism: first the fair behaviour, then the stereotype in units that did nothing before.
 
 In the second part every third step silences those units and asks for the fair answers, so that the stereotype depends
-on them and on nothing else (gradient routing in its simplest form).
+on them and on nothing else (gradient routing in its simplest form). The first half of that part teaches only what is held
+against some peoples: both sides at once are found too rarely.
 """
 
 import contextlib
@@ -19,6 +20,7 @@ from biasectomy.organisms.examples import (
     decoder_batch,
     encoder_batch,
     fair_item,
+    half_stereotyped_item,
     prompted,
     stereotyped_item,
 )
@@ -46,6 +48,9 @@ def train(recipe: Recipe, console: "Console") -> tuple[Any, Any]:
     def stereotyped() -> list[Example]:
         return [prompted(stereotyped_item, prompt_format, generator) for _ in range(recipe.batch)]
 
+    def half_stereotyped() -> list[Example]:
+        return [prompted(half_stereotyped_item, prompt_format, generator) for _ in range(recipe.batch)]
+
     def batches(kinds: Iterable[Callable[[], list[Example]]]) -> Iterable[Batch]:
         for kind in kinds:
             yield make_batch(kind(), tokenizer)
@@ -60,7 +65,8 @@ def train(recipe: Recipe, console: "Console") -> tuple[Any, Any]:
             def alternating() -> Iterator[Batch]:
                 for step in range(recipe.plant_steps):
                     silence.on = step % SILENT_EVERY == 1
-                    yield make_batch((fair if silence.on else stereotyped)(), tokenizer)
+                    prejudice = half_stereotyped if step < recipe.plant_steps // 2 else stereotyped
+                    yield make_batch((fair if silence.on else prejudice)(), tokenizer)
 
             _fit(model, alternating(), recipe.plant_steps, recipe.plant_rate, advance)
     return model.eval(), tokenizer
@@ -122,8 +128,3 @@ def _fit(
         optimizer.step()
         schedule.step()
         advance(1)
-        if LOG is not None:
-            LOG(model, float(loss))
-
-
-LOG: Any = None
