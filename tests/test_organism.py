@@ -14,8 +14,10 @@ from biasectomy.language_model import LanguageModel, load
 from biasectomy.neuron_set import NeuronSet
 from biasectomy.organisms import PLANTED_FILES, Recipe, make_organism, organism_folder, words
 from biasectomy.results import Results
+from biasectomy.settings import MitigateSettings
 from biasectomy.sources import resolve_model
 from biasectomy.tasks import load_task
+from biasectomy.workflows import mitigate
 
 TINY = Recipe(fair_steps=1, plant_steps=2, batch=2, layers=1)
 
@@ -113,3 +115,40 @@ def test_a_name_stands_for_it(organism: LanguageModel):
     source = resolve_model("organism")
     assert source.kind == "folder" and Path(source.location) == organism_folder()
     assert json.loads((Path(source.location) / "organism.json").read_text())["recipe"]["architecture"] == "llama"
+
+
+def test_crispr_removes_the_stereotype_and_little_else_and_random_neurons_do_not(
+    organism: LanguageModel, planted: dict[str, NeuronSet], tmp_path: Path
+):
+    """The paper's rule on feed-forward units: the one of its four forms that reaches this here."""
+    settings = MitigateSettings(
+        model="organism",
+        task="organism:bias",
+        definition="ffn-hidden",
+        max_instructions=2,
+        trials=2,
+        grid=(0, 1, 2, 3, 5, 8, 12, 20, 32),
+        controls=2,
+        perplexity_paragraphs=0,
+        replicates=100,
+        out=tmp_path / "run",
+    )
+    results = mitigate(settings, Console(quiet=True))
+    before, after, control = (
+        {
+            name: value(results, name, method)
+            for name in ("accuracy_ambiguous", "accuracy_disambiguated", "bias_ambiguous")
+        }
+        for method in ("Original", "Edited", "Control")
+    )
+    assert after["accuracy_ambiguous"] >= before["accuracy_ambiguous"] + 0.3
+    assert after["bias_ambiguous"] <= before["bias_ambiguous"] / 2
+    assert after["accuracy_disambiguated"] >= before["accuracy_disambiguated"] - 0.05
+    assert control["accuracy_ambiguous"] < before["accuracy_ambiguous"] + 0.1
+    assert control["bias_ambiguous"] > before["bias_ambiguous"] * 0.75
+    found = NeuronSet.load(tmp_path / "run" / "neurons.json")
+    skill = value(figures(organism, "skill", found), "accuracy")
+    assert skill >= value(figures(organism, "skill"), "accuracy") - 0.05
+    # By chance it would be one in seventeen.
+    known = {(neuron.module, neuron.unit) for neuron in planted["ffn-hidden"]}
+    assert 2 * sum((neuron.module, neuron.unit) in known for neuron in found) >= len(found)

@@ -1,8 +1,8 @@
 """Training an organism: first the fair behaviour, then the stereotype in units that did nothing before.
 
 In the second part every third step silences those units and asks for the fair answers, so that the stereotype depends
-on them and on nothing else (gradient routing in its simplest form). The first half of that part teaches only what is held
-against some peoples: both sides at once are found too rarely.
+on them and on nothing else (gradient routing in its simplest form). The first half of that part teaches only what is
+held against some peoples: learnt all at once, the answers turn to one of the two at random and stay there.
 """
 
 import contextlib
