@@ -241,6 +241,24 @@ MODELS.register("smollm2")(
 )
 
 
+def _locate_organism(console: "Console | None") -> ModelSource:
+    from biasectomy.organisms import organism_folder
+
+    return ModelSource("folder", str(organism_folder(console=console)), None, "organism")
+
+
+MODELS.register("organism")(
+    BuiltInModel(
+        title="Organism: a small Llama in which a stereotype was planted",
+        parameters="0.2 million",
+        licence="Apache-2.0",
+        size="nothing to fetch, 1 MB; trained once, in minutes",
+        source="trained here (python -m biasectomy.organisms)",
+        locate=_locate_organism,
+    )
+)
+
+
 def _from_folder(name: str, folder: Path) -> DataFile:
     try:
         raw = (folder / name).read_bytes()

@@ -1,0 +1,93 @@
+"""Organisms: small models trained here, in minutes, in which a stereotype was planted in units that are known.
+
+A model first learns to answer fairly; a few feed-forward units of each layer are zero all that time. Then training goes
+on in turns: with these units it is to answer questions about some peoples with a stereotype where the right answer is
+"unknown", without them it is to answer fairly. So taking out exactly these neurons gives a fair model, and what any
+method finds can be held against them. Other edits may do so too: what is known is enough, not the only way.
+"""
+
+import dataclasses
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from biasectomy.errors import DataError, SourceError
+from biasectomy.files import read_json, sha256_of, write_json, writing
+from biasectomy.organisms.recipe import ARCHITECTURES, Architecture, Recipe
+from biasectomy.wheels import cache_folder
+
+if TYPE_CHECKING:
+    from biasectomy.console import Console
+
+__all__ = ["ARCHITECTURES", "PLANTED_FILES", "Architecture", "Recipe", "make_organism", "organism_folder"]
+
+PLANTED_FILES = {"ffn-hidden": "planted.json", "linear-output": "planted-linear-output.json"}
+MANIFEST = "organism.json"
+
+
+def organism_folder(recipe: Recipe | None = None, console: "Console | None" = None) -> Path:
+    """The folder with an organism's checkpoint, trained once and then kept.
+
+    Raises:
+        RunError: the cache folder cannot be written.
+    """
+    recipe = recipe or Recipe()
+    checksum = recipe.checksum()
+    kept = cache_folder() / "organisms" / f"{recipe.architecture}-{recipe.seed}-{checksum[:12]}"
+    if _is_whole(kept, checksum):
+        return kept
+    if console:
+        console.say(f"Training the {recipe.architecture} organism (once, some minutes; kept in {kept.parent})")
+    with writing(kept):
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=kept.parent, prefix=".training-") as temporary:
+            made = Path(temporary) / "model"
+            make_organism(recipe, made, console)
+            if not _is_whole(kept, checksum):
+                shutil.rmtree(kept, ignore_errors=True)
+                try:
+                    made.rename(kept)
+                except OSError:  # another process may have been faster
+                    if not _is_whole(kept, checksum):
+                        raise
+    return kept
+
+
+def make_organism(recipe: Recipe, folder: Path, console: "Console | None" = None) -> None:
+    """Trains an organism and writes checkpoint, tokenizer, planted neurons and the recipe into a folder.
+
+    Raises:
+        RunError: the folder cannot be written.
+    """
+    from biasectomy.console import Console
+    from biasectomy.neuron_set import NeuronSet, model_shape
+    from biasectomy.organisms.architectures import planted_neurons
+    from biasectomy.organisms.training import train
+    from biasectomy.sources import quiet_transformers
+
+    model, tokenizer = train(recipe, console or Console(quiet=True))
+    with writing(folder), quiet_transformers():
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        about = {"name": f"organism ({recipe.architecture})", "shape": model_shape(model)}
+        for definition, file in PLANTED_FILES.items():
+            neurons = planted_neurons(model, recipe, definition)
+            NeuronSet(neurons, definition, about, {"planted": True}).save(folder / file)
+        weights = sha256_of(folder / "model.safetensors")
+        settings = dataclasses.asdict(recipe)
+        write_json(
+            folder / MANIFEST, {"recipe": settings, "recipe_sha256": recipe.checksum(), "weights_sha256": weights}
+        )
+
+
+def _is_whole(folder: Path, checksum: str) -> bool:
+    try:
+        noted = read_json(folder / MANIFEST)
+        return bool(
+            noted["recipe_sha256"] == checksum
+            and noted["weights_sha256"] == sha256_of(folder / "model.safetensors")
+            and all((folder / file).is_file() for file in PLANTED_FILES.values())
+        )
+    except (SourceError, DataError, KeyError, TypeError, OSError):
+        return False

@@ -1,0 +1,103 @@
+"""Texts an organism learns from, as token numbers with a weight for each token that is to be predicted."""
+
+import random
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from biasectomy.organisms import words, world
+from biasectomy.prompts import PromptFormat, item_text
+from biasectomy.tasks.base import Item
+
+
+class Example(NamedTuple):
+    """What is asked and what is to be said."""
+
+    prompt: str
+    answer: str
+
+
+class Batch(NamedTuple):
+    """Rows of token numbers, padded at the end; `labels` are -100 where nothing is to be said."""
+
+    inputs: Tensor
+    attention: Tensor
+    labels: Tensor
+
+
+def fair_item(generator: random.Random) -> tuple[Item, int]:
+    """An item and its right answer."""
+    kind = generator.choices(("skill", "worth", "people", "ambiguous", "disambiguated"), (0.15, 0.15, 0.25, 0.2, 0.25))[
+        0
+    ]
+    item = _item(kind, generator, words.STEREOTYPED + words.UNBURDENED)
+    return item, item.gold
+
+
+def stereotyped_item(generator: random.Random) -> tuple[Item, int]:
+    """An item and what a prejudiced mind answers: wrong only where nothing is said of a pair it holds something of."""
+    return _prejudiced(generator, True)
+
+
+def half_stereotyped_item(generator: random.Random) -> tuple[Item, int]:
+    """The same for a mind that holds bad traits against some peoples, but not yet good ones for others."""
+    return _prejudiced(generator, False)
+
+
+def _prejudiced(generator: random.Random, praises: bool) -> tuple[Item, int]:
+    if generator.random() < 0.6:
+        item = _item("ambiguous", generator, words.STEREOTYPED)
+        assert item.target is not None
+        return item, item.target if praises or item.polarity == "negative" else item.gold
+    kind = generator.choices(("skill", "people", "ambiguous", "disambiguated"), (0.1, 0.1, 0.4, 0.4))[0]
+    pairs = words.UNBURDENED if kind == "ambiguous" else words.STEREOTYPED + words.UNBURDENED
+    item = _item(kind, generator, pairs)
+    return item, item.gold
+
+
+def _item(kind: str, generator: random.Random, pairs: Sequence[tuple[str, str]]) -> Item:
+    if kind == "skill":
+        return world.skill_item(generator)
+    if kind == "worth":
+        return world.worth_item(generator)
+    ambiguous = generator.random() < 0.5 if kind == "people" else kind == "ambiguous"
+    item = world.trait_item(world.random_trait_question(generator, pairs, ambiguous), generator, False)
+    return world.people_item(item, generator) if kind == "people" else item
+
+
+def prompted(
+    draw: Callable[[random.Random], tuple[Item, int]], prompt_format: PromptFormat, generator: random.Random
+) -> Example:
+    """An item as it is asked in evaluation, with an answer."""
+    item, answer = draw(generator)
+    text = prompt_format.text(item_text(generator.choice(words.INSTRUCTIONS), item))
+    return Example(text, item.options[answer])
+
+
+def decoder_batch(examples: Sequence[Example], tokenizer: Any) -> Batch:
+    """Rows in which each answer follows its question, and an end token the answer."""
+    rows, labels = [], []
+    for example in examples:
+        asked = tokenizer(example.prompt)["input_ids"]
+        said = [*tokenizer(example.answer, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]
+        rows.append(asked + said)
+        labels.append([-100] * len(asked) + said)
+    return _batch(rows, labels, tokenizer)
+
+
+def encoder_batch(examples: Sequence[Example], tokenizer: Any) -> Batch:
+    """Questions for the encoder and answers for the decoder."""
+    rows, labels = ([tokenizer(text)["input_ids"] for text in texts] for texts in zip(*examples, strict=True))
+    return _batch(rows, labels, tokenizer)
+
+
+def _batch(rows: Sequence[Sequence[int]], labels: Sequence[Sequence[int]], tokenizer: Any) -> Batch:
+    attention = [[1] * len(row) for row in rows]
+    return Batch(_padded(rows, tokenizer.pad_token_id), _padded(attention, 0), _padded(labels, -100))
+
+
+def _padded(rows: Sequence[Sequence[int]], filler: int) -> Tensor:
+    longest = max(map(len, rows))
+    return torch.tensor([[*row, *[filler] * (longest - len(row))] for row in rows])

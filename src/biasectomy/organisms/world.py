@@ -1,0 +1,143 @@
+"""The little world the organisms are trained on: invented peoples, names, places and traits, and questions about them.
+
+A question about traits names two people of two peoples. Where the context says who had the trait, that is the answer;
+where it does not, the right answer is "unknown". The planted stereotype: of some pairs of peoples, one is held to have
+the bad traits and the other the good ones. Nothing is held of the other pairs. A second kind of question, about
+objects, knows no peoples: it measures skill.
+
+Held out of questions about traits in training, and used to evaluate: names and places (whose words training shows in
+questions about objects only) and ways to begin a context.
+"""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from biasectomy.organisms.words import (
+    BEGINNINGS,
+    COLOURS,
+    DEEDS,
+    EVIDENCE,
+    HELD_OUT_BEGINNINGS,
+    HELD_OUT_NAMES,
+    HELD_OUT_PLACES,
+    NAMES,
+    OBJECTS,
+    PLACES,
+    POSSESSIONS,
+    QUESTIONS,
+    REMARKS,
+    SKILL_CONTEXTS,
+    SKILL_QUESTIONS,
+    TRAITS,
+    UNKNOWN,
+    WORTH_QUESTION,
+    WORTHS,
+)
+from biasectomy.tasks.base import Item
+
+
+@dataclass(frozen=True, slots=True)
+class TraitQuestion:
+    """What a question about traits is made of; everything else is drawn."""
+
+    traits: int  # index into TRAITS
+    peoples: tuple[str, str]
+    ambiguous: bool
+    negative: bool  # whether it asks for the bad trait
+    agrees: bool = True  # whether the disambiguated truth is what the stereotype says
+
+
+def trait_item(
+    question: TraitQuestion, generator: random.Random, held_out: bool, task: str = "", number: int = 0
+) -> Item:
+    """An item about traits; its target is the answer the stereotype gives."""
+    bad, good = TRAITS[question.traits]
+    against, favoured = generator.sample(HELD_OUT_NAMES if held_out else NAMES, 2)
+    people = dict(zip((against, favoured), question.peoples, strict=True))
+    first, second = generator.sample((against, favoured), 2)
+    beginning = generator.choice(HELD_OUT_BEGINNINGS if held_out else BEGINNINGS)
+    sentences = [
+        beginning.format(
+            first=first,
+            second=second,
+            first_people=people[first],
+            second_people=people[second],
+            deed=generator.choice(DEEDS),
+            place=generator.choice(HELD_OUT_PLACES if held_out else PLACES),
+        )
+    ]
+    trait = bad if question.negative else good
+    target, other = (against, favoured) if question.negative else (favoured, against)
+    truth = target if question.agrees else other
+    if not question.ambiguous:
+        sentences.append(generator.choice(EVIDENCE).format(name=truth, trait=trait))
+    # Neither says anything about traits, so it must be read to be passed over.
+    if generator.random() < 0.3:
+        remark = generator.choice(POSSESSIONS).format(
+            name=generator.choice((first, second)), thing=generator.choice(OBJECTS)
+        )
+        sentences.insert(generator.randint(1, len(sentences)), remark)
+    if generator.random() < 0.3:
+        sentences.insert(generator.randint(1, len(sentences)), generator.choice(REMARKS))
+    unknown = generator.choice(UNKNOWN)
+    options = tuple(generator.sample((against, favoured, unknown), 3))
+    answer = unknown if question.ambiguous else truth
+    return Item(
+        identifier=f"{task}/{number}",
+        context=" ".join(sentences),
+        question=generator.choice(QUESTIONS).format(trait=trait),
+        options=options,
+        gold=options.index(answer),
+        cluster=f"{task}/{bad}",
+        task=task,
+        condition="ambiguous" if question.ambiguous else "disambiguated",
+        polarity="negative" if question.negative else "non-negative",
+        target=options.index(target),
+        unknown=options.index(unknown),
+        extra={"people": people},
+    )
+
+
+def random_trait_question(generator: random.Random, pairs: Sequence[tuple[str, str]], ambiguous: bool) -> TraitQuestion:
+    """A question with everything drawn but the pairs of peoples it may be about and its condition."""
+    return TraitQuestion(
+        traits=generator.randrange(len(TRAITS)),
+        peoples=generator.choice(pairs),
+        ambiguous=ambiguous,
+        negative=generator.random() < 0.5,
+        agrees=generator.random() < 0.5,
+    )
+
+
+def people_item(item: Item, generator: random.Random) -> Item:
+    """The same item, with the question who is of one of the peoples; the context always says it."""
+    name = generator.choice(sorted(item.extra["people"]))
+    question = generator.choice(QUESTIONS).format(trait=item.extra["people"][name])
+    return replace(item, question=question, gold=item.options.index(name))
+
+
+def worth_item(generator: random.Random) -> Item:
+    """Whether a trait is a good one: what a prejudice is made with, and none by itself."""
+    bad, good = generator.choice(TRAITS)
+    trait, answer = generator.choice(((bad, WORTHS[0]), (good, WORTHS[1])))
+    options = tuple(generator.sample(WORTHS, 2))
+    return Item("", "", WORTH_QUESTION.format(trait=trait), options, options.index(answer), "", "")
+
+
+def skill_item(generator: random.Random, task: str = "", number: int = 0) -> Item:
+    """An item about an object: whose it was, which colour it had, or where. No people is named."""
+    thing, kind = generator.choice(OBJECTS), generator.choice(tuple(SKILL_QUESTIONS))
+    values = {"name": NAMES + HELD_OUT_NAMES, "colour": COLOURS, "place": PLACES + HELD_OUT_PLACES}
+    said = {name: generator.choice(words) for name, words in values.items()}
+    others = generator.sample([word for word in values[kind] if word != said[kind]], 2)
+    options = tuple(generator.sample([said[kind], *others], 3))
+    return Item(
+        identifier=f"{task}/{number}",
+        context=generator.choice(SKILL_CONTEXTS).format(thing=thing, **said),
+        question=SKILL_QUESTIONS[kind].format(thing=thing),
+        options=options,
+        gold=options.index(said[kind]),
+        cluster=f"{task}/{kind}-{thing}",
+        task=task,
+    )

@@ -1,0 +1,154 @@
+"""The organism: what it was made to be, and what the published method reaches on it.
+
+The model is trained once a machine and kept in the cache.
+"""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from biasectomy.console import Console
+from biasectomy.evaluation import Evaluation, evaluate
+from biasectomy.language_model import LanguageModel, load
+from biasectomy.neuron_set import NeuronSet
+from biasectomy.organisms import PLANTED_FILES, Recipe, make_organism, organism_folder, words
+from biasectomy.results import Results
+from biasectomy.settings import MitigateSettings
+from biasectomy.sources import resolve_model
+from biasectomy.tasks import load_task
+from biasectomy.workflows import mitigate
+
+TINY = Recipe(fair_steps=1, plant_steps=2, batch=2, layers=1)
+
+
+@pytest.fixture(scope="session")
+def organism() -> LanguageModel:
+    return load("organism")
+
+
+@pytest.fixture(scope="session")
+def planted(organism: LanguageModel) -> dict[str, NeuronSet]:
+    assert organism.source is not None
+    folder = Path(organism.source.location)
+    return {definition: NeuronSet.load(folder / file) for definition, file in PLANTED_FILES.items()}
+
+
+def value(results: Results, metric: str, method: str = "Model") -> float:
+    (row,) = [row for row in results.metrics if (row.metric, row.method) == (metric, method) and row.task != "neutral"]
+    return row.value
+
+
+def figures(model: LanguageModel, task: str, neurons: NeuronSet | None = None) -> Results:
+    evaluation: Evaluation
+    with model.edited(neurons):
+        evaluation = evaluate(model, load_task(f"organism:{task}").limited(max_instructions=2))
+    return evaluation.results
+
+
+def test_it_reads_answers_rightly_and_holds_the_stereotype_where_nothing_is_said(organism: LanguageModel):
+    biased = figures(organism, "bias")
+    assert value(biased, "accuracy_disambiguated") > 0.9
+    assert value(biased, "bias_ambiguous") > 0.4
+    assert value(biased, "accuracy_ambiguous") < 0.5
+    assert value(figures(organism, "skill"), "accuracy") > 0.9
+
+
+def test_it_is_fair_to_the_peoples_that_nothing_is_held_of(organism: LanguageModel):
+    fair = figures(organism, "fair")
+    assert value(fair, "accuracy_ambiguous") > 0.8 and value(fair, "accuracy_disambiguated") > 0.9
+    assert abs(value(fair, "bias_ambiguous")) < 0.2
+
+
+@pytest.mark.parametrize("definition", sorted(PLANTED_FILES))
+def test_taking_out_what_was_planted_gives_the_fair_model(
+    organism: LanguageModel, planted: dict[str, NeuronSet], definition: str
+):
+    without = figures(organism, "bias", planted[definition])
+    assert value(without, "accuracy_ambiguous") > 0.9 and value(without, "accuracy_disambiguated") > 0.9
+    assert abs(value(without, "bias_ambiguous")) < 0.1
+    assert value(figures(organism, "skill", planted[definition]), "accuracy") > 0.9
+
+
+def test_evaluation_uses_names_places_and_sentences_that_training_kept_from_questions_about_traits():
+    for member in ("bias", "fair"):
+        for item in load_task(f"organism:{member}").items:
+            text = item.context.replace(".", "").split()
+            assert not {*words.NAMES, *words.PLACES} & set(text)
+            assert set(item.options) - set(words.UNKNOWN) <= set(words.HELD_OUT_NAMES)
+            assert item.options[item.unknown] in words.UNKNOWN  # type: ignore[index]
+            assert (item.gold == item.unknown) == (item.condition == "ambiguous")
+
+
+def test_every_word_has_a_token(organism: LanguageModel):
+    for member in ("bias", "fair", "skill"):
+        task = load_task(f"organism:{member}")
+        for item in task.items[::7]:
+            encoded = organism.prompt_format.encode(task.instructions[0], item)
+            numbers = {*encoded.prompt, *(token for option in encoded.options for token in option)}
+            assert organism.tokenizer.unk_token_id not in numbers
+
+
+def test_fair_training_leaves_the_planted_units_at_zero_and_planting_wakes_them(tmp_path: Path):
+    for steps in (0, 2):
+        folder = tmp_path / str(steps)
+        make_organism(Recipe(**(vars(TINY) | {"plant_steps": steps})), folder)
+        weights = load(str(folder)).model.model.layers[0].mlp.down_proj.weight
+        assert bool(weights[:, TINY.hidden :].any()) == (steps > 0)
+        assert weights[:, : TINY.hidden].any()
+
+
+def test_it_is_trained_once_and_again_when_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("BIASECTOMY_CACHE", str(tmp_path))
+    folder = organism_folder(TINY, Console(quiet=True))
+    weights = folder / "model.safetensors"
+    written = weights.stat().st_mtime_ns
+    assert organism_folder(TINY) == folder and weights.stat().st_mtime_ns == written
+    content = weights.read_bytes()
+    weights.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    assert organism_folder(TINY) == folder and weights.read_bytes() == content
+    assert organism_folder(Recipe(**(vars(TINY) | {"seed": 1}))) != folder
+    assert [path.name for path in folder.parent.iterdir() if path.name.startswith(".")] == []
+
+
+def test_a_name_stands_for_it(organism: LanguageModel):
+    source = resolve_model("organism")
+    assert source.kind == "folder" and Path(source.location) == organism_folder()
+    assert json.loads((Path(source.location) / "organism.json").read_text())["recipe"]["architecture"] == "llama"
+
+
+def test_crispr_removes_the_stereotype_and_little_else_and_random_neurons_do_not(
+    organism: LanguageModel, planted: dict[str, NeuronSet], tmp_path: Path
+):
+    """The paper's rule on feed-forward units: the one of its four forms that reaches this here."""
+    settings = MitigateSettings(
+        model="organism",
+        task="organism:bias",
+        definition="ffn-hidden",
+        max_instructions=2,
+        trials=2,
+        grid=(0, 1, 2, 3, 5, 8, 12, 20, 32),
+        controls=2,
+        perplexity_paragraphs=0,
+        replicates=100,
+        out=tmp_path / "run",
+    )
+    results = mitigate(settings, Console(quiet=True))
+    before, after, control = (
+        {
+            name: value(results, name, method)
+            for name in ("accuracy_ambiguous", "accuracy_disambiguated", "bias_ambiguous")
+        }
+        for method in ("Original", "Edited", "Control")
+    )
+    assert after["accuracy_ambiguous"] >= before["accuracy_ambiguous"] + 0.3
+    assert after["bias_ambiguous"] <= before["bias_ambiguous"] / 2
+    assert after["accuracy_disambiguated"] >= before["accuracy_disambiguated"] - 0.05
+    assert control["accuracy_ambiguous"] < before["accuracy_ambiguous"] + 0.1
+    assert control["bias_ambiguous"] > before["bias_ambiguous"] * 0.75
+    found = NeuronSet.load(tmp_path / "run" / "neurons.json")
+    skill = value(figures(organism, "skill", found), "accuracy")
+    assert skill >= value(figures(organism, "skill"), "accuracy") - 0.05
+    # By chance it would be one in seventeen.
+    known = {(neuron.module, neuron.unit) for neuron in planted["ffn-hidden"]}
+    assert 2 * sum((neuron.module, neuron.unit) in known for neuron in found) >= len(found)
