@@ -2,10 +2,7 @@
 
 import os
 
-for _name in [
-    name
-    for name in os.environ
-    if name.startswith("BIASECTOMY_") and name not in ("BIASECTOMY_DATA", "BIASECTOMY_CACHE")
-]:
+_KEPT = ("BIASECTOMY_DATA", "BIASECTOMY_CACHE", "BIASECTOMY_TEST_ORGANISM")
+for _name in [name for name in os.environ if name.startswith("BIASECTOMY_") and name not in _KEPT]:
     del os.environ[_name]
 os.environ.setdefault("HF_HUB_OFFLINE", "1")

@@ -4,6 +4,7 @@ The model is trained once a machine and kept in the cache.
 """
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,8 @@ TINY = Recipe(fair_steps=1, plant_steps=2, batch=2, layers=1)
 
 @pytest.fixture(scope="session")
 def organism() -> LanguageModel:
+    if not os.environ.get("BIASECTOMY_TEST_ORGANISM"):
+        pytest.skip("the whole organism takes minutes to train; BIASECTOMY_TEST_ORGANISM=1 tests it")
     return load("organism")
 
 
