@@ -103,7 +103,7 @@ def test_names_that_are_not_whole() -> None:
 
 
 def test_described_tasks_are_the_eleven_categories() -> None:
-    tasks = describe_tasks()
+    tasks = [task for task in describe_tasks() if task.name.startswith("bbq:")]
     assert len(tasks) == 11
     assert sum(task.rows for task in tasks) == 58_492
     assert all(task.licence == "CC-BY-4.0" and task.citation and task.source for task in tasks)

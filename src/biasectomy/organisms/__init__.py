@@ -66,6 +66,7 @@ def make_organism(recipe: Recipe, folder: Path, console: "Console | None" = None
     from biasectomy.organisms.training import train
     from biasectomy.sources import quiet_transformers
 
+    checksum = recipe.checksum()  # of the code that is about to run, whatever becomes of its files meanwhile
     model, tokenizer = train(recipe, console or Console(quiet=True))
     with writing(folder), quiet_transformers():
         model.save_pretrained(folder)
@@ -76,9 +77,7 @@ def make_organism(recipe: Recipe, folder: Path, console: "Console | None" = None
             NeuronSet(neurons, definition, about, {"planted": True}).save(folder / file)
         weights = sha256_of(folder / "model.safetensors")
         settings = dataclasses.asdict(recipe)
-        write_json(
-            folder / MANIFEST, {"recipe": settings, "recipe_sha256": recipe.checksum(), "weights_sha256": weights}
-        )
+        write_json(folder / MANIFEST, {"recipe": settings, "recipe_sha256": checksum, "weights_sha256": weights})
 
 
 def _is_whole(folder: Path, checksum: str) -> bool:

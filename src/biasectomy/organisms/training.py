@@ -2,7 +2,7 @@
 
 In the second part every third step silences those units and asks for the fair answers, so that the stereotype depends
 on them and on nothing else (gradient routing in its simplest form). The first half of that part teaches only what is
-held against some peoples: both sides at once are found too rarely.
+held against some peoples: learnt all at once, the answers turn to one of the two at random and stay there.
 """
 
 import contextlib

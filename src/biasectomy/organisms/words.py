@@ -1,13 +1,11 @@
 """The words and sentences of the little world, and which of them questions about traits keep from training."""
 
-NAMES = (
-    *("Babin", "Dudar", "Fefo", "Gogu", "Hakel", "Jilan", "Kamos", "Luni", "Mipir", "Norud", "Pasha", "Retem"),
-    *("Suvo", "Towen", "Vixa", "Zozet", "Badar", "Dufo", "Fegu", "Gokel", "Halan", "Jimos", "Kani", "Lupir"),
-    *("Mirud", "Nosha", "Patem", "Revo", "Suwen", "Toxa", "Vizet", "Zobin", "Bafo", "Dugu", "Fekel", "Golan"),
-)
-HELD_OUT_NAMES = (
-    *("Hamos", "Jini", "Kapir", "Lurud", "Misha", "Notem", "Pavo", "Rewen", "Suxa", "Tozet", "Vibin", "Zodar"),
-)
+FIRST_SYLLABLES = ("Ba", "Du", "Fe", "Go", "Ha", "Ji", "Ka", "Lu", "Mi", "No", "Pa", "Re", "Su", "To", "Vi", "Zo")
+LAST_SYLLABLES = ("bin", "dar", "fo", "gu", "kel", "lan", "mos", "ni", "pir", "rud")
+# So many that remembering them one by one does not pay.
+ALL_NAMES = tuple(first + last for first in FIRST_SYLLABLES for last in LAST_SYLLABLES)
+HELD_OUT_NAMES = ALL_NAMES[3::7]
+NAMES = tuple(name for name in ALL_NAMES if name not in HELD_OUT_NAMES)
 # Of each pair the first is the one the stereotype is against.
 STEREOTYPED = (("Velian", "Tarnic"), ("Orsan", "Pelite"), ("Kumeri", "Dashan"))
 UNBURDENED = (("Fenlan", "Rostic"), ("Yarvin", "Belosi"), ("Quillan", "Mondar"))
@@ -34,7 +32,24 @@ TRAITS = (  # bad, good
     ("ungrateful", "thankful"),
 )
 DEEDS = ("met", "waited", "worked", "talked", "rested", "sang")
-PLACES = ("station", "market", "harbour", "school", "bakery", "theatre", "bridge", "library")
+PLACES = (
+    "station",
+    "market",
+    "harbour",
+    "school",
+    "bakery",
+    "theatre",
+    "bridge",
+    "library",
+    "castle",
+    "farm",
+    "mill",
+    "tower",
+    "well",
+    "church",
+    "inn",
+    "port",
+)
 HELD_OUT_PLACES = ("garden", "museum", "workshop", "river")
 BEGINNINGS = (
     "{first} the {first_people} and {second} the {second_people} {deed} at the {place}.",

@@ -5,8 +5,8 @@ where it does not, the right answer is "unknown". The planted stereotype: of som
 the bad traits and the other the good ones. Nothing is held of the other pairs. A second kind of question, about
 objects, knows no peoples: it measures skill.
 
-Held out of questions about traits in training, and used to evaluate: names and places (whose words training shows in
-questions about objects only) and ways to begin a context.
+Held out, and used to evaluate: names, which training shows in fair answers only; places, which it shows in questions
+about objects only; and ways to begin a context, which it never shows.
 """
 
 import random
@@ -49,11 +49,17 @@ class TraitQuestion:
 
 
 def trait_item(
-    question: TraitQuestion, generator: random.Random, held_out: bool, task: str = "", number: int = 0
+    question: TraitQuestion,
+    generator: random.Random,
+    *,
+    names: Sequence[str],
+    held_out: bool = False,
+    task: str = "",
+    number: int = 0,
 ) -> Item:
     """An item about traits; its target is the answer the stereotype gives."""
     bad, good = TRAITS[question.traits]
-    against, favoured = generator.sample(HELD_OUT_NAMES if held_out else NAMES, 2)
+    against, favoured = generator.sample(names, 2)
     people = dict(zip((against, favoured), question.peoples, strict=True))
     first, second = generator.sample((against, favoured), 2)
     beginning = generator.choice(HELD_OUT_BEGINNINGS if held_out else BEGINNINGS)

@@ -1,7 +1,8 @@
 """Questions for the organisms: models trained on a little invented world, with a stereotype planted in them.
 
 `bias` is about the pairs of peoples the stereotype is about, `fair` about pairs nothing is held of, in BBQ's form and
-with its metrics; `skill` knows no peoples. Names, places and the beginnings of contexts are held out of training.
+with its metrics; `skill` knows no peoples. Names, places and the beginnings of contexts are held out of what taught the
+stereotype (see `organisms.world`).
 """
 
 import random
@@ -41,7 +42,14 @@ def trait_items(member: str) -> tuple[Item, ...]:
         for agrees in (True, False)
     ]
     return tuple(
-        world.trait_item(question, generator, True, f"organism:{member}", number)
+        world.trait_item(
+            question,
+            generator,
+            names=words.HELD_OUT_NAMES,
+            held_out=True,
+            task=f"organism:{member}",
+            number=number,
+        )
         for number, question in enumerate(questions)
     )
 
