@@ -104,3 +104,20 @@ def row_log_likelihoods(logits: Tensor, starts: Sequence[int], options: Sequence
         targets = torch.tensor(option, device=logits.device)
         values.append(log_probabilities.gather(-1, targets[:, None]).sum())
     return values
+
+
+@dataclass(frozen=True)
+class OptionRows:
+    """Scores of a reading with a row for each option; row order is prompt by prompt, option by option."""
+
+    batch: Batch
+    values: list[Tensor]
+
+    def log_likelihoods(self) -> list[list[Tensor]]:
+        """See `Reading`."""
+        values = iter(self.values)
+        return [[next(values) for _ in member.options] for member in self.batch.prompts]
+
+    def row(self, member: int, option: int) -> int:
+        """The row of one option of one prompt."""
+        return sum(len(other.options) for other in self.batch.prompts[:member]) + option

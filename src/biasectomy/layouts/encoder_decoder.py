@@ -8,7 +8,16 @@ import torch
 from torch import Tensor, nn
 from transformers.modeling_outputs import BaseModelOutput
 
-from biasectomy.layouts.base import Batch, Place, Positions, padded, placement, plan_rows, row_log_likelihoods
+from biasectomy.layouts.base import (
+    Batch,
+    OptionRows,
+    Place,
+    Positions,
+    padded,
+    placement,
+    plan_rows,
+    row_log_likelihoods,
+)
 from biasectomy.prompts import EncodedPrompt
 
 IGNORED = -100  # what transformers calls a label that is padding
@@ -44,27 +53,20 @@ class EncoderDecoderLayout:
             use_cache=False,
         ).logits
         values = row_log_likelihoods(logits, [0] * len(options), options)
-        return EncoderDecoderReading(batch, inputs.shape[1], decoder_inputs.shape[1], values)
+        return EncoderDecoderReading(batch, values, inputs.shape[1], decoder_inputs.shape[1])
 
 
 @dataclass(frozen=True)
-class EncoderDecoderReading:
-    """Scores of the decoder's rows; row order is prompt by prompt, option by option."""
+class EncoderDecoderReading(OptionRows):
+    """Rows of the decoder, and the widths of inputs and labels."""
 
-    batch: Batch
     input_width: int
     label_width: int
-    values: list[Tensor]
-
-    def log_likelihoods(self) -> list[list[Tensor]]:
-        """See `Reading`."""
-        values = iter(self.values)
-        return [[next(values) for _ in member.options] for member in self.batch.prompts]
 
     def positions(self, member: int, option: int, place: Place) -> Positions:
         """See `Reading`: input tokens are shared by the options, label tokens are each option's own."""
         encoded, device = self.batch.prompts[member], self.values[0].device
-        row = sum(len(other.options) for other in self.batch.prompts[:member]) + option
+        row = self.row(member, option)
         nothing = torch.arange(0, device=device)
         if place == "label":
             start = row * self.label_width

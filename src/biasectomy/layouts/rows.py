@@ -6,7 +6,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from biasectomy.layouts.base import Batch, Place, Positions, padded, placement, plan_rows, row_log_likelihoods
+from biasectomy.layouts.base import (
+    Batch,
+    OptionRows,
+    Place,
+    Positions,
+    padded,
+    placement,
+    plan_rows,
+    row_log_likelihoods,
+)
 from biasectomy.prompts import EncodedPrompt
 
 
@@ -28,26 +37,19 @@ class RowLayout:
         tokens, mask = padded([member.prompt + option[:-1] for member, option in rows], device)
         logits: Tensor = model(input_ids=tokens, attention_mask=mask, use_cache=False).logits
         starts = [len(member.prompt) - 1 for member, _ in rows]
-        return RowReading(batch, tokens.shape[1], row_log_likelihoods(logits, starts, [option for _, option in rows]))
+        return RowReading(batch, row_log_likelihoods(logits, starts, [option for _, option in rows]), tokens.shape[1])
 
 
 @dataclass(frozen=True)
-class RowReading:
-    """Scores of the rows; row order is prompt by prompt, option by option."""
+class RowReading(OptionRows):
+    """Rows of `width` tokens."""
 
-    batch: Batch
     width: int
-    values: list[Tensor]
-
-    def log_likelihoods(self) -> list[list[Tensor]]:
-        """See `Reading`."""
-        values = iter(self.values)
-        return [[next(values) for _ in member.options] for member in self.batch.prompts]
 
     def positions(self, member: int, option: int, place: Place) -> Positions:
         """See `Reading`."""
         encoded, device = self.batch.prompts[member], self.values[0].device
-        row = sum(len(other.options) for other in self.batch.prompts[:member]) + option
+        row = self.row(member, option)
         start, prompt = row * self.width, len(encoded.prompt)
         end = start + prompt + len(encoded.options[option]) - 1
         return Positions(
