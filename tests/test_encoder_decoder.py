@@ -9,6 +9,7 @@ from biasectomy.edits import baked, edited
 from biasectomy.evaluation import evaluate
 from biasectomy.finding import attribute, find_neurons
 from biasectomy.language_model import LanguageModel, load
+from biasectomy.layouts import EncoderDecoderLayout
 from biasectomy.neuron_set import Neuron, NeuronSet
 from biasectomy.neurons import discover_neurons
 from biasectomy.perplexity import text_log_likelihoods
@@ -62,6 +63,11 @@ def test_scores_equal_the_models_own_loss(language_model, budget):
             with torch.no_grad():
                 expected = [float(log_probability(language_model.model, encoded.prompt, o)) for o in encoded.options]
             assert found.log_likelihoods == pytest.approx(expected, rel=1e-4, abs=1e-3)
+
+
+def test_labels_are_packed_where_positions_are_relative(language_model, folder):
+    absolute = folder.name == "bart"
+    assert language_model.layout == EncoderDecoderLayout(packed=not absolute)
 
 
 class Recorder:

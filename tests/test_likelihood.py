@@ -6,9 +6,10 @@ import torch
 from biasectomy import likelihood
 from biasectomy.errors import DataError
 from biasectomy.language_model import LanguageModel
-from biasectomy.layouts import Batch, Layout, PackedLayout, RowLayout
+from biasectomy.layouts import Batch, Layout, PackedLayout, RepeatedCacheLayout, RowLayout
 from biasectomy.prompts import EncodedPrompt, PromptFormat, item_text
 from biasectomy.tasks.base import Item
+from tests.architectures import ARCHITECTURES, VOCABULARY
 from tests.conftest import INSTRUCTIONS, build_llama, build_tokenizer, make_items
 
 
@@ -39,7 +40,7 @@ def prompts(tiny):
 
 
 @pytest.mark.parametrize("budget", [1, 150, 1024, 100_000])
-@pytest.mark.parametrize("layout", [PackedLayout(), RowLayout()], ids=lambda layout: layout.name)
+@pytest.mark.parametrize("layout", [PackedLayout(), RepeatedCacheLayout(), RowLayout()], ids=lambda layout: layout.name)
 def test_scores_equal_one_sequence_at_a_time(tiny, prompts, budget, layout):
     scores = scores_by_index(tiny, prompts, budget, layout)
     for encoded, found in zip(prompts, scores, strict=True):
@@ -47,14 +48,15 @@ def test_scores_equal_one_sequence_at_a_time(tiny, prompts, budget, layout):
         assert found.tokens == tuple(len(option) for option in encoded.options)
 
 
-def test_awkward_prompts(tiny):
+@pytest.mark.parametrize("layout", [PackedLayout(), RepeatedCacheLayout(), RowLayout()], ids=lambda layout: layout.name)
+def test_awkward_prompts(tiny, layout):
     """A prompt of one token, options of one token, options that begin alike or contain each other."""
     prompts = [
         EncodedPrompt((5,), ((7,), (8,), (9,))),
         EncodedPrompt((5, 6), ((7, 8), (7, 8, 9), (7,))),
         EncodedPrompt((5, 6), ((7, 8), (7, 8))),
     ]
-    for encoded, found in zip(prompts, scores_by_index(tiny, prompts, 1024), strict=True):
+    for encoded, found in zip(prompts, scores_by_index(tiny, prompts, 1024, layout), strict=True):
         assert found.log_likelihoods == pytest.approx(plain_scores(tiny.model, encoded), abs=1e-4)
 
 
@@ -69,8 +71,29 @@ def test_a_model_that_ignores_the_mask_is_noticed(tiny):
         def forward(self, attention_mask=None, **inputs):
             return self.model(**inputs)
 
-    assert likelihood.reads_forests(tiny.model, 300)
-    assert not likelihood.reads_forests(Forgetful(tiny.model), 300)
+    assert likelihood.reads_alike(tiny.model, 300, PackedLayout(), RowLayout())
+    assert not likelihood.reads_alike(Forgetful(tiny.model), 300, PackedLayout(), RowLayout())
+
+
+@pytest.mark.parametrize(
+    ("family", "layout"), [("llama", "packed"), ("bloom", "repeated-cache"), ("mpt", "repeated-cache")]
+)
+def test_prompts_share_their_work_in_the_way_a_family_can_read(family, layout):
+    assert likelihood.layout_for(ARCHITECTURES[family](), VOCABULARY).name == layout
+
+
+@pytest.mark.parametrize("separate", [False, True])
+def test_prompts_longer_than_the_attention_window_are_read_with_the_window(separate):
+    model = ARCHITECTURES["mistral"]()
+    model.config.sliding_window = 8
+    layout = likelihood.layout_for(model, VOCABULARY)
+    assert layout.name == "packed"
+    prompts = [EncodedPrompt(tuple(range(10, 10 + length)), ((7, 8), (9,))) for length in (4, 7, 8, 20, 30)]
+    for batch in layout.plan(prompts, 24, separate=separate):
+        with torch.no_grad():
+            found = layout.read(model, batch, separate=separate).log_likelihoods()
+        for encoded, values in zip(batch.prompts, found, strict=True):
+            assert [float(value) for value in values] == pytest.approx(plain_scores(model, encoded), abs=1e-4)
 
 
 def test_half_precision_is_summed_in_full_precision():

@@ -24,6 +24,7 @@ class Forest:
     tokens: list[int] = field(default_factory=list)
     parents: list[int] = field(default_factory=list)
     members: list["Member"] = field(default_factory=list)
+    starts: list[int] = field(default_factory=list)  # of each member's own tokens
     _children: dict[tuple[int, int], int] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -33,6 +34,7 @@ class Forest:
         """Grows the forest by one prompt with its options; `index` is handed back with the scores."""
         if not self.share_prompts:
             self._children.clear()
+        self.starts.append(len(self))
         prompt = self._grow(-1, encoded.prompt)
         # The last token of an option is only ever predicted, never read.
         paths = tuple(tuple(self._grow(prompt[-1], option[:-1])) for option in encoded.options)

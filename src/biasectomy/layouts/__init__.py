@@ -3,6 +3,7 @@
 from biasectomy.layouts.base import Batch, Layout, Place, Positions, Reading
 from biasectomy.layouts.encoder_decoder import EncoderDecoderLayout
 from biasectomy.layouts.packed import PackedLayout
+from biasectomy.layouts.repeated_cache import RepeatedCacheLayout
 from biasectomy.layouts.rows import RowLayout
 
 __all__ = [
@@ -13,5 +14,6 @@ __all__ = [
     "Place",
     "Positions",
     "Reading",
+    "RepeatedCacheLayout",
     "RowLayout",
 ]

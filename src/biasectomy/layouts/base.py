@@ -44,9 +44,11 @@ class Reading(Protocol):
 
 
 class Layout(Protocol):
-    """One way to lay out prompts; `name` is what records call it."""
+    """One way to lay out prompts."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What records call it."""
 
     def plan(self, prompts: Sequence[EncodedPrompt], budget: int, *, separate: bool = False) -> Iterator[Batch]:
         """Batches of about `budget` tokens, always the same for the same request.
@@ -92,32 +94,17 @@ def plan_rows(
         yield Batch(tuple(chosen), tuple(prompts[i] for i in chosen))
 
 
-def row_log_likelihoods(logits: Tensor, starts: Sequence[int], options: Sequence[Sequence[int]]) -> list[Tensor]:
-    """Summed log-probability of each row's option, whose first token is predicted at `starts`.
+def option_log_likelihoods(
+    logits: Tensor, places: Sequence[tuple[int, int]], options: Sequence[Sequence[int]]
+) -> list[Tensor]:
+    """Summed log-probability of each option, whose first token is predicted at its place (row, token).
 
     Args:
         logits: [rows, tokens, vocabulary].
     """
     values = []
-    for row, (start, option) in enumerate(zip(starts, options, strict=True)):
+    for (row, start), option in zip(places, options, strict=True):
         log_probabilities = torch.log_softmax(logits[row, start : start + len(option)].float(), dim=-1)
         targets = torch.tensor(option, device=logits.device)
         values.append(log_probabilities.gather(-1, targets[:, None]).sum())
     return values
-
-
-@dataclass(frozen=True)
-class OptionRows:
-    """Scores of a reading with a row for each option; row order is prompt by prompt, option by option."""
-
-    batch: Batch
-    values: list[Tensor]
-
-    def log_likelihoods(self) -> list[list[Tensor]]:
-        """See `Reading`."""
-        values = iter(self.values)
-        return [[next(values) for _ in member.options] for member in self.batch.prompts]
-
-    def row(self, member: int, option: int) -> int:
-        """The row of one option of one prompt."""
-        return sum(len(other.options) for other in self.batch.prompts[:member]) + option

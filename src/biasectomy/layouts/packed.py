@@ -1,13 +1,17 @@
 """Prompts packed into one row: a forest in which every shared beginning is computed once."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from biasectomy.forest import Forest, plan_forests
-from biasectomy.layouts.base import Batch, Place, Positions, placement
+from biasectomy.forest_attention import forest_attention
+from biasectomy.layouts.base import Batch, Place, Positions, Reading, placement
+from biasectomy.layouts.rows import RowLayout
 from biasectomy.prompts import EncodedPrompt
 
 
@@ -22,8 +26,15 @@ class PackedLayout:
             indices = tuple(member.index for member in forest.members)
             yield Batch(indices, tuple(prompts[index] for index in indices))
 
-    def read(self, model: nn.Module, batch: Batch, *, separate: bool = False) -> "PackedReading":
-        """One row; the vocabulary product only at tokens that predict an option's token."""
+    def read(self, model: nn.Module, batch: Batch, *, separate: bool = False) -> Reading:
+        """One row; the vocabulary product only at tokens that predict an option's token.
+
+        A batch with more tokens on a path than the model's attention window is read in rows: the mask of a forest
+        knows no window.
+        """
+        longest = max(len(one.prompt) + max(map(len, one.options)) - 1 for one in batch.prompts)
+        if longest > attention_window(model):
+            return RowLayout().read(model, batch, separate=separate)
         forest = Forest(share_prompts=not separate)
         for index, encoded in zip(batch.indices, batch.prompts, strict=True):
             forest.add(index, encoded)
@@ -36,15 +47,26 @@ class PackedLayout:
             }
         )
         device, dtype = placement(model)
-        output = model(
-            input_ids=torch.tensor([forest.tokens], device=device),
-            attention_mask=forest.attention_mask(dtype).to(device),
-            position_ids=torch.tensor([forest.depths()], device=device),
-            logits_to_keep=torch.tensor(nodes, device=device),
-            use_cache=False,
-        )
+        mask = forest.attention_mask(dtype)
+        with forest_attention(model, forest, mask):
+            output = model(
+                input_ids=torch.tensor([forest.tokens], device=device),
+                attention_mask=mask.to(device),
+                position_ids=torch.tensor([forest.depths()], device=device),
+                logits_to_keep=torch.tensor(nodes, device=device),
+                use_cache=False,
+            )
         log_probabilities = torch.log_softmax(output.logits[0].float(), dim=-1)  # [nodes, vocabulary]
         return PackedReading(forest, {node: row for row, node in enumerate(nodes)}, log_probabilities)
+
+
+def attention_window(model: nn.Module) -> float:
+    """The fewest tokens that any layer of a model looks back, itself included; infinite where all are seen."""
+    untyped: Any = model
+    config = untyped.config.get_text_config()
+    names = ("sliding_window", "attention_chunk_size", "window_size")
+    windows = [getattr(config, name, None) for name in names]
+    return min((window for window in windows if isinstance(window, int)), default=math.inf)
 
 
 @dataclass(frozen=True)

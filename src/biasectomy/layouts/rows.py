@@ -8,19 +8,18 @@ from torch import Tensor, nn
 
 from biasectomy.layouts.base import (
     Batch,
-    OptionRows,
     Place,
     Positions,
+    option_log_likelihoods,
     padded,
     placement,
     plan_rows,
-    row_log_likelihoods,
 )
 from biasectomy.prompts import EncodedPrompt
 
 
 class RowLayout:
-    """For decoder-only models that cannot read a forest, such as those with ALiBi positions."""
+    """For decoder-only models that can neither read a forest nor go on from a copied cache."""
 
     name = "rows"
 
@@ -36,20 +35,28 @@ class RowLayout:
         # The last token of an option is only ever predicted, never read.
         tokens, mask = padded([member.prompt + option[:-1] for member, option in rows], device)
         logits: Tensor = model(input_ids=tokens, attention_mask=mask, use_cache=False).logits
-        starts = [len(member.prompt) - 1 for member, _ in rows]
-        return RowReading(batch, row_log_likelihoods(logits, starts, [option for _, option in rows]), tokens.shape[1])
+        places = [(row, len(member.prompt) - 1) for row, (member, _) in enumerate(rows)]
+        values = option_log_likelihoods(logits, places, [option for _, option in rows])
+        return RowReading(batch, values, tokens.shape[1])
 
 
 @dataclass(frozen=True)
-class RowReading(OptionRows):
-    """Rows of `width` tokens."""
+class RowReading:
+    """Scores of rows of `width` tokens, in the order of prompts and their options."""
 
+    batch: Batch
+    values: list[Tensor]
     width: int
+
+    def log_likelihoods(self) -> list[list[Tensor]]:
+        """See `Reading`."""
+        values = iter(self.values)
+        return [[next(values) for _ in member.options] for member in self.batch.prompts]
 
     def positions(self, member: int, option: int, place: Place) -> Positions:
         """See `Reading`."""
         encoded, device = self.batch.prompts[member], self.values[0].device
-        row = self.row(member, option)
+        row = sum(len(other.options) for other in self.batch.prompts[:member]) + option
         start, prompt = row * self.width, len(encoded.prompt)
         end = start + prompt + len(encoded.options[option]) - 1
         return Positions(
