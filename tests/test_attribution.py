@@ -84,7 +84,7 @@ def test_products_equal_captums(model, definition, gold):
             logits = model(input_ids=ids).logits.log_softmax(-1)[:, len(PROMPT) - 1 :]
             return sum(logits[:, place, token] for place, token in enumerate(option))
 
-        path = [*range(len(PROMPT)), *own.own.tolist()]
+        path = [*range(len(PROMPT)), *own.own]
         for group in neurons:
             layer = model.get_submodule(group.module)
             inputs = {"attribute_to_layer_input": group.side == "input"}
@@ -201,7 +201,7 @@ def test_the_authors_by_hand():
 
 def span_of(shared, gold, biased, log_gold, log_biased) -> Span:
     def positions(own):
-        return Positions(torch.tensor(shared, dtype=torch.long), torch.tensor(own, dtype=torch.long))
+        return Positions(shared, own)
 
     return Span(positions(gold), positions(biased), log_gold, log_biased)
 
@@ -213,8 +213,8 @@ def test_tokens_by_hand():
     span = span_of([0, 1, 2], [3], [4, 5], math.log(0.5), math.log(0.25))
 
     def run(rule, span, gold, biased):
-        rule.gold("m", gold, [span])
-        rule.biased("m", biased, [span])
+        rule.gold("m", gold.clone(), [span])
+        rule.biased("m", biased.clone(), [span])
         return float(rule.finish()["m"])
 
     # Shared: 0.25 * (2, 0, 4) - max(0, 0.5 * (0.5, -2, 1)) = (0.25, 0, 0.5); own: 0.25 * 5 - 0.5 * 3 = -0.25.

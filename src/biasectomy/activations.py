@@ -5,13 +5,14 @@ those, before the routing weight is applied, and zero for every other token.
 """
 
 import contextlib
-from collections.abc import Iterator, Set
+from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from biasectomy.checkpointing import checkpointed
 from biasectomy.errors import ModelError
 from biasectomy.experts import Observer, Side, observed
 from biasectomy.neurons import NeuronGroup, Neurons
@@ -21,18 +22,22 @@ Layouts = dict[str, tuple[int, int]]
 
 @dataclass(frozen=True, slots=True)
 class Captured:
-    """The activations of one neuron group: `tensor` is part of the graph, so hooks can be put on it."""
+    """The activations of one neuron group and where their gradient arrives."""
 
     module: str
-    tensor: Tensor  # [rows, tokens, units], perhaps with other dimensions in between; [tokens routed, units]
+    node: Any  # of the graph; its hooks are given the gradients of its outputs
+    output: int  # which output of the node
     layout: tuple[int, int]  # rows, tokens
     routed: Tensor | None = None  # for an expert, the index among all tokens of each row of `tensor`
+    # [rows, tokens, units], perhaps with other dimensions in between; [tokens routed, units]; None where it is
+    # computed again in the backward pass.
+    tensor: Tensor | None = None
     version: int = 0  # of `tensor` when it was captured
 
     @property
     def overwritten(self) -> bool:
         """Whether the model has since changed the activation in place, so that it is no longer the module's."""
-        return self.tensor._version != self.version
+        return self.tensor is not None and self.tensor._version != self.version
 
     def spread(self, product: Tensor) -> Tensor:
         """What was computed in the shape of `tensor`, for all tokens: [rows, tokens, units], zero where not routed.
@@ -63,6 +68,40 @@ class Activations(dict[str, Captured]):
     embeddings: list[Tensor] = field(default_factory=list)
     units: dict[str, int] = field(default_factory=dict)  # of every group, captured or not
     protected: set[str] = field(default_factory=set)  # modules whose output the model gets as a copy
+    checkpointing: bool = False  # whether values are computed again in the backward pass
+    replaying: bool = False  # whether it is the backward pass that calls the modules
+    _deliver: Callable[[Captured, Tensor, Tensor], None] = field(default=lambda kept, values, gradient: None)
+    _waiting: dict[str, Tensor] = field(default_factory=dict)  # values or gradients, whichever came first
+
+    def receive(self, deliver: Callable[[Captured, Tensor, Tensor], None]) -> contextlib.ExitStack:
+        """Has each group's values and gradient handed over in backward passes, until what is returned is closed."""
+        handles = contextlib.ExitStack()
+        handles.callback(self._waiting.clear)
+        self._deliver = deliver
+        for kept in self.values():
+            handles.callback(kept.node.register_prehook(self._on_gradient(kept)).remove)
+        return handles
+
+    def replay(self, module: str, values: Tensor) -> None:
+        """Takes values that the backward pass computed again."""
+        gradient = self._waiting.pop(module, None)
+        if gradient is None:
+            self._waiting[module] = values.detach().clone()  # the model may overwrite it before its gradient comes
+        else:
+            self._deliver(self[module], values.detach(), gradient)
+
+    def _on_gradient(self, kept: Captured) -> Callable[[tuple[Tensor | None, ...]], None]:
+        def hook(gradients: tuple[Tensor | None, ...]) -> None:
+            gradient = gradients[kept.output]
+            if gradient is None:
+                return
+            values = self._waiting.pop(kept.module, None) if kept.tensor is None else kept.tensor.detach()
+            if values is None:
+                self._waiting[kept.module] = gradient
+            else:
+                self._deliver(kept, values, gradient)
+
+        return hook
 
     def overwritten(self) -> set[str]:
         """Modules whose output the model changed in place after it was captured."""
@@ -70,14 +109,17 @@ class Activations(dict[str, Captured]):
 
 
 @contextlib.contextmanager
-def captured(model: nn.Module, neurons: Neurons, protected: Set[str] = frozenset()) -> Iterator[Activations]:
+def captured(
+    model: nn.Module, neurons: Neurons, protected: Set[str] = frozenset(), *, checkpointing: bool = False
+) -> Iterator[Activations]:
     """Collects every group's activations in forward passes inside the block; leaves no hook behind.
 
+    With `checkpointing` blocks keep only what goes into them, and are computed again in each backward pass.
     Weights are frozen meanwhile: the graph starts at the embeddings. Some models add to a module's output in
     place (Falcon): `protected` modules give them a copy, and `Activations.overwritten` says which need it.
     """
     units = {group.module: group.units for group in neurons}
-    activations = Activations(units=units, protected=set(protected))
+    activations = Activations(units=units, protected=set(protected), checkpointing=checkpointing)
     layouts: Layouts = {}  # rows and tokens that a block works on
     handles = []
     frozen = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
@@ -86,7 +128,8 @@ def captured(model: nn.Module, neurons: Neurons, protected: Set[str] = frozenset
             parameter.requires_grad_(False)
         for embeddings in _input_embeddings(model):
             handles.append(embeddings.register_forward_hook(_start_graph(activations)))
-        for block in {f"{group.stack}.{group.layer}" for group in neurons}:
+        blocks = {f"{group.stack}.{group.layer}" for group in neurons}
+        for block in blocks:
             hook = _note_layout(layouts, block)
             handles.append(model.get_submodule(block).register_forward_pre_hook(hook, with_kwargs=True))
         for group in neurons:
@@ -97,7 +140,9 @@ def captured(model: nn.Module, neurons: Neurons, protected: Set[str] = frozenset
                 handles.append(module.register_forward_hook(_keep_output(activations, layouts, group)))
             else:
                 handles.append(module.register_forward_pre_hook(_keep_input(activations, layouts, group)))
-        with torch.enable_grad(), observed(_observers(model, neurons, activations, layouts)):
+        repeated = [model.get_submodule(block) for block in blocks] if checkpointing else []
+        observers = _observers(model, neurons, activations, layouts)
+        with torch.enable_grad(), observed(observers), checkpointed(repeated):
             yield activations
     finally:
         for handle in handles:
@@ -139,8 +184,13 @@ def _note_layout(layouts: Layouts, block: str) -> Any:
 def _keep(activations: Activations, layouts: Layouts, group: NeuronGroup, values: Tensor, routed: Any = None) -> None:
     if values.is_inference():
         return  # a look at the scores in between, not the pass that gradients are taken of
+    if activations.replaying:
+        activations.replay(group.module, values)
+        return
     layout = layouts.get(f"{group.stack}.{group.layer}", (1, len(values)))
-    activations[group.module] = Captured(group.module, values, layout, routed, values._version)
+    node, output = values.grad_fn, values.output_nr
+    tensor = None if activations.checkpointing else values
+    activations[group.module] = Captured(group.module, node, output, layout, routed, tensor, values._version)
 
 
 def _keep_output(activations: Activations, layouts: Layouts, group: NeuronGroup) -> Any:

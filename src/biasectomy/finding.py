@@ -22,7 +22,7 @@ from biasectomy.neurons import Neurons
 from biasectomy.tasks.base import Task
 
 # Activations and gradients of every module are held for one batch, so it is smaller than for scoring.
-ATTRIBUTION_TOKENS = 320
+ATTRIBUTION_TOKENS = 256
 MOST_NEURONS = 500
 
 

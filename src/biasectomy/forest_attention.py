@@ -8,7 +8,7 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -30,7 +30,16 @@ class Part:
     mask: Tensor  # additive, [1, 1, own, seen]
 
 
-_parts: ContextVar[tuple[int, Sequence[Part]] | None] = ContextVar("parts", default=None)
+@dataclass(frozen=True, slots=True)
+class _Attention:
+    """What is in force: the number of tokens, their parts, and the configurations that were told of it."""
+
+    tokens: int
+    parts: Sequence[Part]
+    configs: Sequence[Any]
+
+
+_in_force: ContextVar[_Attention | None] = ContextVar("forest attention", default=None)
 
 
 def parts_of(forest: Forest, mask: Tensor) -> list[Part]:
@@ -59,23 +68,42 @@ def forest_attention(model: nn.Module, forest: Forest, mask: Tensor) -> Iterator
         config for config in configs.values() if getattr(config, "_attn_implementation", "") == REPLACED
     ]
     parts = parts_of(forest, mask)
-    token = _parts.set((len(forest), parts) if len(parts) > 1 else None)
+    with _entered(_Attention(len(forest), parts, replaced) if len(parts) > 1 else None):
+        yield
+
+
+class AsNow(contextlib.ExitStack):
+    """A block, to be entered later and perhaps more than once, in which attention is computed as it is now."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._attention = _in_force.get()
+
+    def __enter__(self) -> Self:
+        self.enter_context(_entered(self._attention))
+        return super().__enter__()
+
+
+@contextlib.contextmanager
+def _entered(attention: _Attention | None) -> Iterator[None]:
+    configs = attention.configs if attention else ()
+    token = _in_force.set(attention)
     try:
-        for config in replaced:
+        for config in configs:
             config._attn_implementation = NAME
         yield
     finally:
-        for config in replaced:
+        for config in configs:
             config._attn_implementation = REPLACED
-        _parts.reset(token)
+        _in_force.reset(token)
 
 
 def _attention(
     module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **settings: Any
 ) -> tuple[Tensor, None]:
     """Scaled dot-product attention; query, key, value [1, heads, tokens, size] to [1, tokens, heads, size]."""
-    known = _parts.get()
-    if known is None or settings.get("position_bias") is not None or not query.shape[2] == key.shape[2] == known[0]:
+    known = _in_force.get()
+    if known is None or settings.get("position_bias") is not None or not query.shape[2] == key.shape[2] == known.tokens:
         return sdpa_attention_forward(module, query, key, value, attention_mask, **settings)
     outputs = [
         sdpa_attention_forward(
@@ -86,7 +114,7 @@ def _attention(
             part.mask.to(query.device),
             **settings,
         )[0]
-        for part in known[1]
+        for part in known.parts
     ]
     return torch.cat(outputs, dim=1), None
 

@@ -51,24 +51,30 @@ class Paper:
     def gold(self, module: str, product: Tensor, spans: Sequence[Span]) -> None:
         kept = []
         for span in spans:
-            weight = math.exp(span.log_gold - _larger(span))
-            shared = (product[span.gold.shared] * weight).clamp_(min=0)  # [shared positions, units]
-            own = product[span.gold.own].amax(0) * weight if len(span.gold.own) else product.new_zeros(1)
-            kept.append((shared, own.clamp(min=0)))
+            shared = span.gold.of_shared(product).clamp_(min=0)  # [shared positions, units]
+            own = span.gold.of_own(product)
+            kept.append((shared, own.amax(0).clamp(min=0) if len(own) else product.new_zeros(1)))
         self._gold[module] = kept
 
     def biased(self, module: str, product: Tensor, spans: Sequence[Span]) -> None:
         total = self._sums.setdefault(module, product.new_zeros(product.shape[-1], dtype=torch.float64))
         for span, (gold_shared, gold_own) in zip(spans, self._gold.pop(module), strict=True):
-            # P can be far below what float32 holds, so the larger one is taken out and put back in float64.
-            scale = _larger(span)
-            weight = math.exp(span.log_biased - scale)
+            # P can be far below what float32 holds, so the larger one is taken out and put back in float64;
+            # the products of the other one are scaled by what is left of it.
+            larger = max(span.log_gold, span.log_biased)
+            shared, own = span.biased.of_shared(product), span.biased.of_own(product)
+            if span.log_biased < larger:
+                shared.mul_(math.exp(span.log_biased - larger))
+                own = own * math.exp(span.log_biased - larger)
+            if span.log_gold < larger:
+                gold_shared.mul_(math.exp(span.log_gold - larger))
+                gold_own = gold_own * math.exp(span.log_gold - larger)
             best = []
-            if len(span.biased.shared):
-                best.append((product[span.biased.shared] * weight).sub_(gold_shared).amax(0))  # [units]
-            if len(span.biased.own):
-                best.append(product[span.biased.own].amax(0) * weight - gold_own)
-            total += math.exp(span.log_biased + scale) * torch.stack(best).amax(0).double()
+            if len(shared):
+                best.append(shared.sub_(gold_shared).amax(0))  # [units]
+            if len(own):
+                best.append(own.amax(0) - gold_own)
+            total += math.exp(span.log_biased + larger) * torch.stack(best).amax(0).double()
 
     def finish(self) -> dict[str, Tensor]:
         return self._sums
@@ -112,10 +118,7 @@ class Authors:
         return {module: total / self._counts[module] for module, total in self._sums.items()}
 
 
-def _larger(span: Span) -> float:
-    return max(span.log_gold, span.log_biased)
-
-
 def _maximum(product: Tensor, positions: Positions) -> Tensor:
     """Maximum over all positions of a label; [units]."""
-    return product[torch.cat([positions.shared, positions.own])].amax(0)
+    parts = [rows.amax(0) for rows in (positions.of_shared(product), positions.of_own(product)) if len(rows)]
+    return torch.stack(parts).amax(0)

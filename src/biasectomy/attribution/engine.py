@@ -10,7 +10,6 @@ import contextlib
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +17,7 @@ from torch import Tensor, nn
 from biasectomy.activations import Activations, Captured, captured
 from biasectomy.attribution.rule import Rule, Span
 from biasectomy.errors import ScoreError
-from biasectomy.layouts import Batch, Layout, PackedLayout, Place, Positions, Reading
+from biasectomy.layouts import Batch, Layout, PackedLayout, Place, Reading
 from biasectomy.likelihood import first_not_finite
 from biasectomy.neurons import Neurons
 from biasectomy.prompts import EncodedPrompt
@@ -41,8 +40,11 @@ def accumulate(
     *,
     budget: int,
     layout: Layout | None = None,
+    checkpointing: bool = False,
 ) -> Iterator[int]:
     """Runs all instances through a rule, in order; yields the number done after each batch.
+
+    With `checkpointing` each backward pass computes the forward pass again, block by block, instead of keeping it.
 
     Raises:
         ScoreError: a log-likelihood is NaN or infinite; names the item.
@@ -52,7 +54,7 @@ def accumulate(
     protected: set[str] = set()
     for batch in layout.plan([instance.encoded for instance in instances], budget, separate=True):
         chosen = [instances[index] for index in batch.indices]
-        with _read(model, neurons, layout, batch, protected) as (activations, reading):
+        with _read(model, neurons, layout, batch, protected, checkpointing) as (activations, reading):
             log_likelihoods = reading.log_likelihoods()
             pairs = _pairs(model, layout, chosen, log_likelihoods)
             by_place = {place: _spans(reading, pairs, log_likelihoods, place) for place in set(places.values())}
@@ -67,18 +69,21 @@ def accumulate(
 
 @contextlib.contextmanager
 def _read(
-    model: nn.Module, neurons: Neurons, layout: Layout, batch: Batch, protected: set[str]
+    model: nn.Module, neurons: Neurons, layout: Layout, batch: Batch, protected: set[str], checkpointing: bool
 ) -> Iterator[tuple[Activations, Reading]]:
     """The forward pass; read once more, with copies, where the model overwrites what is needed (then remembered)."""
-    with captured(model, neurons, protected) as activations:
+    with captured(model, neurons, protected, checkpointing=checkpointing) as activations:
         reading = layout.read(model, batch, separate=True)
         overwritten = activations.overwritten()
         if not overwritten:
+            activations.replaying = True
             yield activations, reading
             return
     protected |= overwritten
-    with captured(model, neurons, protected) as activations:
-        yield activations, layout.read(model, batch, separate=True)
+    with captured(model, neurons, protected, checkpointing=checkpointing) as activations:
+        reading = layout.read(model, batch, separate=True)
+        activations.replaying = True
+        yield activations, reading
 
 
 def _pairs(
@@ -129,28 +134,15 @@ def _backward(
     """One backward pass; each module's product is handed over, [positions, units], as soon as its gradient exists."""
     received: set[str] = set()
 
-    def hook_for(kept: Captured) -> Any:
-        def on_gradient(gradient: Tensor) -> None:
-            product = kept.spread(kept.tensor.detach().float() * gradient.float())
-            receive(kept.module, product.reshape(-1, product.shape[-1]), spans[kept.module])
-            received.add(kept.module)
+    def deliver(kept: Captured, values: Tensor, gradient: Tensor) -> None:
+        product = kept.spread(values.float() * gradient.float())
+        receive(kept.module, product.reshape(-1, product.shape[-1]), spans[kept.module])
+        received.add(kept.module)
 
-        return on_gradient
-
-    tensors: list[tuple[Any, Captured]] = [(kept.tensor, kept) for kept in activations.values()]
-    handles = [tensor.register_hook(hook_for(kept)) for tensor, kept in tensors]
-    try:
+    with activations.receive(deliver):
         # The gradients asked for are those of the embeddings: everything between is passed on the way.
         torch.autograd.grad(objective, activations.embeddings, retain_graph=keep_graph, allow_unused=True)
-    finally:
-        for handle in handles:
-            handle.remove()
     for module, found in spans.items():
         if module not in received:  # an expert that saw no token which matters here
-            positions = 1 + max(int(torch.cat([*_indices(span.gold), *_indices(span.biased)]).max()) for span in found)
-            units = activations.units[module]
-            receive(module, torch.zeros(positions, units, device=objective.device), found)
-
-
-def _indices(positions: Positions) -> tuple[Tensor, Tensor]:
-    return positions.shared, positions.own
+            last = max(max(*span.gold.shared, *span.biased.shared, *span.gold.own, *span.biased.own) for span in found)
+            receive(module, torch.zeros(last + 1, activations.units[module], device=objective.device), found)

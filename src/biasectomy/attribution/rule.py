@@ -40,8 +40,9 @@ class Rule(Protocol):
     """How products of activation and gradient become one score for each neuron.
 
     For every batch and every module, `gold` is called before `biased`, each with h * dlogP/dh of that
-    option in float32, [positions, units], and a span for each instance. `finish` returns the scores,
-    float64 [units] by module. Where `needs_gradients` is false, only `finish` is called.
+    option in float32, [positions, units], which the rule may change, and a span for each instance.
+    `finish` returns the scores, float64 [units] by module. Where `needs_gradients` is false, only
+    `finish` is called.
     """
 
     needs_gradients: bool

@@ -24,13 +24,32 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Positions:
-    """Flat positions (row x tokens + token) of one option of one prompt.
+    """Flat positions (row x tokens + token) of one option of one prompt, ascending.
 
     `shared` are positions that every option of the prompt has, in the same order; `own` are the option's.
     """
 
-    shared: Tensor
-    own: Tensor
+    shared: Sequence[int]
+    own: Sequence[int]
+
+    def of_shared(self, values: Tensor) -> Tensor:
+        """Rows of `values` [positions, units] at the shared positions."""
+        return _rows(values, self.shared)
+
+    def of_own(self, values: Tensor) -> Tensor:
+        """Rows of `values` [positions, units] at the option's own positions."""
+        return _rows(values, self.own)
+
+    def of_all(self, values: Tensor) -> Tensor:
+        """Rows of `values` [positions, units] at all positions, shared ones first."""
+        return torch.cat([self.of_shared(values), self.of_own(values)])
+
+
+def _rows(values: Tensor, positions: Sequence[int]) -> Tensor:
+    """Rows of a tensor; a view of it where they are neighbours."""
+    if not positions or positions[-1] - positions[0] == len(positions) - 1:
+        return values[positions[0] : positions[-1] + 1] if positions else values[:0]
+    return values[torch.tensor(positions, device=values.device)]
 
 
 class Reading(Protocol):

@@ -113,11 +113,10 @@ class EncoderDecoderReading:
 
     def positions(self, member: int, option: int, place: Place) -> Positions:
         """See `Reading`: input tokens are shared by the options, label tokens are each option's own."""
-        encoded, device = self.batch.prompts[member], self.scores[0][0].device
+        encoded = self.batch.prompts[member]
         row, start = self.starts[member][option]
-        nothing = torch.arange(0, device=device)
         if place == "label":
             first = row * self.label_width + start
-            return Positions(nothing, torch.arange(first, first + len(encoded.options[option]), device=device))
+            return Positions((), range(first, first + len(encoded.options[option])))
         first = (member if place == "input" else row) * self.input_width
-        return Positions(torch.arange(first, first + len(encoded.prompt), device=device), nothing)
+        return Positions(range(first, first + len(encoded.prompt)), ())

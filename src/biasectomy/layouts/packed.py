@@ -63,7 +63,7 @@ class PackedLayout:
 def attention_window(model: nn.Module) -> float:
     """The fewest tokens that any layer of a model looks back, itself included; infinite where all are seen."""
     untyped: Any = model
-    config = untyped.config.get_text_config()
+    config = untyped.config.get_text_config() if hasattr(model, "config") else None
     names = ("sliding_window", "attention_chunk_size", "window_size")
     windows = [getattr(config, name, None) for name in names]
     return min((window for window in windows if isinstance(window, int)), default=math.inf)
@@ -89,8 +89,5 @@ class PackedReading:
 
     def positions(self, member: int, option: int, place: Place) -> Positions:
         """See `Reading`; a label's own tokens are all but its last, whose output can influence nothing."""
-        found, device = self.forest.members[member], self.log_probabilities.device
-        return Positions(
-            torch.tensor(found.prompt_nodes, dtype=torch.long, device=device),
-            torch.tensor(found.paths[option], dtype=torch.long, device=device),
-        )
+        found = self.forest.members[member]
+        return Positions(found.prompt_nodes, found.paths[option])

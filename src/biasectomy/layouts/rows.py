@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
 from biasectomy.layouts.base import (
@@ -55,10 +54,8 @@ class RowReading:
 
     def positions(self, member: int, option: int, place: Place) -> Positions:
         """See `Reading`."""
-        encoded, device = self.batch.prompts[member], self.values[0].device
+        encoded = self.batch.prompts[member]
         row = sum(len(other.options) for other in self.batch.prompts[:member]) + option
         start, prompt = row * self.width, len(encoded.prompt)
         end = start + prompt + len(encoded.options[option]) - 1
-        return Positions(
-            torch.arange(start, start + prompt, device=device), torch.arange(start + prompt, end, device=device)
-        )
+        return Positions(range(start, start + prompt), range(start + prompt, end))
