@@ -169,7 +169,7 @@ HEAD = torch.stack([torch.tensor([0.5, 0.3, 0.15, 0.05]).log() - 2 * B, B], dim=
 def scores_of(rule, instances) -> list[float]:
     network = TinyNetwork(HEAD)
     list(accumulate(network, discover_neurons(network), instances, rule, budget=100))
-    return rule.finish()["blocks.0"].tolist()
+    return (rule.finish()["blocks.0"] / (len(instances) if rule.mean_over_instances else 1)).tolist()
 
 
 def by_hand(option: int) -> np.ndarray:

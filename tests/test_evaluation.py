@@ -68,9 +68,7 @@ def test_the_rules_read_the_same_scores_differently(tiny, toy_task):
 def test_generated_answers_are_matched_or_counted_as_unmatched(tiny, toy_task, monkeypatch):
     task = toy_task(clusters=3, instructions=1)
     texts = {0: task.items[0].options[2].upper() + ".", 1: task.items[1].options[0] + " maybe"}
-    monkeypatch.setattr(
-        evaluation, "generate", lambda *_: iter([([1, 0], [texts[1], texts[0]]), (list(range(2, 12)), ["?"] * 10)])
-    )
+    monkeypatch.setattr(evaluation, "generate", lambda _, batch: [texts.get(index, "?") for index in batch.indices])
     found = evaluate(tiny, task, answer_rule="generation")
     assert found.choices.tolist() == [[2] + [-1] * 11]
     row = found.results.find("Model", "unmatched")

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from biasectomy.generation import SPARE_TOKENS, generate, matching_option
+from biasectomy.generation import SPARE_TOKENS, generate, matching_option, plan_generation
 from tests.conftest import INSTRUCTIONS, make_items
 
 OPTIONS = ("The grandfather", "The grandson", "Can't be determined")
@@ -61,14 +61,14 @@ def test_padded_batches_write_what_one_prompt_alone_gets(tiny, prompts):
     for budget in (1, 400, 10_000):
         tiny.batch_tokens = budget
         found = {}
-        for indices, texts in generate(tiny, prompts, set(range(len(prompts)))):
-            found.update(zip(indices, texts, strict=True))
+        for batch in plan_generation(tiny, prompts):
+            found.update(zip(batch.indices, generate(tiny, batch), strict=True))
         assert [found[index] for index in range(len(prompts))] == expected, budget
 
 
-def test_only_batches_with_something_wanted_are_computed(tiny, prompts):
+def test_batches_are_filled_up_to_the_budget(tiny, prompts):
     tiny.batch_tokens = 250
-    batches = [indices for indices, _ in generate(tiny, prompts, set(range(len(prompts))))]
-    assert len(batches) > 2
-    wanted = {batches[1][0], batches[-1][-1]}
-    assert [indices for indices, _ in generate(tiny, prompts, wanted)] == [batches[1], batches[-1]]
+    batches = list(plan_generation(tiny, prompts))
+    assert len(batches) > 2 and sorted(index for batch in batches for index in batch.indices) == list(range(8))
+    for batch in batches:
+        assert len(batch.prompts) == 1 or len(batch.prompts) * max(len(one.prompt) for one in batch.prompts) <= 250

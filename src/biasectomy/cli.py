@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 
 from biasectomy.errors import BiasectomyError, UnknownNameError
 from biasectomy.options import option_parameters
+from biasectomy.processes import is_main, speaks
 from biasectomy.settings import (
     ApplySettings,
     EvaluateSettings,
@@ -73,7 +74,7 @@ def command(kind: type[Settings], name: str) -> Callable[[Callable[[Any, "Consol
             config = given.pop("config")
             settings = load_settings(kind, {key: value for key, value in given.items() if value is not None}, config)
             values = settings.__dict__
-            console = Console(quiet=values["quiet"], json_output=values["json_output"])
+            console = Console(quiet=values["quiet"], json_output=values["json_output"], muted=not is_main())
             try:
                 run(settings, console)
             except KeyboardInterrupt:
@@ -116,6 +117,8 @@ def _find(settings: FindSettings, console: "Console") -> None:
 @command(ApplySettings, "apply")
 def _apply(settings: ApplySettings, console: "Console") -> None:
     """Make a checkpoint from a model and a saved neuron set."""
+    if not is_main():
+        return  # there is nothing to divide
     from biasectomy.workflows import apply
 
     folder = apply(settings, console)
@@ -146,7 +149,7 @@ def _list(
         from biasectomy.attribution import describe_attributions
 
         entries = describe_attributions()
-    console = Console(json_output=json_output)
+    console = Console(json_output=json_output, muted=not is_main())
     if json_output:
         console.print_json(entries)
     else:
@@ -171,7 +174,8 @@ def main() -> NoReturn:
 
 
 def _fail(message: str) -> NoReturn:
-    sys.stderr.write(f"Error: {' '.join(message.split())}\n")
+    if speaks():
+        sys.stderr.write(f"Error: {' '.join(message.split())}\n")
     sys.exit(2)
 
 
@@ -179,7 +183,8 @@ def _stopped(settings: Settings, console: "Console") -> NoReturn:
     message = "Stopped."
     if isinstance(settings, MitigateSettings) or (isinstance(settings, EvaluateSettings) and settings.out):
         message += f" What was computed is kept in {settings.out}; go on with: {explicit_command(settings)} --resume"
-    sys.stderr.write(f"\n{message}\n")
+    if is_main():
+        sys.stderr.write(f"\n{message}\n")
     sys.exit(130)
 
 

@@ -35,7 +35,8 @@ class Advance(Protocol):
 class Console:
     """Narrates a command; silent when quiet, and when standard output is kept for JSON.
 
-    Warnings and errors go to standard error in every mode, all else to standard output.
+    Warnings and errors go to standard error in every mode, all else to standard output. One that is muted
+    prints nothing whatever: of several processes the main one narrates.
     """
 
     def __init__(
@@ -43,15 +44,17 @@ class Console:
         *,
         quiet: bool = False,
         json_output: bool = False,
+        muted: bool = False,
         output: TextIO | None = None,
         errors: TextIO | None = None,
         width: int | None = None,
     ) -> None:
-        self.silent = quiet or json_output
+        self.silent = quiet or json_output or muted
+        self.muted = muted
         self.json_output = json_output
         self._stream = output
         self._out = RichConsole(file=output, width=width, highlight=False)
-        self._err = RichConsole(file=errors, stderr=errors is None, width=width, highlight=False)
+        self._err = RichConsole(file=errors, stderr=errors is None, width=width, highlight=False, quiet=muted)
         self._live = self._out.is_terminal and not self._out.is_dumb_terminal
         if width is None and not self._out.is_terminal and "COLUMNS" not in os.environ:
             self._out.width = PLAIN_WIDTH
@@ -109,7 +112,9 @@ class Console:
         self._out.print(table)
 
     def print_json(self, value: Any) -> None:
-        """Any JSON-like value, on standard output; NaN becomes null. Printed in every mode."""
+        """Any JSON-like value, on standard output; NaN becomes null. Printed in every mode unless muted."""
+        if self.muted:
+            return
         stream = self._stream or sys.stdout
         stream.write(json.dumps(without_nan(value), indent=1, ensure_ascii=False, default=str) + "\n")
         stream.flush()

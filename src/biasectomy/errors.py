@@ -9,6 +9,7 @@ BiasectomyError            everything below; the command line prints it as one s
 ├── NeuronSetError         a neuron set cannot be read or was made for another model
 ├── ScoreError             a log-likelihood is NaN or infinite (names the item)
 └── RunError               a run folder exists, differs, is unwritable, or the disk is full
+    └── ProcessError       another process of the same run failed or is gone
 """
 
 import difflib
@@ -58,3 +59,7 @@ class ScoreError(BiasectomyError):
 
 class RunError(BiasectomyError):
     """A run folder cannot be made, resumed or written."""
+
+
+class ProcessError(RunError):
+    """Another process of the same run failed, with this message, or is gone."""

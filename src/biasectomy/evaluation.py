@@ -1,6 +1,6 @@
 """Asking a model every item under every instruction, and reading its answers."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn
 
@@ -9,10 +9,12 @@ import numpy.typing as npt
 
 from biasectomy.console import Console
 from biasectomy.errors import ScoreError, UnknownNameError
-from biasectomy.generation import generate, matching_option
+from biasectomy.generation import generate, matching_option, plan_generation
 from biasectomy.language_model import LanguageModel
+from biasectomy.layouts import Batch
 from biasectomy.likelihood import OptionScores, first_not_finite
 from biasectomy.neuron_set import NeuronSet
+from biasectomy.processes import ALONE, Processes
 from biasectomy.prompts import EncodedPrompt
 from biasectomy.report.figures import format_figure
 from biasectomy.results import Results, figures, interval_settings
@@ -53,7 +55,8 @@ ORIGINAL = Subject("Original")
 class Examiner:
     """Puts items to a language model and keeps what it answered.
 
-    Everything scored goes to the journal as it comes; what the journal knows is not computed again.
+    Everything scored goes to the journal as it comes; what the journal knows is not computed again. Several
+    processes divide the batches among them, and all end with the same journal.
     Batches are planned from the whole request, so an interrupted request that is made again gives the
     same numbers to the last bit.
     """
@@ -62,6 +65,7 @@ class Examiner:
     answer_rule: str = "sum"
     journal: Journal = field(default_factory=Journal)
     console: Console = field(default_factory=lambda: Console(quiet=True))
+    processes: Processes = ALONE
     _encoded: dict[tuple[str, str], EncodedPrompt] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
@@ -101,27 +105,37 @@ class Examiner:
         advance: Callable[[int], Any],
     ) -> None:
         prompts = [self.encoded(task.instructions[number], item) for number, item in asked]
+        batches: Iterable[Batch]
         if self.answer_rule == "generation":
-            for indices, texts in generate(self.language_model, prompts, unknown):
-                self.journal.append(
-                    blank[index] | {"text": text, "answer": matching_option(text, asked[index][1].options)}
-                    for index, text in zip(indices, texts, strict=True)
-                )
-                advance(len(unknown.intersection(indices)))
-            return
-        choose = LIKELIHOOD_RULES[self.answer_rule]
-        for batch in self.language_model.plan(prompts):
-            if not unknown.intersection(batch.indices):
-                continue
-            records = []
-            found = self.language_model.score(batch)
-            if not all(scores.finite for scores in found):
-                self._refuse_not_finite([(asked[index][1], prompts[index]) for index in batch.indices])
-            for index, scores in zip(batch.indices, found, strict=True):
-                scored = {"log_likelihoods": scores.log_likelihoods, "tokens": scores.tokens, "answer": choose(scores)}
-                records.append(blank[index] | scored)
-            self.journal.append(records)
+            batches, answers = plan_generation(self.language_model, prompts), self._generated
+        else:
+            batches, answers = self.language_model.plan(prompts), self._scored
+
+        def records(batch: Batch) -> list[dict[str, Any]]:
+            found = answers(batch, [asked[index][1] for index in batch.indices])
+            return [blank[index] | answer for index, answer in zip(batch.indices, found, strict=True)]
+
+        wanted = [batch for batch in batches if unknown.intersection(batch.indices)]
+        for batch, found in self.processes.map(records, wanted):
+            self.journal.append(found)
             advance(len(unknown.intersection(batch.indices)))
+
+    def _generated(self, batch: Batch, items: Sequence[Item]) -> list[dict[str, Any]]:
+        texts = generate(self.language_model, batch)
+        return [
+            {"text": text, "answer": matching_option(text, item.options)}
+            for text, item in zip(texts, items, strict=True)
+        ]
+
+    def _scored(self, batch: Batch, items: Sequence[Item]) -> list[dict[str, Any]]:
+        found = self.language_model.score(batch)
+        if not all(scores.finite for scores in found):
+            self._refuse_not_finite(list(zip(items, batch.prompts, strict=True)))
+        choose = LIKELIHOOD_RULES[self.answer_rule]
+        return [
+            {"log_likelihoods": scores.log_likelihoods, "tokens": scores.tokens, "answer": choose(scores)}
+            for scores in found
+        ]
 
     def encoded(self, instruction: str, item: Item) -> EncodedPrompt:
         """Tokens of an item under an instruction, made once."""

@@ -20,15 +20,21 @@ def choose_batch_tokens(examiner: Examiner, task: Task) -> float:
     The budget depends on what fits, never on how fast it was: the same machine gives the same batches.
     """
     language_model = examiner.language_model
+    processes = examiner.processes
     items = task.items[:: max(1, len(task.items) // PROBED_PROMPTS)][:PROBED_PROMPTS]
     prompts = [examiner.encoded(task.instructions[0], item) for item in items]
     while True:
+        seconds = None
         try:
-            return _seconds(examiner, list(language_model.plan(prompts))) / len(prompts)
+            seconds = _seconds(examiner, list(language_model.plan(prompts)))
         except (torch.OutOfMemoryError, MemoryError):
             if language_model.batch_tokens <= SMALLEST_BATCH:
                 raise
-            language_model.batch_tokens //= 2
+        # Batches must be the same in all processes, so they are what fits in the smallest memory.
+        measured = processes.gather(seconds)
+        if None not in measured:
+            return float(max(measured)) / len(prompts)
+        language_model.batch_tokens //= 2
 
 
 def announce(console: Console, examiner: Examiner, task: Task, *, scored: int, attributed: int = 0) -> None:
@@ -40,10 +46,14 @@ def announce(console: Console, examiner: Examiner, task: Task, *, scored: int, a
     tried = f" (tried {asked:,}, too large for the memory)" if asked != language_model.batch_tokens else ""
     console.say(f"Batches of {language_model.batch_tokens:,} tokens{tried}, {seconds * 1000:,.0f} ms a prompt")
     # An attributed instance is one forward and two backward passes, and about one more of elementwise work.
-    expected = seconds * (scored + 4 * attributed)
+    count = examiner.processes.count
+    expected = seconds * (scored + 4 * attributed) / count
     what = f"{scored:,} scored prompts" + (f" and {attributed:,} attributed" if attributed else "")
     memory = expected_memory(examiner, attributed > 0) / 2**30
-    console.say(f"At most {what}: about {duration(expected)}, {memory:.1f} GiB of memory")
+    console.say(
+        f"At most {what}: about {duration(expected)}, {memory:.1f} GiB of memory"
+        + (f" in each of {count} processes" if count > 1 else "")
+    )
 
 
 def expected_memory(examiner: Examiner, attribution: bool) -> int:

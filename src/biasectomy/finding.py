@@ -19,6 +19,7 @@ from biasectomy.files import write_atomically
 from biasectomy.language_model import LanguageModel
 from biasectomy.neuron_set import Neuron, NeuronSet
 from biasectomy.neurons import Neurons
+from biasectomy.processes import ALONE, Processes
 from biasectomy.tasks.base import Task
 
 # Activations and gradients of every module are held for one batch, so it is smaller than for scoring.
@@ -65,12 +66,14 @@ def attribute(
     seed: int = 0,
     keep: Path | None = None,
     console: Console | None = None,
+    processes: Processes = ALONE,
 ) -> Scores:
     """Scores every neuron: mean over trials and instructions of the attribution's score of the drawn instances.
 
     Args:
         development: the items instances are drawn from, without replacement within a trial.
         keep: folder where the scores of each trial and instruction are kept, and taken from when there already.
+        processes: they divide the instances of each trial and instruction among them.
 
     Raises:
         UnknownNameError: there is no such attribution, variant or definition.
@@ -92,19 +95,26 @@ def attribute(
                 def compute(
                     rule: Rule = rule, drawn: list[int] = drawn, instruction: str = instruction
                 ) -> dict[str, Tensor]:
-                    if rule.needs_gradients:
-                        run = [
-                            Instance(item.identifier, language_model.prompt_format.encode(instruction, item), item.gold)
-                            for item in (development.items[index] for index in drawn)
-                        ]
-                        budget = min(language_model.batch_tokens, ATTRIBUTION_TOKENS)
-                        layout = language_model.layout
-                        for done in accumulate(language_model.model, neurons, run, rule, budget=budget, layout=layout):
-                            advance(done)
-                    return rule.finish()
+                    if not rule.needs_gradients:
+                        return rule.finish()
+                    run = [
+                        Instance(item.identifier, language_model.prompt_format.encode(instruction, item), item.gold)
+                        for item in (
+                            development.items[index] for index in drawn[processes.share(instances, clamp_group)]
+                        )
+                    ]
+                    budget = min(language_model.batch_tokens, ATTRIBUTION_TOKENS)
+                    layout = language_model.layout
+                    for done in accumulate(language_model.model, neurons, run, rule, budget=budget, layout=layout):
+                        advance(done)
+                    sums = processes.sum(_complete(rule.finish(), neurons))
+                    advance(instances - len(run))  # by the other processes
+                    return (
+                        {name: total / instances for name, total in sums.items()} if rule.mean_over_instances else sums
+                    )
 
                 path = keep / f"trial-{trial}-instruction-{number}.safetensors" if keep else None
-                scores, fresh = _kept_or_computed(path, neurons, compute)
+                scores, fresh = _kept_or_computed(path, neurons, compute, processes)
                 if not fresh or not rule.needs_gradients:
                     advance(instances)
                 for module, values in scores.items():
@@ -156,17 +166,30 @@ def find_neurons(
 
 
 def _kept_or_computed(
-    path: Path | None, neurons: Neurons, compute: Callable[[], dict[str, Tensor]]
+    path: Path | None, neurons: Neurons, compute: Callable[[], dict[str, Tensor]], processes: Processes
 ) -> tuple[dict[str, Tensor], bool]:
     """Scores from a kept file where it is whole, else computed (and kept); and whether they were computed."""
-    if path is not None and path.exists():
-        try:
-            kept = load_file(path)
-        except (SafetensorError, OSError):
-            kept = {}
-        if {group.module: group.units for group in neurons} == {name: len(values) for name, values in kept.items()}:
-            return kept, False
+    kept = processes.once(lambda: _kept(path, neurons))
+    if kept is not None:
+        return kept, False
     scores = compute()
-    if path is not None:
+    if path is not None and processes.main:
         write_atomically(path, save({name: values.cpu().contiguous() for name, values in scores.items()}))
     return scores, True
+
+
+def _kept(path: Path | None, neurons: Neurons) -> dict[str, Tensor] | None:
+    """Scores of all neurons from a file; None where it is not there or not whole."""
+    if path is None or not path.exists():
+        return None
+    try:
+        kept = load_file(path)
+    except (SafetensorError, OSError):
+        return None
+    whole = {group.module: group.units for group in neurons} == {name: len(values) for name, values in kept.items()}
+    return kept if whole else None
+
+
+def _complete(sums: dict[str, Tensor], neurons: Neurons) -> dict[str, Tensor]:
+    """Sums of every module in one order, with zeros where a process had no instance."""
+    return {group.module: sums.get(group.module, torch.zeros(group.units, dtype=torch.float64)) for group in neurons}

@@ -2,12 +2,13 @@
 
 import re
 import string
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 
 from biasectomy.language_model import LanguageModel
+from biasectomy.layouts import Batch
 from biasectomy.prompts import EncodedPrompt
 
 UNMATCHED = -1
@@ -32,53 +33,46 @@ def normalised(text: str) -> str:
     return re.sub(r"\s+", " ", text).strip(_EDGES).casefold()
 
 
-@torch.inference_mode()
-def generate(
-    language_model: LanguageModel, prompts: Sequence[EncodedPrompt], wanted: Set[int]
-) -> Iterator[tuple[list[int], list[str]]]:
-    """Greedy continuations of the wanted prompts, batch by batch: (indices, texts).
+def plan_generation(language_model: LanguageModel, prompts: Sequence[EncodedPrompt]) -> Iterator[Batch]:
+    """Batches of prompts of about the same length, always the same for the same prompts."""
+    ordered = sorted(range(len(prompts)), key=lambda index: len(prompts[index].prompt))
+    chosen: list[int] = []
+    for index in ordered:
+        if chosen and (len(chosen) + 1) * len(prompts[index].prompt) > language_model.batch_tokens:
+            yield Batch(tuple(chosen), tuple(prompts[one] for one in chosen))
+            chosen = []
+        chosen.append(index)
+    if chosen:
+        yield Batch(tuple(chosen), tuple(prompts[one] for one in chosen))
 
-    Batches are planned from all prompts and computed whole, so that what is wanted changes no text.
-    """
+
+@torch.inference_mode()
+def generate(language_model: LanguageModel, batch: Batch) -> list[str]:
+    """Greedy continuations of a batch's prompts."""
     model: Any = language_model.model
     tokenizer: Any = language_model.tokenizer
     padding = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id or 0
-    ordered = sorted(range(len(prompts)), key=lambda index: len(prompts[index].prompt))
     encodes = bool(model.config.is_encoder_decoder)
-    for batch in _batches(ordered, prompts, language_model.batch_tokens):
-        if wanted.isdisjoint(batch):
-            continue
-        longest = max(len(prompts[index].prompt) for index in batch)
-        new_tokens = max(len(option) for index in batch for option in prompts[index].options) + SPARE_TOKENS
-        tokens = torch.full((len(batch), longest), padding, dtype=torch.long)
-        mask = torch.zeros_like(tokens)
-        for row, index in enumerate(batch):
-            prompt = prompts[index].prompt
-            # A decoder continues at the right edge; an encoder reads from the left.
-            place = slice(0, len(prompt)) if encodes else slice(longest - len(prompt), longest)
-            tokens[row, place] = torch.tensor(prompt)
-            mask[row, place] = 1
-        output = model.generate(
-            input_ids=tokens.to(model.device),
-            attention_mask=mask.to(model.device),
-            max_new_tokens=new_tokens,
-            do_sample=False,
-            num_beams=1,
-            temperature=None,
-            top_p=None,
-            top_k=None,
-            pad_token_id=padding,
-        )
-        answers = output if encodes else output[:, longest:]
-        yield batch, tokenizer.batch_decode(answers, skip_special_tokens=True)
-
-
-def _batches(ordered: Sequence[int], prompts: Sequence[EncodedPrompt], budget: int) -> Iterator[list[int]]:
-    batch: list[int] = []
-    for index in ordered:
-        if batch and (len(batch) + 1) * len(prompts[index].prompt) > budget:
-            yield batch
-            batch = []
-        batch.append(index)
-    if batch:
-        yield batch
+    longest = max(len(encoded.prompt) for encoded in batch.prompts)
+    new_tokens = max(len(option) for encoded in batch.prompts for option in encoded.options) + SPARE_TOKENS
+    tokens = torch.full((len(batch.prompts), longest), padding, dtype=torch.long)
+    mask = torch.zeros_like(tokens)
+    for row, encoded in enumerate(batch.prompts):
+        length = len(encoded.prompt)
+        # A decoder continues at the right edge; an encoder reads from the left.
+        place = slice(0, length) if encodes else slice(longest - length, longest)
+        tokens[row, place] = torch.tensor(encoded.prompt)
+        mask[row, place] = 1
+    output = model.generate(
+        input_ids=tokens.to(model.device),
+        attention_mask=mask.to(model.device),
+        max_new_tokens=new_tokens,
+        do_sample=False,
+        num_beams=1,
+        temperature=None,
+        top_p=None,
+        top_k=None,
+        pad_token_id=padding,
+    )
+    texts: list[str] = tokenizer.batch_decode(output if encodes else output[:, longest:], skip_special_tokens=True)
+    return texts

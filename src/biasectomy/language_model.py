@@ -129,7 +129,7 @@ class LanguageModel:
 
 
 def load(
-    name: str = "smollm2",
+    name: str | ModelSource = "smollm2",
     *,
     prompt: PromptKind = "auto",
     dtype: str = "float32",
@@ -143,6 +143,7 @@ def load(
     """Loads a model: `smollm2`, a local folder, a GGUF file or a hub id.
 
     Args:
+        name: of the model, or its files as `resolve_model` finds them.
         device_map: spreads the model over devices as `accelerate` does ("auto", "balanced", "sequential").
         quantization: "4bit" or "8bit" (bitsandbytes): less memory for finding and measuring; what is saved is
             the full-precision model with the edit in its weights.
@@ -151,13 +152,13 @@ def load(
         UnknownNameError, SourceError: there is no such model.
         ModelError: it cannot be loaded, is too large for the memory at hand, or has no usable tokenizer.
     """
-    source = resolve_model(name, console)
+    source = name if isinstance(name, ModelSource) else resolve_model(name, console)
     request = Request(source, DTYPES[dtype], device, device_map, quantization, trust_remote_code)
     config, model, tokenizer = request.load()
     language_model = LanguageModel(
         model=model,
         tokenizer=tokenizer,
-        prompt_format=prompt_format(tokenizer, config, prompt, f"'{name}'"),
+        prompt_format=prompt_format(tokenizer, config, prompt, f"'{source.name}'"),
         name=source.name,
         source=source,
         batch_tokens=batch_tokens or DEFAULT_BATCH_TOKENS,

@@ -76,7 +76,8 @@ class Request:
             four = self.quantization == "4bit"
             quantised: Any = BitsAndBytesConfig
             weights["quantization_config"] = quantised(load_in_4bit=four, load_in_8bit=not four)
-            weights.setdefault("device_map", "auto")
+            # A process that was given one device of several keeps to it.
+            weights.setdefault("device_map", "auto" if self.device == "auto" else {"": self.device})
         elif self.source.gguf_file is not None:
             # Without dequantising, transformers keeps the quantised form and refuses to save it.
             weights["quantization_config"] = GgufConfig(gguf_file=self.source.gguf_file, dequantize=True)

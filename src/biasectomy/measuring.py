@@ -68,15 +68,18 @@ def _perplexity(
 ) -> dict[str, list[list[float]]]:
     """Log-likelihoods of the paragraphs, of each method and draw; kept in a file by subject."""
     kept: dict[str, Any] = {"text": text.name, "sha256": text.sha256, "paragraphs": len(text.paragraphs)}
-    known = _known(path, kept)
+    processes = examiner.processes
+    known = processes.once(lambda: _known(path, kept))
     values: dict[str, list[list[float]]] = {}
     with console.progress("Perplexity", total=sum(map(len, methods.values())), unit="models") as advance:
         for method, subjects in methods.items():
             for subject in subjects:
                 name = f"{subject.method} {subject.draw}"
                 if name not in known:
-                    known[name] = text_log_likelihoods(examiner.language_model, text.paragraphs, subject.neuron_set)
-                    if path is not None:
+                    known[name] = text_log_likelihoods(
+                        examiner.language_model, text.paragraphs, subject.neuron_set, processes
+                    )
+                    if path is not None and processes.main:
                         write_json(path, kept | {"log_likelihoods": known})
                 values.setdefault(method, []).append(known[name])
                 advance()

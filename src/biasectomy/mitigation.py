@@ -32,7 +32,7 @@ class Mitigation:
     ) -> None:
         self.settings, self.console, self.run = settings, console, run
         self.language_model, self.task, self.parts = language_model, task, parts
-        self.examiner = Examiner(language_model, settings.answer_rule, run.journal, console)
+        self.examiner = Examiner(language_model, settings.answer_rule, run.journal, console, run.processes)
 
     def results(self) -> Results:
         """Runs every stage; what the run folder holds already is not computed again."""
@@ -63,10 +63,11 @@ class Mitigation:
     def _rank(self) -> NeuronSet:
         self.console.heading("Finding neurons")
         keep = self.run.path("attribution")
-        scores = find_scores(self.language_model, self.parts.development, self.settings, self.console, keep)
-        scores.save(self.run.path("scores.safetensors"))
+        development, processes = self.parts.development, self.run.processes
+        scores = find_scores(self.language_model, development, self.settings, self.console, keep, processes)
+        self.run.write("scores.safetensors", scores.save)
         ranking = scores.top(max(self.settings.grid))
-        ranking.save(self.run.path("ranking.json"))
+        self.run.write("ranking.json", ranking.save)
         self.console.say("Highest scores: " + ", ".join(f"{n.module}[{n.unit}] {n.score:.3g}" for n in ranking.top(3)))
         self.run.stage_done("find")
         return ranking
@@ -104,14 +105,18 @@ class Mitigation:
             f"{before:.3f} -> {best.value:.3f}"
         )
         chosen = ranking.top(count)
-        chosen.save(self.run.path("neurons.json"))
+        self.run.write("neurons.json", chosen.save)
         self.run.stage_done("choose")
         return chosen
 
     def _save(self, chosen: NeuronSet) -> None:
         folder = self.run.path("model")
-        if not folder.exists():
-            difference = self.language_model.save(folder, chosen)
+
+        def save() -> float | None:
+            return None if folder.exists() else self.language_model.save(folder, chosen)
+
+        difference = self.run.processes.once(save)
+        if difference is not None:
             self.run.record["reload_difference"] = difference
             self.console.say(f"Wrote {folder}; reloaded, its log-likelihoods differ by at most {difference:.1g}")
         else:

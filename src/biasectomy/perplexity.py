@@ -13,7 +13,9 @@ import numpy.typing as npt
 from biasectomy import likelihood
 from biasectomy.errors import ScoreError
 from biasectomy.language_model import LanguageModel
+from biasectomy.layouts import Batch
 from biasectomy.neuron_set import NeuronSet
+from biasectomy.processes import ALONE, Processes
 from biasectomy.results import COMPARISONS, DifferenceRow, MetricRow, row_figures
 from biasectomy.statistics import ClusterBootstrap, Floats, Metric
 
@@ -21,7 +23,10 @@ BATCH_TOKENS = 256  # every token needs the whole vocabulary's logits here, so b
 
 
 def text_log_likelihoods(
-    language_model: LanguageModel, paragraphs: Sequence[str], neuron_set: NeuronSet | None = None
+    language_model: LanguageModel,
+    paragraphs: Sequence[str],
+    neuron_set: NeuronSet | None = None,
+    processes: Processes = ALONE,
 ) -> list[float]:
     """log P of each paragraph (natural logarithm), [paragraphs].
 
@@ -30,15 +35,19 @@ def text_log_likelihoods(
     """
     prompts = [language_model.prompt_format.encode_text(paragraph) for paragraph in paragraphs]
     values = [0.0] * len(prompts)
+
+    def scored(batch: Batch) -> list[float]:
+        found = language_model.score(batch)
+        if not all(scores.finite for scores in found):
+            culprit = likelihood.first_not_finite(language_model.model, batch.prompts, language_model.layout)
+            number = batch.indices[culprit[0] if culprit else 0] + 1
+            raise ScoreError(f"The log-likelihood of neutral paragraph {number} is not finite.")
+        return [scores.log_likelihoods[0] for scores in found]
+
     with language_model.edited(neuron_set):
-        for batch in language_model.layout.plan(prompts, BATCH_TOKENS):
-            found = language_model.score(batch)
-            if not all(scores.finite for scores in found):
-                culprit = likelihood.first_not_finite(language_model.model, batch.prompts, language_model.layout)
-                number = batch.indices[culprit[0] if culprit else 0] + 1
-                raise ScoreError(f"The log-likelihood of neutral paragraph {number} is not finite.")
-            for index, scores in zip(batch.indices, found, strict=True):
-                values[index] = scores.log_likelihoods[0]
+        for batch, found in processes.map(scored, list(language_model.layout.plan(prompts, BATCH_TOKENS))):
+            for index, value in zip(batch.indices, found, strict=True):
+                values[index] = value
     return values
 
 

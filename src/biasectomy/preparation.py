@@ -8,11 +8,13 @@ from typing import Any
 import torch
 
 from biasectomy.console import Console
-from biasectomy.errors import RunError
+from biasectomy.errors import RunError, SettingsError
 from biasectomy.finding import Scores, attribute, refuse_too_few
 from biasectomy.language_model import LanguageModel, load
 from biasectomy.neuron_set import NeuronSet
+from biasectomy.processes import ALONE, Processes
 from biasectomy.settings import AttributionSettings, EvaluationSettings, ModelSettings
+from biasectomy.sources import resolve_model
 from biasectomy.tasks import Split, Task, load_task, split
 
 
@@ -31,9 +33,10 @@ def refuse_checkpoint(folder: Path, *, overwrite: bool) -> None:
             raise RunError(f"'{folder}' is not replaced: it holds no checkpoint. Choose another --out.")
 
 
-def open_task(settings: EvaluationSettings, console: Console) -> Task:
+def open_task(settings: EvaluationSettings, console: Console, processes: Processes = ALONE) -> Task:
     """The task of the settings, within their limits; says what it holds."""
-    whole = load_task(settings.task, data_folder=settings.data, instructions=settings.instructions)
+    with processes.main_first():
+        whole = load_task(settings.task, data_folder=settings.data, instructions=settings.instructions)
     task = whole.limited(settings.max_items, settings.max_instructions, settings.seed)
     conditions: dict[str, int] = {}
     for item in task.items:
@@ -59,16 +62,23 @@ def split_task(task: Task, settings: AttributionSettings, console: Console) -> S
     return parts
 
 
-def open_model(settings: ModelSettings, console: Console) -> LanguageModel:
+def open_model(settings: ModelSettings, console: Console, processes: Processes = ALONE) -> LanguageModel:
     """The model of the settings; says what it is."""
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
     console.heading(f"Model {settings.model}")
+    if settings.device_map is not None and processes.neighbours > 1:
+        raise SettingsError(
+            f"--device-map spreads a model over the devices of a machine, and {processes.neighbours} processes on this "
+            "one would each do so; launch one process a machine, or leave --device-map out."
+        )
+    with processes.main_first():
+        source = resolve_model(settings.model, console)
     language_model = load(
-        settings.model,
+        source,
         prompt=settings.prompt,
         dtype=settings.dtype,
-        device=settings.device,
+        device=processes.device or "auto" if settings.device == "auto" else settings.device,
         device_map=settings.device_map,
         quantization=settings.quantization,
         batch_tokens=settings.batch_tokens,
@@ -80,6 +90,7 @@ def open_model(settings: ModelSettings, console: Console) -> LanguageModel:
     console.say(
         f"{type(model).__name__}, {parameters / 1e6:,.0f} million parameters, {settings.dtype} on {model.device.type}, "
         f"{language_model.prompt_format.name} prompts"
+        + (f", in each of {processes.count} processes" if processes.count > 1 else "")
     )
     if language_model.layout.name == "rows":
         console.warn("This model cannot share the work of a prompt between its options; scoring is slower.")
@@ -114,6 +125,7 @@ def find_scores(
     settings: AttributionSettings,
     console: Console,
     keep: Path | None = None,
+    processes: Processes = ALONE,
 ) -> Scores:
     """Scores of all neurons with the settings of a command."""
     return attribute(
@@ -128,6 +140,7 @@ def find_scores(
         seed=settings.seed,
         keep=keep,
         console=console,
+        processes=processes,
     )
 
 

@@ -16,7 +16,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -24,6 +24,7 @@ from typing import Any
 
 from biasectomy.errors import DataError, RunError
 from biasectomy.files import read_json, write_atomically, write_json, writing
+from biasectomy.processes import ALONE, Processes
 from biasectomy.report import render_markdown
 from biasectomy.results import Results
 from biasectomy.settings import EvaluateSettings, MitigateSettings, Settings, explicit_command
@@ -42,14 +43,13 @@ Key = tuple[str, int, int, str, int]
 class Journal:
     """Scored prompts by (method, neurons, draw, item, instruction), in memory and in `items.jsonl`.
 
-    A line cut short by a killed process is dropped; a damaged line elsewhere is an error.
+    A line cut short by a killed process is dropped; a damaged line elsewhere is an error. Of several processes
+    the main one reads and writes the file.
     """
 
-    def __init__(self, path: Path | None = None) -> None:
-        self._path = path
-        self._known: dict[Key, dict[str, Any]] = {}
-        if path is not None and path.exists():
-            self._load(path)
+    def __init__(self, path: Path | None = None, processes: Processes = ALONE) -> None:
+        self._path = path if processes.main else None
+        self._known: dict[Key, dict[str, Any]] = processes.once(lambda: _read_journal(path))
 
     def __contains__(self, key: Key) -> bool:
         return key in self._known
@@ -70,18 +70,23 @@ class Journal:
                 os.fsync(stream.fileno())
         self._known.update((key_of(record), record) for record in fresh)
 
-    def _load(self, path: Path) -> None:
-        data = path.read_bytes()
-        whole = data[: data.rfind(b"\n") + 1]
-        for number, line in enumerate(whole.splitlines(), start=1):
-            try:
-                record = json.loads(line)
-                self._known[key_of(record)] = record
-            except (ValueError, KeyError, TypeError):
-                raise DataError(f"{path}, line {number}: not a scored item; start anew with --overwrite.") from None
-        if len(whole) < len(data):
-            with writing(path), path.open("r+b") as stream:
-                stream.truncate(len(whole))
+
+def _read_journal(path: Path | None) -> dict[Key, dict[str, Any]]:
+    if path is None or not path.exists():
+        return {}
+    known = {}
+    data = path.read_bytes()
+    whole = data[: data.rfind(b"\n") + 1]
+    for number, line in enumerate(whole.splitlines(), start=1):
+        try:
+            record = json.loads(line)
+            known[key_of(record)] = record
+        except (ValueError, KeyError, TypeError):
+            raise DataError(f"{path}, line {number}: not a scored item; start anew with --overwrite.") from None
+    if len(whole) < len(data):
+        with writing(path), path.open("r+b") as stream:
+            stream.truncate(len(whole))
+    return known
 
 
 def key_of(record: dict[str, Any]) -> Key:
@@ -90,16 +95,25 @@ def key_of(record: dict[str, Any]) -> Key:
 
 
 class Run:
-    """A run folder that is being written.
+    """A run folder that is being written; of several processes by the main one.
 
     Raises:
         RunError: the folder holds something and neither resume nor overwrite was asked for; the settings
             of the run to be resumed differ; the folder cannot be written.
     """
 
-    def __init__(self, folder: Path, settings: dict[str, Any], command: str, *, resume: bool, overwrite: bool) -> None:
-        self.folder = folder
-        previous = _prepare(folder, resume=resume, overwrite=overwrite)
+    def __init__(
+        self,
+        folder: Path,
+        settings: dict[str, Any],
+        command: str,
+        *,
+        resume: bool,
+        overwrite: bool,
+        processes: Processes = ALONE,
+    ) -> None:
+        self.folder, self.processes = folder, processes
+        previous = processes.once(lambda: _prepare(folder, resume=resume, overwrite=overwrite))
         compared = without_handling(settings)
         if previous is not None:
             _refuse_other_settings(folder, previous.get("settings", {}), compared)
@@ -109,6 +123,7 @@ class Run:
             "command": command,
             "settings": compared,
             "versions": versions(),
+            "processes": processes.count,
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
             "resumed": previous is not None,
             "seconds": {},
@@ -116,11 +131,16 @@ class Run:
         self.previous = previous or {}
         self._clock = time.monotonic()
         self.save_record()
-        self.journal = Journal(folder / "items.jsonl")
+        self.journal = Journal(folder / "items.jsonl", processes)
 
     def path(self, name: str) -> Path:
         """A file of the run."""
         return self.folder / name
+
+    def write(self, name: str, save: Callable[[Path], Any]) -> None:
+        """Has a file of the run written."""
+        if self.processes.main:
+            save(self.path(name))
 
     def same_as_before(self, key: str, value: Any) -> None:
         """Records a value that a resumed run must find unchanged, such as the checksum of the model.
@@ -148,13 +168,13 @@ class Run:
         self.record["finished"] = datetime.now(UTC).isoformat(timespec="seconds")
         self.record["status"] = "finished"
         self.record["peak_memory_bytes"] = peak_memory()
-        write_json(self.path("results.json"), results.to_json())
-        write_atomically(self.path("report.md"), render_markdown(results, self.record, neurons))
+        self.write("results.json", lambda path: write_json(path, results.to_json()))
+        self.write("report.md", lambda path: write_atomically(path, render_markdown(results, self.record, neurons)))
         self.save_record()
 
     def save_record(self) -> None:
         """Writes `record.json`."""
-        write_json(self.path(RECORD), self.record)
+        self.write(RECORD, lambda path: write_json(path, self.record))
 
 
 def refuse_folder(folder: Path, *, resume: bool, overwrite: bool) -> list[str]:
@@ -220,13 +240,15 @@ def _remove_unfinished(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def open_run(folder: Path | None, settings: MitigateSettings | EvaluateSettings) -> Iterator[Run | None]:
+def open_run(
+    folder: Path | None, settings: MitigateSettings | EvaluateSettings, processes: Processes = ALONE
+) -> Iterator[Run | None]:
     """The run folder of a command, or None where it has none; an interruption is noted in the record."""
     if folder is None:
         yield None
         return
-    values = settings.model_dump(mode="json")
-    run = Run(folder, values, explicit_command(settings), resume=settings.resume, overwrite=settings.overwrite)
+    values, handling = settings.model_dump(mode="json"), {"resume": settings.resume, "overwrite": settings.overwrite}
+    run = Run(folder, values, explicit_command(settings), **handling, processes=processes)
     try:
         yield run
     except BaseException:

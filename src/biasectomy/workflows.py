@@ -24,6 +24,7 @@ from biasectomy.preparation import (
     refuse_checkpoint,
     split_task,
 )
+from biasectomy.processes import Processes, join
 from biasectomy.results import Results
 from biasectomy.runs import open_run, refuse_folder
 from biasectomy.settings import (
@@ -41,14 +42,15 @@ def mitigate(settings: MitigateSettings, console: Console) -> Results:
     Raises:
         BiasectomyError: see the tree in `errors`; what was computed before stays in the run folder.
     """
-    refuse_folder(settings.out, resume=settings.resume, overwrite=settings.overwrite)
-    _ = ATTRIBUTIONS[settings.attribution]
-    task = open_task(settings, console)
-    parts = split_task(task, settings, console)
-    language_model = open_model(settings, console)
-    with open_run(settings.out, settings) as run:
-        assert run is not None  # `mitigate` always has a folder
-        return Mitigation(settings, console, run, language_model, task, parts).results()
+    with join(settings.device) as processes:
+        processes.once(lambda: refuse_folder(settings.out, resume=settings.resume, overwrite=settings.overwrite))
+        _ = ATTRIBUTIONS[settings.attribution]
+        task = open_task(settings, console, processes)
+        parts = split_task(task, settings, console)
+        language_model = open_model(settings, console, processes)
+        with open_run(settings.out, settings, processes) as run:
+            assert run is not None  # `mitigate` always has a folder
+            return Mitigation(settings, console, run, language_model, task, parts).results()
 
 
 def evaluate(settings: EvaluateSettings, console: Console) -> Results:
@@ -57,18 +59,24 @@ def evaluate(settings: EvaluateSettings, console: Console) -> Results:
     Raises:
         BiasectomyError: see the tree in `errors`.
     """
-    if settings.out is not None:
-        refuse_folder(settings.out, resume=settings.resume, overwrite=settings.overwrite)
+    with join(settings.device) as processes:
+        return _evaluated(settings, console, processes)
+
+
+def _evaluated(settings: EvaluateSettings, console: Console, processes: Processes) -> Results:
+    folder = settings.out
+    if folder is not None:
+        processes.once(lambda: refuse_folder(folder, resume=settings.resume, overwrite=settings.overwrite))
     neuron_set = NeuronSet.load(settings.neurons_file) if settings.neurons_file else None
-    task = open_task(settings, console)
-    language_model = open_model(settings, console)
+    task = open_task(settings, console, processes)
+    language_model = open_model(settings, console, processes)
     methods: dict[str, list[Subject]] = {"Original": [ORIGINAL]}
     if neuron_set is not None:
         check_neuron_set(neuron_set, language_model, console)
         methods["Edited"] = [Subject("Edited", len(neuron_set), 0, neuron_set) if len(neuron_set) else ORIGINAL]
     neurons = [asdict(neuron) for neuron in neuron_set or ()]
-    with open_run(settings.out, settings) as run:
-        examiner = Examiner(language_model, settings.answer_rule, console=console)
+    with open_run(folder, settings, processes) as run:
+        examiner = Examiner(language_model, settings.answer_rule, console=console, processes=processes)
         announce(console, examiner, task, scored=len(methods) * prompts_of(task))
         if run is not None:
             examiner.journal = run.journal
@@ -93,20 +101,30 @@ def find(settings: FindSettings, console: Console) -> NeuronSet:
     Raises:
         BiasectomyError: see the tree in `errors`.
     """
-    if settings.out.is_dir():
-        raise RunError(f"'{settings.out}' is a folder; --out of 'find' names a file.")
-    if settings.out.exists() and not settings.overwrite:
-        raise RunError(f"'{settings.out}' exists; add --overwrite to replace it, or choose another --out.")
-    _ = ATTRIBUTIONS[settings.attribution]
-    development = split_task(open_task(settings, console), settings, console).development
-    language_model = open_model(settings, console)
-    describe_neurons(language_model, settings.definition, console)
-    with writing(settings.out):
-        settings.out.parent.mkdir(parents=True, exist_ok=True)
-    found = find_scores(language_model, development, settings, console).top(settings.count)
-    found.save(settings.out)
+    with join(settings.device) as processes:
+        processes.once(lambda: _refuse_file(settings.out, overwrite=settings.overwrite))
+        _ = ATTRIBUTIONS[settings.attribution]
+        development = split_task(open_task(settings, console, processes), settings, console).development
+        language_model = open_model(settings, console, processes)
+        describe_neurons(language_model, settings.definition, console)
+        processes.once(lambda: _make_folder(settings.out.parent))
+        scores = find_scores(language_model, development, settings, console, processes=processes)
+        found = scores.top(settings.count)
+        processes.once(lambda: found.save(settings.out))
     console.say(f"Wrote the top {len(found)} neurons to {settings.out}")
     return found
+
+
+def _refuse_file(path: Path, *, overwrite: bool) -> None:
+    if path.is_dir():
+        raise RunError(f"'{path}' is a folder; --out of 'find' names a file.")
+    if path.exists() and not overwrite:
+        raise RunError(f"'{path}' exists; add --overwrite to replace it, or choose another --out.")
+
+
+def _make_folder(folder: Path) -> None:
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
 
 
 def apply(settings: ApplySettings, console: Console) -> Path:

@@ -43,6 +43,7 @@ class Paper:
     """The rule as published. Scores are summed over instances."""
 
     needs_gradients = True
+    mean_over_instances = False
 
     def __init__(self) -> None:
         self._gold: dict[str, list[tuple[Tensor, Tensor]]] = {}
@@ -84,13 +85,13 @@ class Authors:
     """The rule of the released code, with the clamp on groups of `clamp_group` consecutive instances."""
 
     needs_gradients = True
+    mean_over_instances = True
 
     def __init__(self, clamp_group: int) -> None:
         self._clamp_group = clamp_group
         self._gold: dict[str, list[Tensor]] = {}
         self._open: dict[str, list[tuple[Tensor, Tensor]]] = {}  # (biased, gold) of a group not yet full
         self._sums: dict[str, Tensor] = {}
-        self._counts: dict[str, int] = {}
 
     def gold(self, module: str, product: Tensor, spans: Sequence[Span]) -> None:
         self._gold[module] = [_maximum(product, span.gold).double() for span in spans]
@@ -102,7 +103,6 @@ class Authors:
             group.append((confusion * _maximum(product, span.biased).double(), confusion * gold))
             if len(group) == self._clamp_group:
                 self._close(module)
-        self._counts[module] = self._counts.get(module, 0) + len(spans)
 
     def _close(self, module: str) -> None:
         group = self._open[module]
@@ -115,7 +115,7 @@ class Authors:
     def finish(self) -> dict[str, Tensor]:
         for module in self._open:
             self._close(module)
-        return {module: total / self._counts[module] for module, total in self._sums.items()}
+        return self._sums
 
 
 def _maximum(product: Tensor, positions: Positions) -> Tensor:

@@ -18,6 +18,7 @@ class Random:
     """Scores drawn uniformly from 0 to 1."""
 
     needs_gradients = False
+    mean_over_instances = False
 
     def __init__(self, settings: RuleSettings) -> None:
         self._settings = settings

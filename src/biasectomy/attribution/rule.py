@@ -41,11 +41,13 @@ class Rule(Protocol):
 
     For every batch and every module, `gold` is called before `biased`, each with h * dlogP/dh of that
     option in float32, [positions, units], which the rule may change, and a span for each instance.
-    `finish` returns the scores, float64 [units] by module. Where `needs_gradients` is false, only
-    `finish` is called.
+    `finish` returns sums over the instances, float64 [units] by module, so that the sums of several
+    processes add up; a score is the sum or, where `mean_over_instances`, the mean. Where
+    `needs_gradients` is false, only `finish` is called, for scores.
     """
 
     needs_gradients: bool
+    mean_over_instances: bool
 
     def gold(self, module: str, product: Tensor, spans: Sequence[Span]) -> None:
         """Takes the product of the gold option."""
@@ -54,7 +56,7 @@ class Rule(Protocol):
         """Takes the product of the biased option."""
 
     def finish(self) -> dict[str, Tensor]:
-        """Scores by module."""
+        """Sums of scores by module."""
 
 
 ATTRIBUTIONS: Registry[Callable[[RuleSettings], Rule]] = Registry("attribution")
