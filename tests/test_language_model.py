@@ -7,9 +7,10 @@ import shutil
 import pytest
 import torch
 
-from biasectomy import loading
+from biasectomy import likelihood, loading
 from biasectomy.errors import ModelError
 from biasectomy.language_model import fingerprint, load
+from biasectomy.layouts import Batch
 from biasectomy.neuron_set import Neuron, NeuronSet
 from tests.conftest import build_llama, save_tiny
 
@@ -89,6 +90,27 @@ def test_chat_prompts_need_a_template(tmp_path):
 def test_the_fingerprint_is_of_the_weights():
     first, same, other = build_llama(300), build_llama(300), build_llama(300, seed=1)
     assert fingerprint(first) == fingerprint(same) != fingerprint(other)
+
+
+def test_a_batch_that_memory_is_too_small_for_is_halved(tiny, toy_task, monkeypatch):
+    task = toy_task(3)
+    prompts = [tiny.prompt_format.encode(task.instructions[0], item) for item in task.items]
+    batch = Batch(tuple(range(len(prompts))), tuple(prompts))
+    whole, score, sizes = tiny.score(batch), likelihood.score, []
+
+    def short_of_memory(model, batch, layout):
+        sizes.append(len(batch.prompts))
+        if len(batch.prompts) > 3:
+            torch.empty(10**15)  # the allocator's own complaint
+        return score(model, batch, layout)
+
+    monkeypatch.setattr(likelihood, "score", short_of_memory)
+    for found, expected in zip(tiny.score(batch), whole, strict=True):
+        assert found.log_likelihoods == pytest.approx(expected.log_likelihoods, abs=1e-4)
+    assert sizes[0] == len(prompts) > 3 and max(sizes[-2:]) <= 3
+    monkeypatch.setattr(likelihood, "score", lambda *arguments: torch.empty(2).view(3))
+    with pytest.raises(RuntimeError, match=r"shape .* is invalid"):
+        tiny.score(batch)
 
 
 def test_a_sharded_checkpoint(tiny, tmp_path):

@@ -1,6 +1,6 @@
 """Asking a model every item under every instruction, and reading its answers."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn
 
@@ -19,6 +19,7 @@ from biasectomy.prompts import EncodedPrompt
 from biasectomy.report.figures import format_figure
 from biasectomy.results import Results, figures, interval_settings
 from biasectomy.runs import Journal, key_of
+from biasectomy.score_cache import ScoreCache, prompt_key, subject_checksum, weights_checksum
 from biasectomy.tasks.base import Item, Task
 
 Choices = npt.NDArray[np.int64]
@@ -36,6 +37,10 @@ def choose_by_mean(scores: OptionScores) -> int:
 
 LIKELIHOOD_RULES: dict[str, Callable[[OptionScores], int]] = {"sum": choose_by_sum, "mean": choose_by_mean}
 ANSWER_RULES = (*LIKELIHOOD_RULES, "generation")
+
+
+def _scores(response: dict[str, Any]) -> OptionScores:
+    return OptionScores(tuple(response["log_likelihoods"]), tuple(response["tokens"]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +71,13 @@ class Examiner:
     journal: Journal = field(default_factory=Journal)
     console: Console = field(default_factory=lambda: Console(quiet=True))
     processes: Processes = ALONE
+    cache: ScoreCache | None = None
     _encoded: dict[tuple[str, str], EncodedPrompt] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         if self.answer_rule not in ANSWER_RULES:
             raise UnknownNameError("answer rule", self.answer_rule, ANSWER_RULES)
+        self._weights = weights_checksum(self.language_model.model) if self.cache else ""
 
     def answers(
         self,
@@ -91,8 +98,9 @@ class Examiner:
         unknown = {index for index, record in enumerate(blank) if key_of(record) not in self.journal}
         advance(len(blank) - len(unknown))
         if unknown:
+            keys = self._take_from_cache(task, subject, asked, blank, unknown, advance)
             with self.language_model.edited(subject.neuron_set):
-                self._ask(task, asked, blank, unknown, advance)
+                self._ask(task, asked, blank, unknown, keys, advance)
         answers = [self.journal[key_of(record)]["answer"] for record in blank]
         return np.array(answers, dtype=np.int64).reshape(len(task.instructions), len(task.items))
 
@@ -102,40 +110,59 @@ class Examiner:
         asked: Sequence[tuple[int, Item]],
         blank: Sequence[dict[str, Any]],
         unknown: set[int],
+        keys: Sequence[bytes],
         advance: Callable[[int], Any],
     ) -> None:
         prompts = [self.encoded(task.instructions[number], item) for number, item in asked]
-        batches: Iterable[Batch]
-        if self.answer_rule == "generation":
-            batches, answers = plan_generation(self.language_model, prompts), self._generated
-        else:
-            batches, answers = self.language_model.plan(prompts), self._scored
+        plan = plan_generation if self.answer_rule == "generation" else LanguageModel.plan
 
-        def records(batch: Batch) -> list[dict[str, Any]]:
-            found = answers(batch, [asked[index][1] for index in batch.indices])
-            return [blank[index] | answer for index, answer in zip(batch.indices, found, strict=True)]
+        def responses(batch: Batch) -> list[dict[str, Any]]:
+            return self._responses(batch, [asked[index][1] for index in batch.indices])
 
-        wanted = [batch for batch in batches if unknown.intersection(batch.indices)]
-        for batch, found in self.processes.map(records, wanted):
-            self.journal.append(found)
+        wanted = [batch for batch in plan(self.language_model, prompts) if unknown.intersection(batch.indices)]
+        for batch, found in self.processes.map(responses, wanted):
+            by_index = dict(zip(batch.indices, found, strict=True))
+            self.journal.append(blank[i] | self._answered(one, asked[i][1]) for i, one in by_index.items())
+            if self.cache and self.processes.main:
+                self.cache.add({keys[index]: response for index, response in by_index.items()})
             advance(len(unknown.intersection(batch.indices)))
 
-    def _generated(self, batch: Batch, items: Sequence[Item]) -> list[dict[str, Any]]:
-        texts = generate(self.language_model, batch)
-        return [
-            {"text": text, "answer": matching_option(text, item.options)}
-            for text, item in zip(texts, items, strict=True)
-        ]
-
-    def _scored(self, batch: Batch, items: Sequence[Item]) -> list[dict[str, Any]]:
+    def _responses(self, batch: Batch, items: Sequence[Item]) -> list[dict[str, Any]]:
+        """What the model itself gives to the prompts of a batch."""
+        if self.answer_rule == "generation":
+            return [{"text": text} for text in generate(self.language_model, batch)]
         found = self.language_model.score(batch)
         if not all(scores.finite for scores in found):
             self._refuse_not_finite(list(zip(items, batch.prompts, strict=True)))
-        choose = LIKELIHOOD_RULES[self.answer_rule]
-        return [
-            {"log_likelihoods": scores.log_likelihoods, "tokens": scores.tokens, "answer": choose(scores)}
-            for scores in found
-        ]
+        return [{"log_likelihoods": list(scores.log_likelihoods), "tokens": list(scores.tokens)} for scores in found]
+
+    def _answered(self, response: dict[str, Any], item: Item) -> dict[str, Any]:
+        """A response with the option that it chooses."""
+        if self.answer_rule == "generation":
+            return response | {"answer": matching_option(response["text"], item.options)}
+        return response | {"answer": LIKELIHOOD_RULES[self.answer_rule](_scores(response))}
+
+    def _take_from_cache(
+        self,
+        task: Task,
+        subject: Subject,
+        asked: Sequence[tuple[int, Item]],
+        blank: Sequence[dict[str, Any]],
+        unknown: set[int],
+        advance: Callable[[int], Any],
+    ) -> list[bytes]:
+        """Moves what the cache knows to the journal and out of `unknown`; the key of every prompt."""
+        if self.cache is None:
+            return []
+        cache, kind = self.cache, "generation" if self.answer_rule == "generation" else "likelihood"
+        subject_key = subject_checksum(self._weights, subject.neuron_set, kind)
+        keys = [prompt_key(subject_key, self.encoded(task.instructions[number], item)) for number, item in asked]
+        found = self.processes.once(lambda: cache.find([keys[index] for index in sorted(unknown)]))
+        known = [index for index in sorted(unknown) if keys[index] in found]
+        self.journal.append(blank[i] | self._answered(found[keys[i]], asked[i][1]) for i in known)
+        unknown.difference_update(known)
+        advance(len(known))
+        return keys
 
     def encoded(self, instruction: str, item: Item) -> EncodedPrompt:
         """Tokens of an item under an instruction, made once."""

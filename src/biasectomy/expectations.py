@@ -2,12 +2,11 @@
 
 import time
 
-import torch
-
 from biasectomy.console import Console, duration
 from biasectomy.evaluation import Examiner
 from biasectomy.finding import ATTRIBUTION_TOKENS
 from biasectomy.layouts import Batch
+from biasectomy.likelihood import is_out_of_memory
 from biasectomy.tasks import Task
 
 SMALLEST_BATCH = 64
@@ -27,8 +26,8 @@ def choose_batch_tokens(examiner: Examiner, task: Task) -> float:
         seconds = None
         try:
             seconds = _seconds(examiner, list(language_model.plan(prompts)))
-        except (torch.OutOfMemoryError, MemoryError):
-            if language_model.batch_tokens <= SMALLEST_BATCH:
+        except (RuntimeError, MemoryError) as error:
+            if language_model.batch_tokens <= SMALLEST_BATCH or not is_out_of_memory(error):
                 raise
         # Batches must be the same in all processes, so they are what fits in the smallest memory.
         measured = processes.gather(seconds)

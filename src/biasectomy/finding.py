@@ -63,6 +63,7 @@ def attribute(
     instances: int = 20,
     trials: int = 3,
     clamp_group: int = 1,
+    checkpointing: bool = False,
     seed: int = 0,
     keep: Path | None = None,
     console: Console | None = None,
@@ -72,6 +73,7 @@ def attribute(
 
     Args:
         development: the items instances are drawn from, without replacement within a trial.
+        checkpointing: compute blocks again in backward passes instead of keeping what they need.
         keep: folder where the scores of each trial and instruction are kept, and taken from when there already.
         processes: they divide the instances of each trial and instruction among them.
 
@@ -103,9 +105,15 @@ def attribute(
                             development.items[index] for index in drawn[processes.share(instances, clamp_group)]
                         )
                     ]
-                    budget = min(language_model.batch_tokens, ATTRIBUTION_TOKENS)
-                    layout = language_model.layout
-                    for done in accumulate(language_model.model, neurons, run, rule, budget=budget, layout=layout):
+                    for done in accumulate(
+                        language_model.model,
+                        neurons,
+                        run,
+                        rule,
+                        budget=min(language_model.batch_tokens, ATTRIBUTION_TOKENS),
+                        layout=language_model.layout,
+                        checkpointing=checkpointing,
+                    ):
                         advance(done)
                     sums = processes.sum(_complete(rule.finish(), neurons))
                     advance(instances - len(run))  # by the other processes

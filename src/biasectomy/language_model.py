@@ -27,7 +27,9 @@ from biasectomy.prompts import EncodedPrompt, PromptFormat, PromptKind, prompt_f
 from biasectomy.sources import ModelSource, quiet_transformers, resolve_model
 from biasectomy.tasks.base import Item
 
-DEFAULT_BATCH_TOKENS = 512
+# Enough for matrix products to run at their full rate; more only takes memory.
+CPU_BATCH_TOKENS = 1024
+ACCELERATOR_BATCH_TOKENS = 4096
 RELOAD_TOLERANCE = 1e-4  # largest difference of an option log-likelihood between the edited model and its checkpoint
 
 
@@ -40,7 +42,7 @@ class LanguageModel:
     prompt_format: PromptFormat
     name: str
     source: ModelSource | None = None
-    batch_tokens: int = DEFAULT_BATCH_TOKENS
+    batch_tokens: int = CPU_BATCH_TOKENS
     layout: Layout = field(default_factory=PackedLayout)
     request: Request | None = None  # how it was loaded, so that its full-precision form can be
     _discovered: dict[str, Neurons] = field(default_factory=dict, repr=False)
@@ -60,8 +62,15 @@ class LanguageModel:
         return self.layout.plan(prompts, self.batch_tokens)
 
     def score(self, batch: Batch) -> list[likelihood.OptionScores]:
-        """Option log-likelihoods of a batch, in the order of `batch.indices`."""
-        return likelihood.score(self.model, batch, self.layout)
+        """Option log-likelihoods of a batch, in the order of `batch.indices`; halved as often as memory needs it."""
+        try:
+            return likelihood.score(self.model, batch, self.layout)
+        except (RuntimeError, MemoryError) as error:
+            if len(batch.prompts) == 1 or not likelihood.is_out_of_memory(error):
+                raise
+        middle = len(batch.prompts) // 2
+        halves = (slice(middle), slice(middle, None))
+        return [scores for half in halves for scores in self.score(Batch(batch.indices[half], batch.prompts[half]))]
 
     def description(self) -> dict[str, Any]:
         """What identifies the model in records and neuron sets."""
@@ -161,7 +170,7 @@ def load(
         prompt_format=prompt_format(tokenizer, config, prompt, f"'{source.name}'"),
         name=source.name,
         source=source,
-        batch_tokens=batch_tokens or DEFAULT_BATCH_TOKENS,
+        batch_tokens=batch_tokens or (CPU_BATCH_TOKENS if model.device.type == "cpu" else ACCELERATOR_BATCH_TOKENS),
         request=request,
     )
     language_model.layout = likelihood.layout_for(model, model.get_input_embeddings().weight.shape[0])

@@ -9,7 +9,14 @@ from biasectomy.expectations import announce
 from biasectomy.language_model import LanguageModel
 from biasectomy.measuring import Methods, measure
 from biasectomy.neuron_set import NeuronSet
-from biasectomy.preparation import describe_neurons, describe_task, find_scores, model_checksums, prompts_of
+from biasectomy.preparation import (
+    describe_neurons,
+    describe_task,
+    find_scores,
+    model_checksums,
+    open_cache,
+    prompts_of,
+)
 from biasectomy.results import Results
 from biasectomy.runs import Run
 from biasectomy.search import OBJECTIVES, choose_count
@@ -32,7 +39,8 @@ class Mitigation:
     ) -> None:
         self.settings, self.console, self.run = settings, console, run
         self.language_model, self.task, self.parts = language_model, task, parts
-        self.examiner = Examiner(language_model, settings.answer_rule, run.journal, console, run.processes)
+        cache = open_cache(settings, run.processes)
+        self.examiner = Examiner(language_model, settings.answer_rule, run.journal, console, run.processes, cache)
 
     def results(self) -> Results:
         """Runs every stage; what the run folder holds already is not computed again."""

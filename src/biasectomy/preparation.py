@@ -13,6 +13,7 @@ from biasectomy.finding import Scores, attribute, refuse_too_few
 from biasectomy.language_model import LanguageModel, load
 from biasectomy.neuron_set import NeuronSet
 from biasectomy.processes import ALONE, Processes
+from biasectomy.score_cache import ScoreCache
 from biasectomy.settings import AttributionSettings, EvaluationSettings, ModelSettings
 from biasectomy.sources import resolve_model
 from biasectomy.tasks import Split, Task, load_task, split
@@ -119,6 +120,14 @@ def check_neuron_set(neuron_set: NeuronSet, language_model: LanguageModel, conso
         )
 
 
+def open_cache(settings: EvaluationSettings, processes: Processes) -> ScoreCache | None:
+    """The cache of the settings, made by the main process; None where none is wanted."""
+    if settings.score_cache is None:
+        return None
+    folder = settings.score_cache
+    return processes.once(lambda: ScoreCache(folder))
+
+
 def find_scores(
     language_model: LanguageModel,
     development: Task,
@@ -137,6 +146,7 @@ def find_scores(
         instances=settings.instances,
         trials=settings.trials,
         clamp_group=settings.clamp_group,
+        checkpointing=settings.checkpointing,
         seed=settings.seed,
         keep=keep,
         console=console,

@@ -35,7 +35,7 @@ KNOWN = {
     "results.json", "report.md", "model",
 }  # fmt: skip
 # How a run is watched or continued changes nothing in what it computes.
-NOT_COMPARED = {"quiet", "json_output", "resume", "overwrite", "out"}
+NOT_COMPARED = {"quiet", "json_output", "resume", "overwrite", "out", "score_cache"}
 
 Key = tuple[str, int, int, str, int]
 

@@ -29,7 +29,7 @@ ENVIRONMENT_PREFIX = "BIASECTOMY_"
 DEFAULT_GRID = (0, 1, 2, 3, 5, 8, 12, 20, 30, 50, 80, 120, 200, 300, 500)
 
 # How a run is handled, not what it computes: the command that makes a run again leaves these out.
-HANDLING = frozenset({"quiet", "json_output", "resume", "overwrite"})
+HANDLING = frozenset({"quiet", "json_output", "resume", "overwrite", "score_cache"})
 
 
 def _parse_grid(value: object) -> object:
@@ -136,6 +136,9 @@ class EvaluationSettings(ModelSettings):
     replicates: int = Field(2000, ge=2, description="Bootstrap replicates behind each interval.")
     level: Fraction = Field(0.95, description="Level of the intervals.")
     perplexity_paragraphs: int = Field(60, ge=0, description="Paragraphs of neutral text for perplexity; 0: none.")
+    score_cache: Path | None = Field(
+        None, description="Folder that keeps answers across runs; the same weights are not asked the same again."
+    )
 
 
 class EvaluateSettings(EvaluationSettings):
@@ -167,6 +170,9 @@ class AttributionSettings(EvaluationSettings):
     instances: int = Field(20, ge=1, description="Development items scored in one trial.")
     trials: int = Field(3, ge=1, description="Trials, each with its own draw of items.")
     clamp_group: int = Field(1, ge=1, description="Instances clamped together (variant authors; their code has 4).")
+    checkpointing: bool = Field(
+        False, description="Less memory for finding neurons: blocks are computed again instead of kept (slower)."
+    )
     split: Literal["template", "random"] = Field(
         "template", description="Split into development and test items by template, or by item as the paper does."
     )

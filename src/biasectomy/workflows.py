@@ -18,6 +18,7 @@ from biasectomy.preparation import (
     describe_task,
     find_scores,
     model_checksums,
+    open_cache,
     open_model,
     open_task,
     prompts_of,
@@ -76,7 +77,8 @@ def _evaluated(settings: EvaluateSettings, console: Console, processes: Processe
         methods["Edited"] = [Subject("Edited", len(neuron_set), 0, neuron_set) if len(neuron_set) else ORIGINAL]
     neurons = [asdict(neuron) for neuron in neuron_set or ()]
     with open_run(folder, settings, processes) as run:
-        examiner = Examiner(language_model, settings.answer_rule, console=console, processes=processes)
+        cache = open_cache(settings, processes)
+        examiner = Examiner(language_model, settings.answer_rule, console=console, processes=processes, cache=cache)
         announce(console, examiner, task, scored=len(methods) * prompts_of(task))
         if run is not None:
             examiner.journal = run.journal
