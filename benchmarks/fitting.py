@@ -17,7 +17,7 @@ class Growth:
 
     def at(self, size: float) -> float:
         """Fitted seconds."""
-        return self.constant * size**self.exponent
+        return self.constant * math.pow(size, self.exponent)
 
 
 def fit_growth(sizes: Sequence[float], seconds: Sequence[float]) -> Growth:

@@ -46,10 +46,9 @@ def plain_scores(model: Any, instances: Sequence[Instance]) -> Scores:
     def maxima(prompt: Sequence[int], label: Sequence[int]) -> Scores:
         model.zero_grad()
         kept.clear()
-        log_likelihood(model, prompt, label).backward()
+        log_likelihood(model, prompt, label).backward()  # type: ignore[no-untyped-call]
         return {
-            name: (output.detach() * _gradient(output)).flatten(0, -2).amax(0).double()
-            for name, output in kept.items()
+            name: (output.detach() * _gradient(output)).flatten(0, -2).amax(0).double() for name, output in kept.items()
         }
 
     handles = [module.register_forward_hook(keep(name)) for name, module in block_maps(model).items()]

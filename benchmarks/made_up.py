@@ -18,23 +18,20 @@ def flan_t5_base() -> Any:
     from transformers import T5Config, T5ForConditionalGeneration
 
     torch.manual_seed(0)
-    config = T5Config(
-        vocab_size=32128,
-        d_model=768,
-        d_kv=64,
-        d_ff=2048,
-        num_layers=12,
-        num_decoder_layers=12,
-        num_heads=12,
-        feed_forward_proj="gated-gelu",
-        tie_word_embeddings=False,
-        decoder_start_token_id=0,
-        pad_token_id=0,
-        eos_token_id=END,
-    )
-    model = T5ForConditionalGeneration(config).eval().requires_grad_(False)
+    shape: dict[str, Any] = {
+        "d_model": 768,
+        "d_kv": 64,
+        "d_ff": 2048,
+        "num_layers": 12,
+        "num_decoder_layers": 12,
+        "num_heads": 12,
+    }
+    special: dict[str, Any] = {"pad_token_id": 0, "eos_token_id": END, "decoder_start_token_id": 0}
+    family: dict[str, Any] = {"vocab_size": 32128, "feed_forward_proj": "gated-gelu", "tie_word_embeddings": False}
+    model: Any = T5ForConditionalGeneration(T5Config(**shape, **special, **family))
+    model.eval().requires_grad_(False)
     # An untied head starts out so large that the probability of a label would not be a number above zero.
-    model.lm_head.weight.mul_(config.d_model**-0.5)
+    model.lm_head.weight.mul_(shape["d_model"] ** -0.5)
     return model
 
 
@@ -52,7 +49,8 @@ def small_decoder(layers: int = 4) -> Any:
         num_key_value_heads=4,
         max_position_embeddings=4096,
     )
-    return LlamaForCausalLM(config).eval().requires_grad_(False)
+    model: Any = LlamaForCausalLM(config)
+    return model.eval().requires_grad_(False)
 
 
 def encoder_decoder_instances(lengths: Sequence[int], vocabulary: int = 32128, seed: int = 0) -> list[Instance]:

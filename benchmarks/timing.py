@@ -1,9 +1,11 @@
 """Timing in alternation: what slows the machine down for a while slows every contestant."""
 
+import contextlib
 import gc
 import statistics
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -30,10 +32,6 @@ class Ratio:
     low: float
     high: float
 
-    def fields(self) -> dict[str, float]:
-        """As fields of a line."""
-        return {"value": self.value, "low": self.low, "high": self.high}
-
 
 def ratio(ours: Times, peer: Times) -> Ratio:
     """Peer's time over ours."""
@@ -45,6 +43,7 @@ def alternate(
     contestants: Mapping[str, Callable[[], Result]],
     rounds: int,
     between: Callable[[], Any] | None = None,
+    around_first: Callable[[str], AbstractContextManager[Any]] = lambda name: contextlib.nullcontext(),
     clock: Callable[[], float] = time.perf_counter,
 ) -> tuple[dict[str, Times], dict[str, Result]]:
     """Runs A B C, A B C, ...: a first round to warm up, whose results are returned, then the timed ones.
@@ -53,9 +52,13 @@ def alternate(
         contestants: what is timed, by name.
         rounds: timed runs of each.
         between: called before each timed round; it measures the machine under the same conditions.
+        around_first: a context for a contestant's first run, by its name; it can count what is done.
         clock: seconds.
     """
-    results = {name: run() for name, run in contestants.items()}
+    results = {}
+    for name, run in contestants.items():
+        with around_first(name):
+            results[name] = run()
     seconds: dict[str, list[float]] = {name: [] for name in contestants}
     for _ in range(rounds):
         if between is not None:

@@ -38,6 +38,18 @@ class Work:
         return (1 + passes) * (self.linear + self.vocabulary) + (1 + 2 * passes) * self.attention
 
 
+class Counter:
+    """Counts by name: `counter(name, model)` is a block in which a model's work goes to `counter.work[name]`."""
+
+    def __init__(self) -> None:
+        self.work: dict[str, Work] = {}
+
+    @contextlib.contextmanager
+    def __call__(self, name: str, model: nn.Module) -> Iterator[None]:
+        with counted(model) as self.work[name]:
+            yield
+
+
 @contextlib.contextmanager
 def counted(model: nn.Module) -> Iterator[Work]:
     """Counts what forward passes of a model inside the block do."""

@@ -16,6 +16,7 @@ from biasectomy.finding import ATTRIBUTION_TOKENS
 from biasectomy.language_model import DEFAULT_BATCH_TOKENS
 from biasectomy.layouts import PackedLayout
 from biasectomy.likelihood import score
+from biasectomy.neurons import Neurons
 
 ROUNDS = 5
 USUAL = {"items": 16, "instructions": 2, "options": 3, "prompt tokens": 96, "layers": 4}
@@ -51,7 +52,9 @@ def growth(settings: Settings) -> list[Line]:
 def _job(stage: str, sizes: dict[str, int]) -> Callable[[], None]:
     model = small_decoder(sizes["layers"])
     instances = decoder_instances(sizes["items"], sizes["instructions"], sizes["options"], sizes["prompt tokens"])
-    return functools.partial(_score if stage == "scoring" else _attribute, model, instances)
+    if stage == "scoring":
+        return functools.partial(_score, model, instances)
+    return functools.partial(_attribute, model, discover_neurons(model), instances)
 
 
 def _score(model: Any, instances: Sequence[Instance]) -> None:
@@ -60,8 +63,7 @@ def _score(model: Any, instances: Sequence[Instance]) -> None:
         score(model, batch, layout)
 
 
-def _attribute(model: Any, instances: Sequence[Instance]) -> None:
-    neurons = discover_neurons(model)
+def _attribute(model: Any, neurons: Neurons, instances: Sequence[Instance]) -> None:
     rule = ATTRIBUTIONS["crispr"](RuleSettings(neurons))
     for _ in accumulate(model, neurons, instances, rule, budget=ATTRIBUTION_TOKENS):
         pass

@@ -31,9 +31,7 @@ def memory(settings: Settings) -> list[Line]:
                 first, last = (value["peak"] - value["before"] for value in (found[sizes[0]], found[size]))
                 what = f"{job}, four times the {noun}: peak over peak"
                 details = {"peaks": [first, last]}
-                lines.append(
-                    Line("memory", what, last / first, "times", "float32", bar=CONSTANT, details=details)
-                )
+                lines.append(Line("memory", what, last / first, "times", "float32", bar=CONSTANT, details=details))
     return lines
 
 

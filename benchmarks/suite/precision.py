@@ -59,9 +59,12 @@ def _flips(settings: Settings, changed: int, prompts: int, dtype: str) -> Line:
     )
 
 
+def _flat(scores: Scores) -> list[float]:
+    return [float(score) for group in scores.neurons for score in scores.by_module[group.module]]
+
+
 def _agreement(settings: Settings, full: Scores, half: Scores, instances: int, dtype: str) -> list[Line]:
-    flat = [np.concatenate([scores.by_module[group.module] for group in full.neurons]) for scores in (full, half)]
-    correlation = float(spearmanr(*flat).statistic)
+    correlation = float(spearmanr(_flat(full), _flat(half)).statistic)
     tops = [{(neuron.module, neuron.unit) for neuron in scores.top(TOP)} for scores in (full, half)]
     overlap = len(tops[0] & tops[1]) / TOP
     details = {"instances": instances, "neurons": len(full.neurons), "variant": "paper"}

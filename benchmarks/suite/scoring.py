@@ -10,7 +10,7 @@ from benchmarks.base import Bar, Line, Settings, benchmark
 from benchmarks.harness import Harness, Pair, best_harness
 from benchmarks.matrix_rate import SquareRate, own_rate
 from benchmarks.timing import Times, alternate, ratio
-from benchmarks.work import Work, counted
+from benchmarks.work import Counter, Work
 from biasectomy import load, load_task
 from biasectomy.errors import ScoreError
 from biasectomy.language_model import LanguageModel
@@ -55,6 +55,7 @@ def scoring(settings: Settings) -> list[Line]:
     contests = [_prepare(dtype, task, settings) for dtype in DTYPES]
     pairs = _pairs(contests[0].language_model, task)
     contestants: dict[str, Callable[[], list[float]]] = {}
+    models: dict[str, Any] = {}
     for contest in contests:
 
         def ours(contest: Contest = contest) -> list[float]:
@@ -65,17 +66,22 @@ def scoring(settings: Settings) -> list[Line]:
 
         contestants[f"ours {contest.dtype}"] = ours
         contestants[f"harness {contest.dtype}"] = peer
-        with counted(contest.language_model.model) as contest.work:
-            ours()
-        with counted(contest.language_model.model) as contest.peer_work:
-            peer()
-        contest.own = own_rate(contest.language_model.model, contest.work.tokens // contest.batches)
+        models[f"ours {contest.dtype}"] = models[f"harness {contest.dtype}"] = contest.language_model.model
 
     def sample() -> None:
         for contest in contests:
             contest.rate.sample()
 
-    times, values = alternate(contestants, settings.choose_rounds(ROUNDS), between=sample)
+    counter = Counter()
+    times, values = alternate(
+        contestants,
+        settings.choose_rounds(ROUNDS),
+        between=sample,
+        around_first=lambda name: counter(name, models[name]),
+    )
+    for contest in contests:
+        contest.work, contest.peer_work = (counter.work[f"{who} {contest.dtype}"] for who in ("ours", "harness"))
+        contest.own = own_rate(contest.language_model.model, contest.work.tokens // contest.batches)
     full, half = contests
     lines = [_against(settings, one, one, times, 3.5) for one in contests]
     lines.append(_against(settings, half, full, times, 9.0))
@@ -99,9 +105,7 @@ def score(language_model: LanguageModel, task: Task) -> list[float]:
 def _pairs(language_model: LanguageModel, task: Task) -> list[Pair]:
     """What the harness is asked: the same strings."""
     texts = [language_model.prompt_format.text(item_text(task.instructions[0], item)) for item in task.items]
-    return [
-        (text, f" {option}") for text, item in zip(texts, task.items, strict=True) for option in item.options
-    ]
+    return [(text, f" {option}") for text, item in zip(texts, task.items, strict=True) for option in item.options]
 
 
 def _prepare(dtype: str, task: Task, settings: Settings) -> Contest:
@@ -122,10 +126,14 @@ def _prepare(dtype: str, task: Task, settings: Settings) -> Contest:
 
 def _against(settings: Settings, ours: Contest, peer: Contest, times: dict[str, Times], bar: float) -> Line:
     own, theirs = times[f"ours {ours.dtype}"], times[f"harness {peer.dtype}"]
+    faster = ratio(own, theirs)
     return Line(
         "scoring",
         f"{ours.dtype} against the harness in {peer.dtype}",
-        unit="times",
+        faster.value,
+        "times",
+        low=faster.low,
+        high=faster.high,
         bar=Bar("at least", bar),
         seconds=own.median,
         peer_seconds=theirs.median,
@@ -136,7 +144,6 @@ def _against(settings: Settings, ours: Contest, peer: Contest, times: dict[str, 
         own_matrix_share=ours.work.forward / own.median / ours.own,
         threads=settings.threads,
         details=peer.details() | {"rounds": [own.rounds, theirs.rounds]},
-        **ratio(own, theirs).fields(),
     )
 
 
@@ -173,7 +180,9 @@ def _agreement(dtype: str, ours: Sequence[float], peer: Sequence[float]) -> Line
     largest = max(abs(own - other) for own, other in zip(ours, peer, strict=True))
     bar = Bar("at most", TOLERANCE) if dtype == "float32" else None
     details = {"log_likelihoods": len(ours)}
-    return Line("scoring", "largest difference from the harness", largest, "difference", dtype, bar=bar, details=details)
+    return Line(
+        "scoring", "largest difference from the harness", largest, "difference", dtype, bar=bar, details=details
+    )
 
 
 def _flips(task: Task, half: Sequence[float], full: Sequence[float]) -> Line:
