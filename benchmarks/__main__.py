@@ -53,13 +53,15 @@ def run(
     settings = Settings(threads=torch.get_num_threads(), rounds=rounds, items=items, quick=quick, plots=plots)
     machine = describe_machine(settings.threads)
     lines: list[Line] = []
-    for one in chosen:
-        sys.stderr.write(f"{one.name}: {one.description}\n")
-        lines += one.run(settings)
-        # After each, so that an interruption loses at most one.
-        if json_file is not None:
-            write_json(json_file, document(lines, machine, settings))
-    print_table(lines, machine)
+    try:
+        for one in chosen:
+            sys.stderr.write(f"{one.name}: {one.description}\n")
+            lines += one.run(settings)
+            if json_file is not None:
+                write_json(json_file, document(lines, machine, settings))
+    finally:  # what was measured is shown even where a later benchmark fails or is interrupted
+        if lines:
+            print_table(lines, machine)
 
 
 def main() -> NoReturn:

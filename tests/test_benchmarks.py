@@ -19,6 +19,7 @@ from benchmarks.base import Bar, Line, Settings
 from benchmarks.fitting import fit_growth
 from benchmarks.gradient_peers import block_maps, captum_scores, plain_scores
 from benchmarks.made_up import decoder_instances, encoder_decoder_instances
+from benchmarks.profiling import operator_shares
 from benchmarks.suite import BENCHMARKS
 from benchmarks.suite.attribution import largest_difference, library_scores
 from benchmarks.suite.reuse import lowest_layer
@@ -206,6 +207,13 @@ def test_the_lowest_edited_layer_is_found():
     scores = Scores(neurons, {})
     chosen = NeuronSet(tuple(Neuron(f"model.layers.{layer}.mlp.up_proj", 0, 1.0) for layer in (2, 1)))
     assert lowest_layer(scores, chosen) == 1
+
+
+def test_a_profile_names_the_operator_that_takes_the_time():
+    square = torch.randn(600, 600)
+    shares = operator_shares(lambda: square @ square, most=3)
+    assert next(iter(shares)) == "aten::mm"
+    assert 0 < sum(shares.values()) <= 1.001
 
 
 MACHINE = {"processor": "A processor", "cores": 2, "threads": 1, "versions": {"torch": "2"}, "load_average": None}

@@ -10,6 +10,7 @@ from benchmarks.base import Bar, Line, Settings, benchmark
 from benchmarks.gradient_peers import captum_scores, plain_scores
 from benchmarks.made_up import encoder_decoder_instances, flan_t5_base
 from benchmarks.matrix_rate import SquareRate, own_rate
+from benchmarks.profiling import operator_shares
 from benchmarks.timing import alternate, ratio
 from benchmarks.work import Counter
 from biasectomy import discover_neurons, load_task
@@ -49,6 +50,7 @@ def attribution(settings: Settings) -> list[Line]:
     work = counter.work["ours"]
     operations = work.with_backward(2)
     own = own_rate(model, work.tokens // len(instances))
+    operators = operator_shares(contestants["ours"])
     lines = []
     for name, bar in PEERS.items():
         faster = ratio(times["ours"], times[name])
@@ -75,6 +77,7 @@ def attribution(settings: Settings) -> list[Line]:
                     "rounds": [times["ours"].rounds, times[name].rounds],
                     "square_gigaflop_per_second": rate.best / 1e9,
                     "own_matrices_gigaflop_per_second": own / 1e9,
+                    "operators": operators,
                 },
             )
         )

@@ -9,6 +9,7 @@ import torch
 from benchmarks.base import Bar, Line, Settings, benchmark
 from benchmarks.harness import Harness, Pair, best_harness
 from benchmarks.matrix_rate import SquareRate, own_rate
+from benchmarks.profiling import operator_shares
 from benchmarks.timing import Times, alternate, ratio
 from benchmarks.work import Counter, Work
 from biasectomy import load, load_task
@@ -37,6 +38,7 @@ class Contest:
     work: Work = field(default_factory=Work)
     peer_work: Work = field(default_factory=Work)
     own: float = 0.0
+    operators: dict[str, float] = field(default_factory=dict)
 
     def details(self) -> dict[str, Any]:
         """What the harness was given, and the machine's rates."""
@@ -82,6 +84,7 @@ def scoring(settings: Settings) -> list[Line]:
     for contest in contests:
         contest.work, contest.peer_work = (counter.work[f"{who} {contest.dtype}"] for who in ("ours", "harness"))
         contest.own = own_rate(contest.language_model.model, contest.work.tokens // contest.batches)
+        contest.operators = operator_shares(contestants[f"ours {contest.dtype}"])
     full, half = contests
     lines = [_against(settings, one, one, times, 3.5) for one in contests]
     lines.append(_against(settings, half, full, times, 9.0))
@@ -172,6 +175,7 @@ def _share_of_rate(settings: Settings, contest: Contest, times: dict[str, Times]
             "vocabulary_gigaflop": contest.work.vocabulary / 1e9,
             "attention_gigaflop": contest.work.attention / 1e9,
             "tokens_per_batch": contest.work.tokens / contest.batches,
+            "operators": contest.operators,
         },
     )
 
