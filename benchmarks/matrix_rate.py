@@ -32,28 +32,33 @@ class SquareRate:
             self.best = max(self.best, 2 * self.size**3 / (time.perf_counter() - start))
 
 
-@torch.inference_mode()
-def own_rate(model: nn.Module, rows: int, repeats: int = 3) -> float:
-    """Best rate over all linear maps of a model's blocks, one after the other, on so many rows at once.
+@dataclass
+class OwnRate:
+    """Best rate seen over all linear maps of a model's blocks, one after the other, on so many rows at once.
 
     This is lower than the rate of a square product where matrices are thin, rows few, or weights do not stay in
     the processor's cache: no way of computing the model in these batches can beat it.
     """
-    head = model.get_output_embeddings()  # type: ignore[operator]
-    _, dtype = placement(model)
-    inputs: dict[int, torch.Tensor] = {}
-    maps = []
-    operations = 0
-    for module in model.modules():
-        shape = linear_shape(module)
-        if shape is not None and module is not head:
-            inputs.setdefault(shape[0], torch.randn(rows, shape[0]).to(dtype))
-            maps.append((module, inputs[shape[0]]))
-            operations += 2 * rows * shape[0] * shape[1]
-    best = 0.0
-    for _ in range(repeats + 1):
-        start = time.perf_counter()
-        for module, values in maps:
-            module(values)
-        best = max(best, operations / (time.perf_counter() - start))
-    return best
+
+    model: nn.Module
+    best: float = 0.0
+
+    @torch.inference_mode()
+    def sample(self, rows: int, repeats: int = 2) -> None:
+        """Takes more samples; the first of all is slow, which the best does not see."""
+        head = self.model.get_output_embeddings()  # type: ignore[operator]
+        _, dtype = placement(self.model)
+        inputs: dict[int, torch.Tensor] = {}
+        maps = []
+        operations = 0
+        for module in self.model.modules():
+            shape = linear_shape(module)
+            if shape is not None and module is not head:
+                inputs.setdefault(shape[0], torch.randn(rows, shape[0]).to(dtype))
+                maps.append((module, inputs[shape[0]]))
+                operations += 2 * rows * shape[0] * shape[1]
+        for _ in range(repeats):
+            start = time.perf_counter()
+            for module, values in maps:
+                module(values)
+            self.best = max(self.best, operations / (time.perf_counter() - start))

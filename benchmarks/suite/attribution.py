@@ -9,7 +9,7 @@ from torch import Tensor
 from benchmarks.base import Bar, Line, Settings, benchmark
 from benchmarks.gradient_peers import captum_scores, plain_scores
 from benchmarks.made_up import encoder_decoder_instances, flan_t5_base
-from benchmarks.matrix_rate import SquareRate, own_rate
+from benchmarks.matrix_rate import OwnRate, SquareRate
 from benchmarks.profiling import operator_shares
 from benchmarks.timing import alternate, ratio
 from benchmarks.work import Counter
@@ -39,17 +39,21 @@ def attribution(settings: Settings) -> list[Line]:
         "a plain loop": functools.partial(plain_scores, model, instances),
         "captum": functools.partial(captum_scores, model, instances),
     }
-    rate = SquareRate(torch.float32)
+    rate, own = SquareRate(torch.float32), OwnRate(model)
     counter = Counter()
+
+    def sample() -> None:
+        rate.sample()
+        own.sample(counter.work["ours"].tokens // len(instances))
+
     times, scores = alternate(
         contestants,
         settings.choose_rounds(ROUNDS),
-        between=rate.sample,
+        between=sample,
         around_first=lambda name: counter(name, model),
     )
     work = counter.work["ours"]
     operations = work.with_backward(2)
-    own = own_rate(model, work.tokens // len(instances))
     operators = operator_shares(contestants["ours"])
     lines = []
     for name, bar in PEERS.items():
@@ -70,13 +74,13 @@ def attribution(settings: Settings) -> list[Line]:
                 peer_tokens=counter.work[name].tokens,
                 gigaflop=operations / 1e9,
                 matrix_share=operations / times["ours"].median / rate.best,
-                own_matrix_share=operations / times["ours"].median / own,
+                own_matrix_share=operations / times["ours"].median / own.best,
                 threads=settings.threads,
                 details={
                     "items": len(instances),
                     "rounds": [times["ours"].rounds, times[name].rounds],
                     "square_gigaflop_per_second": rate.best / 1e9,
-                    "own_matrices_gigaflop_per_second": own / 1e9,
+                    "own_matrices_gigaflop_per_second": own.best / 1e9,
                     "operators": operators,
                 },
             )

@@ -8,7 +8,7 @@ import torch
 
 from benchmarks.base import Bar, Line, Settings, benchmark
 from benchmarks.harness import Harness, Pair, best_harness
-from benchmarks.matrix_rate import SquareRate, own_rate
+from benchmarks.matrix_rate import OwnRate, SquareRate
 from benchmarks.profiling import operator_shares
 from benchmarks.timing import Times, alternate, ratio
 from benchmarks.work import Counter, Work
@@ -34,19 +34,17 @@ class Contest:
     batch_size: int
     tried: dict[int, float]
     rate: SquareRate
-    batches: int = 0
+    own: OwnRate
+    batches: int
     work: Work = field(default_factory=Work)
     peer_work: Work = field(default_factory=Work)
-    own: float = 0.0
     operators: dict[str, float] = field(default_factory=dict)
 
     def details(self) -> dict[str, Any]:
-        """What the harness was given, and the machine's rates."""
+        """The machine's rates."""
         return {
-            "harness_batch_size": self.batch_size,
-            "harness_seconds_by_batch_size": self.tried,
             "square_gigaflop_per_second": self.rate.best / 1e9,
-            "own_matrices_gigaflop_per_second": self.own / 1e9,
+            "own_matrices_gigaflop_per_second": self.own.best / 1e9,
         }
 
 
@@ -70,11 +68,13 @@ def scoring(settings: Settings) -> list[Line]:
         contestants[f"harness {contest.dtype}"] = peer
         models[f"ours {contest.dtype}"] = models[f"harness {contest.dtype}"] = contest.language_model.model
 
+    counter = Counter()
+
     def sample() -> None:
         for contest in contests:
             contest.rate.sample()
+            contest.own.sample(counter.work[f"ours {contest.dtype}"].tokens // contest.batches)
 
-    counter = Counter()
     times, values = alternate(
         contestants,
         settings.choose_rounds(ROUNDS),
@@ -83,7 +83,6 @@ def scoring(settings: Settings) -> list[Line]:
     )
     for contest in contests:
         contest.work, contest.peer_work = (counter.work[f"{who} {contest.dtype}"] for who in ("ours", "harness"))
-        contest.own = own_rate(contest.language_model.model, contest.work.tokens // contest.batches)
         contest.operators = operator_shares(contestants[f"ours {contest.dtype}"])
     full, half = contests
     lines = [_against(settings, one, one, times, 3.5) for one in contests]
@@ -124,7 +123,7 @@ def _prepare(dtype: str, task: Task, settings: Settings) -> Contest:
         raise ScoreError("The harness makes other tokens of the same strings, so times cannot be compared.")
     batches = len(list(language_model.plan(prompts)))
     rate = SquareRate(getattr(torch, dtype))
-    return Contest(dtype, language_model, harness, size, tried, rate, batches)
+    return Contest(dtype, language_model, harness, size, tried, rate, OwnRate(language_model.model), batches)
 
 
 def _against(settings: Settings, ours: Contest, peer: Contest, times: dict[str, Times], bar: float) -> Line:
@@ -144,9 +143,14 @@ def _against(settings: Settings, ours: Contest, peer: Contest, times: dict[str, 
         peer_tokens=peer.peer_work.tokens,
         gigaflop=ours.work.forward / 1e9,
         matrix_share=ours.work.forward / own.median / ours.rate.best,
-        own_matrix_share=ours.work.forward / own.median / ours.own,
+        own_matrix_share=ours.work.forward / own.median / ours.own.best,
         threads=settings.threads,
-        details=peer.details() | {"rounds": [own.rounds, theirs.rounds]},
+        details=ours.details()
+        | {
+            "harness_batch_size": peer.batch_size,
+            "harness_seconds_by_batch_size": peer.tried,
+            "rounds": [own.rounds, theirs.rounds],
+        },
     )
 
 
@@ -167,7 +171,7 @@ def _share_of_rate(settings: Settings, contest: Contest, times: dict[str, Times]
         tokens=contest.work.tokens,
         gigaflop=contest.work.forward / 1e9,
         matrix_share=share,
-        own_matrix_share=contest.work.forward / own.median / contest.own,
+        own_matrix_share=contest.work.forward / own.median / contest.own.best,
         threads=settings.threads,
         details=contest.details()
         | {
