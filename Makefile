@@ -1,6 +1,7 @@
 # make demo   the main job on a real model, with few items
 # make test   the tests
 # make check  style and types
+# make bench  speed, memory and precision against other ways of doing the same (docs/benchmarks.md)
 # Each sets up what it needs in .venv the first time, and is quick after that.
 
 DEMO_MODEL        ?= smollm2
@@ -13,6 +14,9 @@ DEMO_OUT          ?= demo-run
 # The objective of the paper; under the default one the answer for this model is that nothing helps.
 DEMO_MORE         ?= --objective accuracy
 
+# Names of benchmarks, and options such as --quick.
+BENCH             ?= --json benchmarks.json --plots benchmark-plots
+
 TORCH    ?= torch==2.13.0
 PIP_ARGS ?=
 PYTHON   ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
@@ -24,7 +28,7 @@ INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 	--constraint requirements/constraints.txt $(PIP_ARGS)
 READY   := $(VENV)/ready
 
-.PHONY: demo test check setup clean
+.PHONY: demo test check bench setup clean
 
 demo: $(READY)
 	$(VENV)/bin/biasectomy mitigate $(DEMO_MODEL) --task $(DEMO_TASK) \
@@ -38,7 +42,14 @@ check: $(READY)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 
+bench: $(VENV)/ready-bench
+	$(VENV)/bin/python -m benchmarks $(BENCH)
+
 setup: $(READY)
+
+$(VENV)/ready-bench: $(READY)
+	$(INSTALL) --editable '.[dev,bench]'
+	@touch $@
 
 # torch goes first and by itself, so that nothing else brings another one.
 $(READY): pyproject.toml requirements/constraints.txt
@@ -51,4 +62,4 @@ $(READY): pyproject.toml requirements/constraints.txt
 	@touch $@
 
 clean:
-	rm -rf $(VENV) demo-run .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) demo-run benchmarks.json benchmark-plots .mypy_cache .ruff_cache .pytest_cache

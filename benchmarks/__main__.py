@@ -1,0 +1,86 @@
+"""`python -m benchmarks [NAME ...]`: runs benchmarks, prints a table and writes JSON."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+# Nothing is fetched while time is taken; set before any library that would look.
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+import typer
+
+from biasectomy.errors import BiasectomyError
+
+app = typer.Typer(
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+
+
+@app.command()
+def run(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME ...]", help="Which ones. Default: all.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write everything as JSON.")] = None,
+    plots: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Write plots (growth).")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Processor threads. Default: torch's.")] = None,
+    rounds: Annotated[int | None, typer.Option(min=1, help="Timed rounds. Default: as each needs.")] = None,
+    items: Annotated[int | None, typer.Option(min=1, help="Items. Default: as each needs.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Few items, one round: to see that it works.")] = False,
+    listing: Annotated[bool, typer.Option("--list", help="List the benchmarks.")] = False,
+) -> None:
+    """Measures speed, memory and precision against other ways of doing the same."""
+    from benchmarks.suite import BENCHMARKS
+
+    if listing:
+        for name in BENCHMARKS:
+            typer.echo(f"{name:12} {BENCHMARKS[name].description}")
+        return
+    chosen = [BENCHMARKS[name] for name in names or BENCHMARKS]
+    for one in chosen:
+        one.refuse_missing()
+
+    import torch
+
+    from benchmarks.base import Line, Settings
+    from benchmarks.machine import describe_machine
+    from benchmarks.table import document, print_table
+    from biasectomy.files import write_json
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    settings = Settings(threads=torch.get_num_threads(), rounds=rounds, items=items, quick=quick, plots=plots)
+    machine = describe_machine(settings.threads)
+    lines: list[Line] = []
+    try:
+        for one in chosen:
+            sys.stderr.write(f"{one.name}: {one.description}\n")
+            lines += one.run(settings)
+            if json_file is not None:
+                write_json(json_file, document(lines, machine, settings))
+    finally:  # what was measured is shown even where a later benchmark fails or is interrupted
+        if lines:
+            print_table(lines, machine)
+
+
+def main() -> NoReturn:
+    """Exits with 0, 2 for an error that is the user's to mend, 130 when interrupted."""
+    try:
+        code = app(prog_name="python -m benchmarks", standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except BiasectomyError as error:
+        _fail(str(error))
+    except typer.TyperException as error:
+        _fail(error.format_message())
+    except (KeyboardInterrupt, typer.Abort):
+        sys.exit(130)
+
+
+def _fail(message: str) -> NoReturn:
+    sys.stderr.write(f"Error: {' '.join(message.split())}\n")
+    sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,116 @@
+"""What a benchmark is: a function from settings to lines, registered by name."""
+
+import importlib.util
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from biasectomy.errors import SettingsError
+from biasectomy.registry import Registry
+
+Unit = Literal["times", "share", "exponent", "seconds", "difference", "correlation", "weights"]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How the benchmarks are run."""
+
+    threads: int
+    rounds: int | None = None  # None: what each benchmark needs
+    items: int | None = None  # None: what each benchmark needs
+    quick: bool = False
+    plots: Path | None = None
+    model: str = "smollm2"
+    task: str = "bbq:age"
+
+    def choose_rounds(self, usual: int) -> int:
+        """Timed runs of every contestant."""
+        return self.rounds or (1 if self.quick else usual)
+
+    def choose_items(self, usual: int, quick: int) -> int:
+        """How many items are used."""
+        return self.items or (quick if self.quick else usual)
+
+
+@dataclass(frozen=True)
+class Bar:
+    """What a figure should reach: at least or at most a number."""
+
+    kind: Literal["at least", "at most"]
+    number: float
+
+    def met(self, value: float) -> bool:
+        """Whether a figure reaches it; NaN never does."""
+        return value >= self.number if self.kind == "at least" else value <= self.number
+
+
+@dataclass(frozen=True)
+class Line:
+    """One figure with everything that is needed to judge it.
+
+    `low` and `high` bound the figure: the smallest and largest of the rounds, or an interval (then
+    `details` says which). `matrix_share` is work over time in units of the rate of a square matrix
+    product on this machine, `own_matrix_share` in units of the rate over the model's own matrices.
+    """
+
+    benchmark: str
+    what: str
+    value: float
+    unit: Unit
+    dtype: str = ""
+    low: float | None = None
+    high: float | None = None
+    bar: Bar | None = None
+    seconds: float | None = None
+    peer_seconds: float | None = None
+    tokens: int | None = None
+    peer_tokens: int | None = None
+    gigaflop: float | None = None
+    matrix_share: float | None = None
+    own_matrix_share: float | None = None
+    threads: int | None = None
+    details: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the bar is met; None where there is none."""
+        return None if self.bar is None else self.bar.met(self.value)
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A registered function, and the packages it needs besides the library's own."""
+
+    name: str
+    run: Callable[[Settings], list[Line]]
+    needs: tuple[str, ...]
+
+    @property
+    def description(self) -> str:
+        """First line of the function's documentation."""
+        return (self.run.__doc__ or "").strip().partition("\n")[0]
+
+    def refuse_missing(self) -> None:
+        """Refuses to start without a package that would be needed later.
+
+        Raises:
+            SettingsError: names the package and how to get it.
+        """
+        for package in self.needs:
+            if importlib.util.find_spec(package) is None:
+                raise SettingsError(f"The benchmark '{self.name}' needs {package}; pip install '.[bench]' brings it.")
+
+
+BENCHMARKS: Registry[Benchmark] = Registry("benchmark")
+Function = Callable[[Settings], list[Line]]
+
+
+def benchmark(name: str, needs: Sequence[str] = ()) -> Callable[[Function], Function]:
+    """Decorator that registers a benchmark."""
+
+    def register(function: Function) -> Function:
+        BENCHMARKS.register(name)(Benchmark(name, function, tuple(needs)))
+        return function
+
+    return register

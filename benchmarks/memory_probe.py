@@ -1,0 +1,50 @@
+"""Memory of one job, in a process of its own: `python -m benchmarks.memory_probe '{"job": "scoring", ...}'`.
+
+Prints JSON: resident bytes before and after the weights were loaded, and the largest ever, in bytes.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers.models.auto.modeling_auto  # noqa: F401  (counts as libraries, not as the model)
+
+from biasectomy import attribute, evaluate, load, load_task
+from biasectomy.runs import peak_memory
+from biasectomy.sources import resolve_model
+
+
+def resident() -> int:
+    """Resident bytes now (Linux)."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) * 1024
+    raise RuntimeError("/proc/self/status does not say how much memory is resident")
+
+
+def probe(wanted: dict[str, Any]) -> dict[str, int]:
+    """Does the job and measures."""
+    torch.set_num_threads(wanted["threads"])
+    task = load_task(wanted["task"]).limited(wanted["items"], wanted["instructions"])
+    resolve_model(wanted["model"])
+    before = resident()
+    language_model = load(wanted["model"], dtype=wanted["dtype"], device="cpu")
+    loaded, peak_of_loading = resident(), peak_memory() or 0
+    if wanted["job"] == "attribution":
+        attribute(language_model, task, instances=wanted["items"], trials=1)
+    else:
+        evaluate(language_model, task)
+    weights = sum(parameter.numel() * parameter.element_size() for parameter in language_model.model.parameters())
+    return {
+        "before": before,
+        "loaded": loaded,
+        "peak_of_loading": peak_of_loading,
+        "peak": peak_memory() or 0,
+        "weights": weights,
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps(probe(json.loads(sys.argv[1]))))

@@ -1,0 +1,124 @@
+"""Attribution of an encoder-decoder, against a plain way and against captum."""
+
+import functools
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor
+
+from benchmarks.base import Bar, Line, Settings, benchmark
+from benchmarks.gradient_peers import captum_scores, plain_scores
+from benchmarks.made_up import encoder_decoder_instances, flan_t5_base
+from benchmarks.matrix_rate import OwnRate, SquareRate
+from benchmarks.profiling import operator_shares
+from benchmarks.timing import alternate, ratio
+from benchmarks.work import Counter
+from biasectomy import discover_neurons, load_task
+from biasectomy.attribution import ATTRIBUTIONS, RuleSettings
+from biasectomy.attribution.engine import Instance, accumulate
+from biasectomy.finding import ATTRIBUTION_TOKENS
+from biasectomy.likelihood import layout_for
+from biasectomy.neurons import Neurons
+from biasectomy.prompts import PromptFormat, item_text
+from biasectomy.sources import resolve_model
+
+ITEMS = 20
+ROUNDS = 3
+PEERS = {"a plain loop": 3.0, "captum": 1.0}  # and how many times faster the library should be
+TOLERANCE = 1e-4  # of a score, relative to the largest
+
+
+@benchmark("attribution", needs=("captum",))
+def attribution(settings: Settings) -> list[Line]:
+    """Scores of all neurons of a Flan-T5-base-shaped model, against a plain way and captum."""
+    model = flan_t5_base()
+    instances = encoder_decoder_instances(prompt_lengths(settings, settings.choose_items(ITEMS, 2)))
+    neurons = discover_neurons(model)
+    contestants: dict[str, Callable[[], dict[str, Tensor]]] = {
+        "ours": functools.partial(library_scores, model, neurons, instances),
+        "a plain loop": functools.partial(plain_scores, model, instances),
+        "captum": functools.partial(captum_scores, model, instances),
+    }
+    rate, own = SquareRate(torch.float32), OwnRate(model)
+    counter = Counter()
+
+    def sample() -> None:
+        rate.sample()
+        own.sample(counter.work["ours"].tokens // len(instances))
+
+    times, scores = alternate(
+        contestants,
+        settings.choose_rounds(ROUNDS),
+        between=sample,
+        around_first=lambda name: counter(name, model),
+    )
+    work = counter.work["ours"]
+    operations = work.with_backward(2)
+    operators = operator_shares(contestants["ours"])
+    lines = []
+    for name, bar in PEERS.items():
+        faster = ratio(times["ours"], times[name])
+        lines.append(
+            Line(
+                "attribution",
+                f"against {name}",
+                faster.value,
+                "times",
+                "float32",
+                low=faster.low,
+                high=faster.high,
+                bar=Bar("at least", bar),
+                seconds=times["ours"].median,
+                peer_seconds=times[name].median,
+                tokens=work.tokens,
+                peer_tokens=counter.work[name].tokens,
+                gigaflop=operations / 1e9,
+                matrix_share=operations / times["ours"].median / rate.best,
+                own_matrix_share=operations / times["ours"].median / own.best,
+                threads=settings.threads,
+                details={
+                    "items": len(instances),
+                    "rounds": [times["ours"].rounds, times[name].rounds],
+                    "square_gigaflop_per_second": rate.best / 1e9,
+                    "own_matrices_gigaflop_per_second": own.best / 1e9,
+                    "operators": operators,
+                },
+            )
+        )
+    for name in PEERS:
+        difference = largest_difference(scores["ours"], scores[name])
+        what = f"largest difference from {name}, of the largest score"
+        bar_on_difference = Bar("at most", TOLERANCE)
+        lines.append(Line("attribution", what, difference, "difference", "float32", bar=bar_on_difference))
+    return lines
+
+
+def library_scores(model: torch.nn.Module, neurons: Neurons, instances: list[Instance]) -> dict[str, Tensor]:
+    """Scores of the `authors` variant as the library computes them."""
+    rule = ATTRIBUTIONS["crispr"](RuleSettings(neurons, "authors"))
+    layout = layout_for(model, int(model.config.vocab_size))  # type: ignore[union-attr, arg-type]
+    for _ in accumulate(model, neurons, instances, rule, budget=ATTRIBUTION_TOKENS, layout=layout):
+        pass
+    return rule.finish()
+
+
+def largest_difference(ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor]) -> float:
+    """Largest difference of a neuron's score, relative to the largest score of all.
+
+    Raises:
+        ValueError: they are not about the same modules.
+    """
+    if set(ours) != set(theirs):
+        raise ValueError(f"scores of other modules: {sorted(set(ours) ^ set(theirs))[:3]}")
+    scale = max(float(values.abs().max()) for values in ours.values())
+    return max(float((ours[name].cpu() - theirs[name].cpu()).abs().max()) for name in ours) / scale
+
+
+def prompt_lengths(settings: Settings, items: int) -> list[int]:
+    """Token counts of real prompts: those of the task under its first instruction."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(resolve_model(settings.model).location)
+    task = load_task(settings.task).limited(items, 1)
+    format_ = PromptFormat(tokenizer, "plain")
+    return [len(format_.token_ids(format_.text(item_text(task.instructions[0], item)))) for item in task.items]

@@ -1,0 +1,58 @@
+"""The whole job, by stage."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks.base import Line, Settings, benchmark
+from biasectomy.errors import RunError
+
+ITEMS = 200
+
+
+@benchmark("mitigate")
+def mitigate(settings: Settings) -> list[Line]:
+    """`biasectomy mitigate` in a process of its own: seconds by stage, and peak memory."""
+    items = settings.choose_items(ITEMS, 48)
+    small = ["--grid", "0,1,8", "--instances", "5", "--controls", "1", "--perplexity-paragraphs", "5"]
+    usual = ["--grid", "0,1,3,8,20,50,120,300", "--instances", "20", "--controls", "2"]
+    arguments = [
+        *("--task", settings.task, "--max-items", str(items), "--max-instructions", "1" if settings.quick else "2"),
+        *("--trials", "1" if settings.quick else "3", "--threads", str(settings.threads), "--quiet"),
+        *(small if settings.quick else usual),
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "run"
+        command = [sys.executable, "-m", "biasectomy", "mitigate", settings.model, *arguments, "--out", str(out)]
+        start = time.perf_counter()
+        done = subprocess.run(
+            command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": str(settings.threads)}
+        )
+        seconds = time.perf_counter() - start
+        if done.returncode:
+            raise RunError(f"'biasectomy mitigate' failed: {done.stderr.strip()[-400:]}")
+        record = json.loads((out / "record.json").read_text(encoding="utf-8"))
+    stages: dict[str, float] = record["seconds"]
+    stages["starting and ending"] = seconds - sum(stages.values())
+    lines = [
+        Line("mitigate", "the whole command", seconds, "seconds", "float32", seconds=seconds, threads=settings.threads)
+    ]
+    details = {"arguments": arguments, "peak_memory_bytes": record.get("peak_memory_bytes")}
+    for stage, taken in stages.items():
+        lines.append(
+            Line(
+                "mitigate",
+                f"stage '{stage}', share of the time",
+                taken / seconds,
+                "share",
+                "float32",
+                seconds=taken,
+                threads=settings.threads,
+                details=details,
+            )
+        )
+    return lines

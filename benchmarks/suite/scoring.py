@@ -1,0 +1,204 @@
+"""Scoring options on real prompts, against lm-evaluation-harness."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from benchmarks.base import Bar, Line, Settings, benchmark
+from benchmarks.harness import Harness, Pair, best_harness
+from benchmarks.matrix_rate import OwnRate, SquareRate
+from benchmarks.profiling import operator_shares
+from benchmarks.timing import Times, alternate, ratio
+from benchmarks.work import Counter, Work
+from biasectomy import load, load_task
+from biasectomy.errors import ScoreError
+from biasectomy.language_model import LanguageModel
+from biasectomy.prompts import item_text
+from biasectomy.tasks import Task
+
+ITEMS = 64
+ROUNDS = 5
+TOLERANCE = 1e-3  # of a log-likelihood in float32
+DTYPES = ("float32", "bfloat16")
+
+
+@dataclass
+class Contest:
+    """Both contestants in one number format."""
+
+    dtype: str
+    language_model: LanguageModel
+    harness: Harness
+    batch_size: int
+    tried: dict[int, float]
+    rate: SquareRate
+    own: OwnRate
+    batches: int
+    work: Work = field(default_factory=Work)
+    peer_work: Work = field(default_factory=Work)
+    operators: dict[str, float] = field(default_factory=dict)
+
+    def details(self) -> dict[str, Any]:
+        """The machine's rates."""
+        return {
+            "square_gigaflop_per_second": self.rate.best / 1e9,
+            "own_matrices_gigaflop_per_second": self.own.best / 1e9,
+        }
+
+
+@benchmark("scoring", needs=("lm_eval",))
+def scoring(settings: Settings) -> list[Line]:
+    """Log-likelihoods of options on BBQ prompts, against lm-evaluation-harness on the same strings."""
+    task = load_task(settings.task).limited(settings.choose_items(ITEMS, 8), 1)
+    contests = [_prepare(dtype, task, settings) for dtype in DTYPES]
+    pairs = _pairs(contests[0].language_model, task)
+    contestants: dict[str, Callable[[], list[float]]] = {}
+    models: dict[str, Any] = {}
+    for contest in contests:
+
+        def ours(contest: Contest = contest) -> list[float]:
+            return score(contest.language_model, task)
+
+        def peer(contest: Contest = contest) -> list[float]:
+            return contest.harness.log_likelihoods(pairs)
+
+        contestants[f"ours {contest.dtype}"] = ours
+        contestants[f"harness {contest.dtype}"] = peer
+        models[f"ours {contest.dtype}"] = models[f"harness {contest.dtype}"] = contest.language_model.model
+
+    counter = Counter()
+
+    def sample() -> None:
+        for contest in contests:
+            contest.rate.sample()
+            contest.own.sample(counter.work[f"ours {contest.dtype}"].tokens // contest.batches)
+
+    times, values = alternate(
+        contestants,
+        settings.choose_rounds(ROUNDS),
+        between=sample,
+        around_first=lambda name: counter(name, models[name]),
+    )
+    for contest in contests:
+        contest.work, contest.peer_work = (counter.work[f"{who} {contest.dtype}"] for who in ("ours", "harness"))
+        contest.operators = operator_shares(contestants[f"ours {contest.dtype}"])
+    full, half = contests
+    lines = [_against(settings, one, one, times, 3.5) for one in contests]
+    lines.append(_against(settings, half, full, times, 9.0))
+    lines += [_share_of_rate(settings, contest, times) for contest in contests]
+    for contest in contests:
+        lines.append(_agreement(contest.dtype, values[f"ours {contest.dtype}"], values[f"harness {contest.dtype}"]))
+    lines.append(_flips(task, values["ours bfloat16"], values["ours float32"]))
+    return lines
+
+
+def score(language_model: LanguageModel, task: Task) -> list[float]:
+    """Log-likelihoods of all options of all items under the first instruction, from their texts."""
+    prompts = [language_model.prompt_format.encode(task.instructions[0], item) for item in task.items]
+    found: dict[int, tuple[float, ...]] = {}
+    for batch in language_model.plan(prompts):
+        for index, scores in zip(batch.indices, language_model.score(batch), strict=True):
+            found[index] = scores.log_likelihoods
+    return [value for index in range(len(prompts)) for value in found[index]]
+
+
+def _pairs(language_model: LanguageModel, task: Task) -> list[Pair]:
+    """What the harness is asked: the same strings."""
+    texts = [language_model.prompt_format.text(item_text(task.instructions[0], item)) for item in task.items]
+    return [(text, f" {option}") for text, item in zip(texts, task.items, strict=True) for option in item.options]
+
+
+def _prepare(dtype: str, task: Task, settings: Settings) -> Contest:
+    language_model = load(settings.model, prompt="plain", dtype=dtype, device="cpu")
+    pairs = _pairs(language_model, task)
+    # The peer gets its best batch size, found on every fourth prompt.
+    options = len(pairs) // len(task.items)
+    sample = [pair for number, pair in enumerate(pairs) if number // options % 4 == 0]
+    harness, size, tried = best_harness(language_model, sample)
+    prompts = [language_model.prompt_format.encode(task.instructions[0], item) for item in task.items]
+    expected = [[*prompt.prompt, *option] for prompt in prompts for option in prompt.options]
+    if [harness.tokens(pair) for pair in pairs] != expected:
+        raise ScoreError("The harness makes other tokens of the same strings, so times cannot be compared.")
+    batches = len(list(language_model.plan(prompts)))
+    rate = SquareRate(getattr(torch, dtype))
+    return Contest(dtype, language_model, harness, size, tried, rate, OwnRate(language_model.model), batches)
+
+
+def _against(settings: Settings, ours: Contest, peer: Contest, times: dict[str, Times], bar: float) -> Line:
+    own, theirs = times[f"ours {ours.dtype}"], times[f"harness {peer.dtype}"]
+    faster = ratio(own, theirs)
+    return Line(
+        "scoring",
+        f"{ours.dtype} against the harness in {peer.dtype}",
+        faster.value,
+        "times",
+        low=faster.low,
+        high=faster.high,
+        bar=Bar("at least", bar),
+        seconds=own.median,
+        peer_seconds=theirs.median,
+        tokens=ours.work.tokens,
+        peer_tokens=peer.peer_work.tokens,
+        gigaflop=ours.work.forward / 1e9,
+        matrix_share=ours.work.forward / own.median / ours.rate.best,
+        own_matrix_share=ours.work.forward / own.median / ours.own.best,
+        threads=settings.threads,
+        details=ours.details()
+        | {
+            "harness_batch_size": peer.batch_size,
+            "harness_seconds_by_batch_size": peer.tried,
+            "rounds": [own.rounds, theirs.rounds],
+        },
+    )
+
+
+def _share_of_rate(settings: Settings, contest: Contest, times: dict[str, Times]) -> Line:
+    own = times[f"ours {contest.dtype}"]
+    shares = [contest.work.forward / seconds / contest.rate.best for seconds in own.rounds]
+    share = contest.work.forward / own.median / contest.rate.best
+    return Line(
+        "scoring",
+        "share of the square matrix rate",
+        share,
+        "share",
+        dtype=contest.dtype,
+        low=min(shares),
+        high=max(shares),
+        bar=Bar("at least", 0.8) if contest.dtype == "float32" else None,
+        seconds=own.median,
+        tokens=contest.work.tokens,
+        gigaflop=contest.work.forward / 1e9,
+        matrix_share=share,
+        own_matrix_share=contest.work.forward / own.median / contest.own.best,
+        threads=settings.threads,
+        details=contest.details()
+        | {
+            "linear_gigaflop": contest.work.linear / 1e9,
+            "vocabulary_gigaflop": contest.work.vocabulary / 1e9,
+            "attention_gigaflop": contest.work.attention / 1e9,
+            "tokens_per_batch": contest.work.tokens / contest.batches,
+            "operators": contest.operators,
+        },
+    )
+
+
+def _agreement(dtype: str, ours: Sequence[float], peer: Sequence[float]) -> Line:
+    largest = max(abs(own - other) for own, other in zip(ours, peer, strict=True))
+    bar = Bar("at most", TOLERANCE) if dtype == "float32" else None
+    details = {"log_likelihoods": len(ours)}
+    return Line(
+        "scoring", "largest difference from the harness", largest, "difference", dtype, bar=bar, details=details
+    )
+
+
+def _flips(task: Task, half: Sequence[float], full: Sequence[float]) -> Line:
+    changed, start = 0, 0
+    for item in task.items:
+        places = range(start, start + len(item.options))
+        changed += max(places, key=half.__getitem__) != max(places, key=full.__getitem__)
+        start += len(item.options)
+    share = changed / len(task.items)
+    details = {"prompts": len(task.items), "note": "the benchmark 'precision' measures this on many prompts"}
+    return Line("scoring", "answers that differ from float32", share, "share", "bfloat16", details=details)

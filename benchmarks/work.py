@@ -1,0 +1,133 @@
+"""How much a computation does: tokens, and floating-point operations of its matrix products.
+
+Counted are linear maps at the tokens that really go through them, the vocabulary product at the tokens whose
+logits are computed, and attention over the pairs of tokens that see each other. Padding counts in the first
+(it is computed), not in the last. Elementwise work counts as nothing: it is what keeps a share below one.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+
+from biasectomy.linear_maps import linear_shape
+
+
+@dataclass
+class Work:
+    """Tokens read, and operations of a forward pass (a multiplication with its addition is two)."""
+
+    tokens: int = 0
+    linear: int = 0
+    vocabulary: int = 0
+    attention: int = 0
+
+    @property
+    def forward(self) -> int:
+        """Operations of the forward pass."""
+        return self.linear + self.vocabulary + self.attention
+
+    def with_backward(self, passes: int) -> int:
+        """Operations with so many backward passes to activations only.
+
+        The gradient of a linear map's input is one more product of the same size; both products of
+        attention have two inputs, so they cost twice.
+        """
+        return (1 + passes) * (self.linear + self.vocabulary) + (1 + 2 * passes) * self.attention
+
+
+class Counter:
+    """Counts by name: `counter(name, model)` is a block in which a model's work goes to `counter.work[name]`."""
+
+    def __init__(self) -> None:
+        self.work: dict[str, Work] = {}
+
+    @contextlib.contextmanager
+    def __call__(self, name: str, model: nn.Module) -> Iterator[None]:
+        with counted(model) as self.work[name]:
+            yield
+
+
+@contextlib.contextmanager
+def counted(model: nn.Module) -> Iterator[Work]:
+    """Counts what forward passes of a model inside the block do."""
+    work = Work()
+    head: Any = model.get_output_embeddings()  # type: ignore[operator]
+    handles = []
+    for module in model.modules():
+        shape = linear_shape(module)
+        if shape is not None:
+            handles.append(module.register_forward_hook(_count_linear(work, *shape, is_head=module is head)))
+    untyped: Any = model
+    if getattr(untyped.config, "is_encoder_decoder", False):
+        for stack in (untyped.get_encoder(), untyped.get_decoder()):
+            handles.append(stack.register_forward_pre_hook(_count_stack(work, untyped.config), with_kwargs=True))
+    else:
+        handles.append(model.register_forward_pre_hook(_count_decoder(work, untyped.config), with_kwargs=True))
+    try:
+        yield work
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _count_linear(work: Work, inputs: int, outputs: int, *, is_head: bool) -> Any:
+    def hook(module: nn.Module, arguments: Any, output: Tensor) -> None:
+        operations = 2 * inputs * output.numel()
+        if is_head:
+            work.vocabulary += operations
+        else:
+            work.linear += operations
+
+    return hook
+
+
+def _count_decoder(work: Work, config: Any) -> Any:
+    """For a decoder-only model: its mask says which tokens see each other; without one every earlier token is seen."""
+    text = config.get_text_config()
+    width = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
+    width *= text.num_attention_heads
+
+    def hook(module: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
+        tokens: Tensor = named["input_ids"] if "input_ids" in named else arguments[0]
+        work.tokens += tokens.numel()
+        mask: Tensor | None = named.get("attention_mask")
+        if mask is not None and mask.dim() == 4:
+            pairs = int((mask == 0).sum())  # additive: zero is visible
+        else:
+            pairs = sum(length * (length + 1) // 2 for length in _lengths(tokens, mask))
+        work.attention += text.num_hidden_layers * _attention(pairs, width)
+
+    return hook
+
+
+def _count_stack(work: Work, config: Any) -> Any:
+    """For the encoder or the decoder of a model of T5's kind."""
+    width = config.num_heads * config.d_kv
+
+    def hook(module: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
+        tokens: Tensor = named["input_ids"]
+        work.tokens += tokens.numel()
+        lengths = _lengths(tokens, named.get("attention_mask"))
+        encoded: Tensor | None = named.get("encoder_hidden_states")
+        if encoded is None:
+            work.attention += config.num_layers * _attention(sum(length**2 for length in lengths), width)
+            return
+        seen = _lengths(encoded[..., 0], named.get("encoder_attention_mask"))
+        pairs = sum(length * (length + 1) // 2 for length in lengths)
+        pairs += sum(own * others for own, others in zip(lengths, seen, strict=True))
+        work.attention += config.num_decoder_layers * _attention(pairs, width)
+
+    return hook
+
+
+def _lengths(tokens: Tensor, mask: Tensor | None) -> list[int]:
+    rows, length = tokens.shape
+    return [length] * rows if mask is None else [int(value) for value in mask.sum(-1)]
+
+
+def _attention(pairs: int, width: int) -> int:
+    """Operations of one layer: each pair is a product of a query with a key, and one of a weight with a value."""
+    return 4 * pairs * width

@@ -1,0 +1,291 @@
+"""The benchmarks: what they count, fit, compare and print; never how long anything takes."""
+
+import contextlib
+import importlib.util
+import io
+import itertools
+import json
+import math
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks.base import Bar, Line, Settings
+from benchmarks.fitting import fit_growth
+from benchmarks.gradient_peers import block_maps, captum_scores, plain_scores
+from benchmarks.made_up import decoder_instances, encoder_decoder_instances
+from benchmarks.profiling import operator_shares
+from benchmarks.suite import BENCHMARKS
+from benchmarks.suite.attribution import largest_difference, library_scores
+from benchmarks.suite.reuse import lowest_layer
+from benchmarks.table import document, print_table
+from benchmarks.timing import Times, alternate, ratio
+from benchmarks.work import Work, counted
+from biasectomy.attribution.engine import Instance
+from biasectomy.files import without_nan
+from biasectomy.finding import Scores
+from biasectomy.layouts import Batch, PackedLayout
+from biasectomy.likelihood import score
+from biasectomy.neuron_set import Neuron, NeuronSet
+from biasectomy.neurons import discover_neurons
+from biasectomy.prompts import EncodedPrompt
+from tests.conftest import build_llama, build_tokenizer, make_items
+from tests.encoder_decoders import VOCABULARY, build
+
+ROOT = Path(__file__).parents[1]
+
+
+def command(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "benchmarks", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=300
+    )
+
+
+# 16 wide, 4 query heads and 2 key heads of 4: q and o are 16 x 16, k and v 16 x 8; gate, up and down 16 x 40.
+LINEAR_OF_A_LAYER = 2 * (2 * 16 * 16 + 2 * 16 * 8 + 3 * 16 * 40)
+
+
+def test_operations_of_a_packed_prompt_are_those_worked_out_by_hand():
+    model = build_llama(50)
+    encoded = EncodedPrompt((5, 6, 7), ((8, 9), (10, 11, 12)))
+    with counted(model) as work:
+        score(model, Batch((0,), (encoded,)), PackedLayout())
+    # Read are 3 of the prompt, 8, 10 and 11; predicted from are 7, 8, 10 and 11.
+    assert work.tokens == 6
+    assert work.linear == 2 * 6 * LINEAR_OF_A_LAYER
+    assert work.vocabulary == 2 * 4 * 16 * 50
+    # 1 + 2 + 3 for the prompt, 4 for 8, 4 for 10 and 5 for 11; of two layers, each pair two products of 16.
+    assert work.attention == 2 * 4 * 16 * (1 + 2 + 3 + 4 + 4 + 5)
+    assert work.forward == work.linear + work.vocabulary + work.attention
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
+
+
+def test_operations_of_rows_leave_masked_tokens_out_of_attention_only():
+    model = build_llama(50)
+    tokens, mask = torch.ones(2, 4, dtype=torch.long), torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0]])
+    with counted(model) as work, torch.no_grad():
+        model(tokens)
+    assert (work.tokens, work.attention) == (8, 2 * 4 * 16 * 2 * (1 + 2 + 3 + 4))
+    with counted(model) as work, torch.no_grad():
+        model(input_ids=tokens, attention_mask=mask)
+    assert (work.tokens, work.attention) == (8, 2 * 4 * 16 * (1 + 2 + 3 + 4 + 1 + 2))
+    assert work.linear == 2 * 8 * LINEAR_OF_A_LAYER
+
+
+def test_operations_of_an_encoder_decoder_equal_those_that_torch_counts():
+    model = build("flan-t5")
+    model.set_attn_implementation("eager")  # torch counts no fused attention
+    with counted(model) as work, FlopCounterMode(display=False) as torch_counts, torch.no_grad():
+        model(input_ids=torch.ones(1, 7, dtype=torch.long), labels=torch.ones(1, 3, dtype=torch.long))
+    # Torch also counts the half of the decoder's attention that is masked: of 3 labels 9 pairs, not 6.
+    assert work.forward + 2 * 4 * 16 * (9 - 6) == torch_counts.get_total_flops()
+    assert work.tokens == 10
+
+
+def test_a_backward_pass_costs_one_product_of_a_map_and_two_of_attention():
+    assert Work(1, linear=100, vocabulary=10, attention=1).with_backward(2) == 3 * 110 + 5
+
+
+@pytest.mark.parametrize("exponent", [0.0, 1.0, 1.7])
+def test_a_power_law_is_found_exactly(exponent):
+    sizes = (1, 2, 4, 8)
+    fitted = fit_growth(sizes, [0.3 * size**exponent for size in sizes])
+    assert fitted.exponent == pytest.approx(exponent, abs=1e-12)
+    assert fitted.standard_error == pytest.approx(0, abs=1e-7)
+    assert fitted.at(16) == pytest.approx(0.3 * 16**exponent)
+
+
+def test_the_error_of_an_exponent_is_that_of_linear_regression():
+    from scipy.stats import linregress
+
+    sizes, seconds = (1, 2, 4, 8), (1.0, 2.5, 3.5, 9.0)
+    expected = linregress([math.log(size) for size in sizes], [math.log(value) for value in seconds])
+    fitted = fit_growth(sizes, seconds)
+    assert (fitted.exponent, fitted.standard_error) == pytest.approx((expected.slope, expected.stderr))
+    assert math.isnan(fit_growth((1, 2), (1, 2)).standard_error)
+
+
+def test_contestants_take_turns_and_the_first_round_is_not_timed():
+    calls: list[str] = []
+    ticks = itertools.count()
+
+    def run(name: str):
+        calls.append(name)
+        return name.upper()
+
+    @contextlib.contextmanager
+    def around(name: str):
+        calls.append(f"count {name}")
+        yield
+
+    contestants = {"a": lambda: run("a"), "b": lambda: run("b")}
+    times, results = alternate(
+        contestants, 2, between=lambda: calls.append("-"), around_first=around, clock=lambda: float(next(ticks))
+    )
+    assert calls == ["count a", "a", "count b", "b", "-", "a", "b", "-", "a", "b"]
+    assert results == {"a": "A", "b": "B"}
+    assert times == {"a": Times((1.0, 1.0)), "b": Times((1.0, 1.0))}
+
+
+def test_a_ratio_is_of_medians_and_its_spread_of_rounds():
+    found = ratio(Times((1.0, 2.0, 4.0)), Times((4.0, 6.0, 10.0)))
+    assert (found.value, found.low, found.high) == (3.0, 2.5, 4.0)
+
+
+@pytest.fixture
+def encoder_decoder():
+    model = build("flan-t5").requires_grad_(False)
+    return model, encoder_decoder_instances([9, 14, 11, 17, 8], vocabulary=VOCABULARY)
+
+
+@pytest.mark.parametrize("peer", [plain_scores, captum_scores])
+def test_the_peers_compute_the_same_scores_as_the_library(encoder_decoder, peer):
+    model, instances = encoder_decoder
+    if peer is captum_scores:
+        pytest.importorskip("captum", reason="captum is not installed (extra 'bench' or 'dev')")
+    neurons = discover_neurons(model)
+    ours, theirs = library_scores(model, neurons, instances), peer(model, instances)
+    assert set(theirs) == set(block_maps(model)) == {group.module for group in neurons}
+    assert largest_difference(ours, theirs) < 1e-4
+    assert max(float(values.abs().max()) for values in ours.values()) > 0
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
+    assert not any(parameter.requires_grad or parameter.grad is not None for parameter in model.parameters())
+
+
+def test_a_score_that_differs_is_seen(encoder_decoder):
+    model, instances = encoder_decoder
+    ours = library_scores(model, discover_neurons(model), instances)
+    other = {name: values.clone() for name, values in ours.items()}
+    largest = max(float(values.abs().max()) for values in ours.values())
+    other[next(iter(other))][3] += largest / 100
+    assert largest_difference(ours, other) == pytest.approx(0.01)
+    del other[next(iter(other))]
+    with pytest.raises(ValueError, match="other modules"):
+        largest_difference(ours, other)
+
+
+def test_the_harness_gives_the_same_log_likelihoods(tmp_path):
+    pytest.importorskip("lm_eval", reason="lm-evaluation-harness is not installed (extra 'bench')")
+    from benchmarks.harness import best_harness
+    from benchmarks.suite.scoring import _pairs
+    from benchmarks.suite.scoring import score as score_task
+    from biasectomy import load
+    from biasectomy.tasks import Task
+
+    tokenizer = build_tokenizer(chat=False)
+    build_llama(len(tokenizer)).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    language_model = load(str(tmp_path), prompt="plain")
+    items = make_items(2)
+    task = Task("toy:age", items, ("Answer the question.",), (), "1")
+    pairs = _pairs(language_model, task)
+    harness, size, tried = best_harness(language_model, pairs)
+    prompts = [language_model.prompt_format.encode(task.instructions[0], item) for item in items]
+    assert [harness.tokens(pair) for pair in pairs] == [[*p.prompt, *option] for p in prompts for option in p.options]
+    assert score_task(language_model, task) == pytest.approx(harness.log_likelihoods(pairs), abs=1e-3)
+    assert size in tried
+
+
+def test_made_up_prompts_share_what_stands_for_the_instruction():
+    instances = decoder_instances(items=3, instructions=2, options=4, length=20)
+    assert len(instances) == 6
+    assert {len(instance.encoded.prompt) for instance in instances} == {20}
+    assert {len(instance.encoded.options) for instance in instances} == {4}
+    assert len({instance.encoded.prompt[:5] for instance in instances}) == 2
+    assert len({instance.encoded.prompt for instance in instances}) == 6
+    assert all(isinstance(instance, Instance) and 0 <= instance.gold < 4 for instance in instances)
+
+
+def test_the_lowest_edited_layer_is_found():
+    model = build_llama(50, layers=3)
+    neurons = discover_neurons(model)
+    scores = Scores(neurons, {})
+    chosen = NeuronSet(tuple(Neuron(f"model.layers.{layer}.mlp.up_proj", 0, 1.0) for layer in (2, 1)))
+    assert lowest_layer(scores, chosen) == 1
+
+
+def test_a_profile_names_the_operator_that_takes_the_time():
+    square = torch.randn(600, 600)
+    shares = operator_shares(lambda: square @ square, most=3)
+    assert next(iter(shares)) == "aten::mm"
+    assert 0 < sum(shares.values()) <= 1.001
+
+
+MACHINE = {"processor": "A processor", "cores": 2, "threads": 1, "versions": {"torch": "2"}, "load_average": None}
+LINES = [
+    Line(
+        "scoring", "against the harness", 4.0, "times", "float32", 3.9, 4.2, Bar("at least", 3.5),
+        seconds=1.0, peer_seconds=4.0, tokens=10, peer_tokens=40, gigaflop=2.0, matrix_share=0.8,
+    ),
+    Line("scoring", "largest difference", 0.002, "difference", "float32", bar=Bar("at most", 1e-3)),
+    Line("growth", "scoring with items", math.nan, "exponent", low=math.nan, high=1.0, bar=Bar("at most", 1.1)),
+    Line("memory", "attribution, 10 items", 2.25, "weights"),
+]  # fmt: skip
+
+
+def test_the_table_says_what_was_met_within_its_width():
+    output = io.StringIO()
+    print_table(LINES, MACHINE, output)
+    text = output.getvalue()
+    assert max(map(len, text.splitlines())) <= 100
+    for expected in ("4.00x", "3.90x to 4.20x", ">= 3.50x", "met", "MISSED", "80.0 %", "2.25x", "A processor, 2 cores"):
+        assert expected in text
+    assert [line.met for line in LINES] == [True, False, False, None]
+
+
+def test_the_document_is_json_with_every_field():
+    settings = Settings(threads=2, plots=Path("plots"))
+    read = json.loads(json.dumps(without_nan(document(LINES, MACHINE, settings)), allow_nan=False))
+    assert read["schema_version"] == 1
+    assert read["settings"]["plots"] == "plots"
+    assert read["lines"][0]["bar"] == {"kind": "at least", "number": 3.5}
+    assert [line["met"] for line in read["lines"]] == [True, False, False, None]
+    assert read["lines"][2]["value"] is None
+
+
+def test_growth_is_plotted(tmp_path):
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed (extra 'bench')")
+    from benchmarks.plots import Curve, plot_growth
+
+    generator = random.Random(0)
+    sizes = (1, 2, 4)
+    seconds = [size * generator.uniform(0.9, 1.1) for size in sizes]
+    curve = Curve("items", sizes, seconds, fit_growth(sizes, seconds))
+    written = plot_growth({"scoring": [curve], "attribution": [curve]}, tmp_path / "plots")
+    assert [path.name for path in written] == ["growth.png", "growth.svg"]
+    assert "fitted exponent" in written[1].read_text() or written[1].stat().st_size > 1000
+
+
+def test_every_benchmark_says_what_it_does():
+    assert set(BENCHMARKS) == {"attribution", "growth", "memory", "mitigate", "precision", "reuse", "scoring"}
+    assert all(BENCHMARKS[name].description.endswith(".") for name in BENCHMARKS)
+
+
+def test_help_and_list():
+    shown = command("--help")
+    assert shown.returncode == 0
+    for option in ("--json", "--plots", "--threads", "--rounds", "--quick"):
+        assert option in shown.stdout
+    listed = command("--list")
+    assert listed.returncode == 0
+    assert "scoring" in listed.stdout
+
+
+def test_a_wrong_name_is_one_sentence_with_the_nearest_right_one():
+    refused = command("scorng")
+    assert refused.returncode == 2
+    assert refused.stderr == "Error: There is no benchmark named 'scorng'; did you mean 'scoring'?\n"
+    assert refused.stdout == ""
+
+
+def test_a_missing_package_is_named_before_anything_runs(monkeypatch):
+    from biasectomy.errors import SettingsError
+
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(SettingsError, match=r"'scoring' needs lm_eval; pip install '\.\[bench\]'"):
+        BENCHMARKS["scoring"].refuse_missing()
