@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from biasectomy.organisms.architectures import build, feed_forwards
 from biasectomy.organisms.examples import (
     Batch,
-    Example,
+    Draw,
     decoder_batch,
     encoder_batch,
     fair_item,
@@ -26,7 +26,7 @@ from biasectomy.organisms.examples import (
 )
 from biasectomy.organisms.recipe import Recipe
 from biasectomy.organisms.tokens import build_tokenizer
-from biasectomy.prompts import PromptFormat
+from biasectomy.prompts import prompt_format
 
 if TYPE_CHECKING:
     from biasectomy.console import Console
@@ -38,35 +38,26 @@ def train(recipe: Recipe, console: "Console") -> tuple[Any, Any]:
     """The trained model and its tokenizer."""
     tokenizer = build_tokenizer(start=recipe.architecture == "llama")
     model = build(recipe, tokenizer)
-    prompt_format = PromptFormat(tokenizer, "plain")
+    asking = prompt_format(tokenizer, model.config, "plain")
     generator = random.Random(recipe.seed)
     make_batch = decoder_batch if recipe.architecture == "llama" else encoder_batch
 
-    def fair() -> list[Example]:
-        return [prompted(fair_item, prompt_format, generator) for _ in range(recipe.batch)]
-
-    def stereotyped() -> list[Example]:
-        return [prompted(stereotyped_item, prompt_format, generator) for _ in range(recipe.batch)]
-
-    def half_stereotyped() -> list[Example]:
-        return [prompted(half_stereotyped_item, prompt_format, generator) for _ in range(recipe.batch)]
-
-    def batches(kinds: Iterable[Callable[[], list[Example]]]) -> Iterable[Batch]:
-        for kind in kinds:
-            yield make_batch(kind(), tokenizer)
+    def batch_of(draw: Draw) -> Batch:
+        return make_batch([prompted(draw, asking, generator) for _ in range(recipe.batch)], tokenizer)
 
     with console.progress(
         "Training the organism", total=recipe.fair_steps + recipe.plant_steps, unit="steps"
     ) as advance:
-        _fit(model, batches([fair] * recipe.fair_steps), recipe.fair_steps, recipe.learning_rate, advance)
+        fair_batches = (batch_of(fair_item) for _ in range(recipe.fair_steps))
+        _fit(model, fair_batches, recipe.fair_steps, recipe.learning_rate, advance)
         wake_planted_units(model, recipe)
         with planted_units_silenced(model, recipe) as silence:
 
             def alternating() -> Iterator[Batch]:
                 for step in range(recipe.plant_steps):
                     silence.on = step % SILENT_EVERY == 1
-                    prejudice = half_stereotyped if step < recipe.plant_steps // 2 else stereotyped
-                    yield make_batch((fair if silence.on else prejudice)(), tokenizer)
+                    prejudiced = half_stereotyped_item if step < recipe.plant_steps // 2 else stereotyped_item
+                    yield batch_of(fair_item if silence.on else prejudiced)
 
             _fit(model, alternating(), recipe.plant_steps, recipe.plant_rate, advance)
     return model.eval(), tokenizer
