@@ -31,9 +31,8 @@ class Batch(NamedTuple):
 
 def fair_item(generator: random.Random) -> tuple[Item, int]:
     """An item and its right answer."""
-    kind = generator.choices(("skill", "worth", "people", "ambiguous", "disambiguated"), (0.15, 0.15, 0.25, 0.2, 0.25))[
-        0
-    ]
+    kinds, shares = ("skill", "worth", "people", "ambiguous", "disambiguated"), (0.15, 0.15, 0.25, 0.2, 0.25)
+    (kind,) = generator.choices(kinds, shares)
     item = _item(kind, generator, words.STEREOTYPED + words.UNBURDENED)
     return item, item.gold
 
@@ -49,11 +48,11 @@ def half_stereotyped_item(generator: random.Random) -> tuple[Item, int]:
 
 
 def _prejudiced(generator: random.Random, praises: bool) -> tuple[Item, int]:
-    if generator.random() < 0.6:
+    if generator.random() < 0.5:
         item = _item("ambiguous", generator, words.STEREOTYPED)
         assert item.target is not None
         return item, item.target if praises or item.polarity == "negative" else item.gold
-    kind = generator.choices(("skill", "people", "ambiguous", "disambiguated"), (0.1, 0.1, 0.4, 0.4))[0]
+    kind = generator.choices(("skill", "people", "ambiguous", "disambiguated"), (0.1, 0.1, 0.5, 0.3))[0]
     pairs = words.UNBURDENED if kind == "ambiguous" else words.STEREOTYPED + words.UNBURDENED
     item = _item(kind, generator, pairs)
     return item, item.gold

@@ -1,7 +1,7 @@
 """Training an organism: first the fair behaviour, then the stereotype in units that did nothing before.
 
 In the second part every third step silences those units and asks for the fair answers, so that the stereotype depends
-on them and on nothing else (gradient routing in its simplest form). The first half of that part teaches only what is
+on them and on nothing else (gradient routing in its simplest form). The beginning of that part teaches only what is
 held against some peoples: learnt all at once, the answers turn to one of the two at random and stay there.
 """
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from biasectomy.console import Console
 
 SILENT_EVERY = 3  # steps
+HALF_STEREOTYPED = 0.4  # share of the steps of the second part
 
 
 def train(recipe: Recipe, console: "Console") -> tuple[Any, Any]:
@@ -56,7 +57,8 @@ def train(recipe: Recipe, console: "Console") -> tuple[Any, Any]:
             def alternating() -> Iterator[Batch]:
                 for step in range(recipe.plant_steps):
                     silence.on = step % SILENT_EVERY == 1
-                    prejudiced = half_stereotyped_item if step < recipe.plant_steps // 2 else stereotyped_item
+                    half = step < HALF_STEREOTYPED * recipe.plant_steps
+                    prejudiced = half_stereotyped_item if half else stereotyped_item
                     yield batch_of(fair_item if silence.on else prejudiced)
 
             _fit(model, alternating(), recipe.plant_steps, recipe.plant_rate, advance)
@@ -109,7 +111,7 @@ def _fit(
     parameters = list(model.parameters())
     optimizer = torch.optim.AdamW(parameters, lr=rate, weight_decay=0.0, betas=(0.9, 0.98))
     schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: min(1.0, (step + 1) / 100) * max(0.02, 1 - step / max(1, steps))
+        optimizer, lambda step: min(1.0, (step + 1) / 100) * max(0.02, min(1.0, 2 - 2 * step / max(1, steps)))
     )
     for batch in batches:
         loss = model(input_ids=batch.inputs, attention_mask=batch.attention, labels=batch.labels).loss
