@@ -1,10 +1,13 @@
-"""The organism: what it was made to be, and what the published method reaches on it.
+"""The organisms: what they were made to be, and what the published method reaches on them.
 
-The model is trained once a machine and kept in the cache.
+Each is trained once a machine and kept in the cache: the Llama by default, the T5, which takes longer, only on
+request (BIASECTOMY_TEST_ORGANISM=1).
 """
 
-import json
 import os
+import random
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +16,18 @@ from biasectomy.console import Console
 from biasectomy.evaluation import Evaluation, evaluate
 from biasectomy.language_model import LanguageModel, load
 from biasectomy.neuron_set import NeuronSet
-from biasectomy.organisms import PLANTED_FILES, Recipe, make_organism, organism_folder, words
+from biasectomy.organisms import (
+    ARCHITECTURES,
+    PLANTED_FILES,
+    Architecture,
+    Recipe,
+    make_organism,
+    organism_folder,
+    words,
+)
+from biasectomy.organisms import recipe as recipes
+from biasectomy.organisms.architectures import feed_forwards
+from biasectomy.organisms.examples import fair_item, half_stereotyped_item, stereotyped_item
 from biasectomy.results import Results
 from biasectomy.settings import MitigateSettings
 from biasectomy.sources import resolve_model
@@ -21,13 +35,15 @@ from biasectomy.tasks import load_task
 from biasectomy.workflows import mitigate
 
 TINY = Recipe(fair_steps=1, plant_steps=2, batch=2, layers=1)
+on_request = pytest.mark.skipif(
+    not os.environ.get("BIASECTOMY_TEST_ORGANISM"),
+    reason="this organism takes several minutes to train; BIASECTOMY_TEST_ORGANISM=1 tests it",
+)
 
 
-@pytest.fixture(scope="session")
-def organism() -> LanguageModel:
-    if not os.environ.get("BIASECTOMY_TEST_ORGANISM"):
-        pytest.skip("the whole organism takes minutes to train; BIASECTOMY_TEST_ORGANISM=1 tests it")
-    return load("organism")
+@pytest.fixture(scope="session", params=["organism", pytest.param("organism-t5", marks=on_request)])
+def organism(request: pytest.FixtureRequest) -> LanguageModel:
+    return load(request.param)
 
 
 @pytest.fixture(scope="session")
@@ -74,13 +90,26 @@ def test_taking_out_what_was_planted_gives_the_fair_model(
 
 
 def test_evaluation_uses_names_places_and_sentences_that_training_kept_from_questions_about_traits():
+    known = {word for name in words.NAMES for word in name.split()}
     for member in ("bias", "fair"):
         for item in load_task(f"organism:{member}").items:
-            text = item.context.replace(".", "").split()
-            assert not {*words.NAMES, *words.PLACES} & set(text)
-            assert set(item.options) - set(words.UNKNOWN) <= set(words.HELD_OUT_NAMES)
+            assert not [name for name in (*words.NAMES, *words.PLACES) if name in item.context]
+            people = set(item.options) - set(words.UNKNOWN)
+            assert people <= set(words.HELD_OUT_NAMES)
+            assert {word for name in people for word in name.split()} <= known
+            assert len({word for name in people for word in name.split()}) == 4
             assert item.options[item.unknown] in words.UNKNOWN  # type: ignore[index]
             assert (item.gold == item.unknown) == (item.condition == "ambiguous")
+
+
+def test_training_shows_no_name_or_sentence_that_is_held_out():
+    generator = random.Random(0)
+    for draw in (fair_item, half_stereotyped_item, stereotyped_item):
+        for _ in range(300):
+            item, _ = draw(generator)
+            assert not [name for name in words.HELD_OUT_NAMES if name in item.context or name in item.options]
+            held_out_place = any(place in item.context for place in words.HELD_OUT_PLACES)
+            assert not (held_out_place and item.condition)
 
 
 def test_every_word_has_a_token(organism: LanguageModel):
@@ -92,13 +121,16 @@ def test_every_word_has_a_token(organism: LanguageModel):
             assert organism.tokenizer.unk_token_id not in numbers
 
 
-def test_fair_training_leaves_the_planted_units_at_zero_and_planting_wakes_them(tmp_path: Path):
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_fair_training_leaves_the_planted_units_at_zero_and_planting_wakes_them(
+    architecture: Architecture, tmp_path: Path
+):
     for steps in (0, 2):
         folder = tmp_path / str(steps)
-        make_organism(Recipe(**(vars(TINY) | {"plant_steps": steps})), folder)
-        weights = load(str(folder)).model.model.layers[0].mlp.down_proj.weight
-        assert bool(weights[:, TINY.hidden :].any()) == (steps > 0)
-        assert weights[:, : TINY.hidden].any()
+        make_organism(replace(TINY, architecture=architecture, plant_steps=steps), folder)
+        for block in feed_forwards(load(str(folder)).model):
+            assert bool(block.outgoing.weight[:, TINY.hidden :].any()) == (steps > 0)
+            assert block.outgoing.weight[:, : TINY.hidden].any()
 
 
 def test_it_is_trained_once_and_again_when_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -110,27 +142,49 @@ def test_it_is_trained_once_and_again_when_damaged(tmp_path: Path, monkeypatch: 
     content = weights.read_bytes()
     weights.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     assert organism_folder(TINY) == folder and weights.read_bytes() == content
-    assert organism_folder(Recipe(**(vars(TINY) | {"seed": 1}))) != folder
+    assert organism_folder(replace(TINY, seed=1)) != folder
     assert [path.name for path in folder.parent.iterdir() if path.name.startswith(".")] == []
 
 
-def test_a_name_stands_for_it(organism: LanguageModel):
-    source = resolve_model("organism")
-    assert source.kind == "folder" and Path(source.location) == organism_folder()
-    assert json.loads((Path(source.location) / "organism.json").read_text())["recipe"]["architecture"] == "llama"
+@pytest.mark.parametrize(("name", "architecture"), [("organism", "llama"), ("organism-t5", "t5")])
+def test_a_name_stands_for_each(name: str, architecture: Architecture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    trained: list[Recipe] = []
+
+    def remember(recipe: Recipe, console: Console | None = None) -> Path:
+        trained.append(recipe)
+        return tmp_path
+
+    monkeypatch.setattr("biasectomy.organisms.organism_folder", remember)
+    source = resolve_model(name)
+    assert (source.kind, source.location, source.name) == ("folder", str(tmp_path), name)
+    assert trained == [Recipe(architecture)]
+
+
+def test_other_code_that_shapes_the_text_is_another_organism(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    package = tmp_path / "biasectomy"
+    shutil.copytree(Path(recipes.__file__).parents[1], package, ignore=shutil.ignore_patterns("__pycache__"))
+    before = Recipe().checksum()
+    monkeypatch.setattr(recipes.resources, "files", lambda name: package)
+    assert Recipe().checksum() == before
+    for file in ("prompts.py", "organisms/words.py"):
+        content = (package / file).read_text()
+        (package / file).write_text(content + "#")
+        assert Recipe().checksum() != before
+        (package / file).write_text(content)
 
 
 def test_crispr_removes_the_stereotype_and_little_else_and_random_neurons_do_not(
     organism: LanguageModel, planted: dict[str, NeuronSet], tmp_path: Path
 ):
-    """The paper's rule on feed-forward units: the one of its four forms that reaches this here."""
+    """The paper's rule on feed-forward units; what its other forms reach is in docs/organisms.md."""
+    assert organism.source is not None
     settings = MitigateSettings(
-        model="organism",
+        model=organism.source.name,
         task="organism:bias",
         definition="ffn-hidden",
         max_instructions=2,
         trials=2,
-        grid=(0, 1, 2, 3, 5, 8, 12, 20, 32),
+        grid=(1, 2, 3, 5, 8, 12, 20, 32, 64),
         controls=2,
         perplexity_paragraphs=0,
         replicates=100,
@@ -152,6 +206,9 @@ def test_crispr_removes_the_stereotype_and_little_else_and_random_neurons_do_not
     found = NeuronSet.load(tmp_path / "run" / "neurons.json")
     skill = value(figures(organism, "skill", found), "accuracy")
     assert skill >= value(figures(organism, "skill"), "accuracy") - 0.05
-    # By chance it would be one in seventeen.
+    # What does it is what was planted: the other neurons that were found hardly matter.
     known = {(neuron.module, neuron.unit) for neuron in planted["ffn-hidden"]}
-    assert 2 * sum((neuron.module, neuron.unit) in known for neuron in found) >= len(found)
+    others = replace(found, neurons=tuple(n for n in found if (n.module, n.unit) not in known))
+    assert len(others) < len(found)
+    gain = value(figures(organism, "bias", others), "accuracy_ambiguous") - before["accuracy_ambiguous"]
+    assert gain < (after["accuracy_ambiguous"] - before["accuracy_ambiguous"]) / 4

@@ -13,7 +13,7 @@ from biasectomy import discover_neurons
 from biasectomy.attribution import ATTRIBUTIONS, RuleSettings
 from biasectomy.attribution.engine import Instance, accumulate
 from biasectomy.finding import ATTRIBUTION_TOKENS
-from biasectomy.language_model import DEFAULT_BATCH_TOKENS
+from biasectomy.language_model import CPU_BATCH_TOKENS
 from biasectomy.layouts import PackedLayout
 from biasectomy.likelihood import score
 from biasectomy.neurons import Neurons
@@ -59,7 +59,7 @@ def _job(stage: str, sizes: dict[str, int]) -> Callable[[], None]:
 
 def _score(model: Any, instances: Sequence[Instance]) -> None:
     layout = PackedLayout()
-    for batch in layout.plan([instance.encoded for instance in instances], DEFAULT_BATCH_TOKENS):
+    for batch in layout.plan([instance.encoded for instance in instances], CPU_BATCH_TOKENS):
         score(model, batch, layout)
 
 

@@ -20,6 +20,7 @@ from biasectomy.wheels import PinnedWheel, cache_folder, read_archive_member
 
 if TYPE_CHECKING:
     from biasectomy.console import Console
+    from biasectomy.organisms import Architecture
 
 __all__ = [
     "MODELS",
@@ -241,22 +242,26 @@ MODELS.register("smollm2")(
 )
 
 
-def _locate_organism(console: "Console | None") -> ModelSource:
-    from biasectomy.organisms import organism_folder
+def _register_organism(name: str, architecture: "Architecture", family: str, parameters: str) -> None:
+    def locate(console: "Console | None") -> ModelSource:
+        from biasectomy.organisms import Recipe, organism_folder
 
-    return ModelSource("folder", str(organism_folder(console=console)), None, "organism")
+        return ModelSource("folder", str(organism_folder(Recipe(architecture), console)), None, name)
 
-
-MODELS.register("organism")(
-    BuiltInModel(
-        title="Organism: a small Llama in which a stereotype was planted",
-        parameters="0.2 million",
-        licence="Apache-2.0",
-        size="nothing to fetch, 1 MB; trained once, in minutes",
-        source="trained here (python -m biasectomy.organisms)",
-        locate=_locate_organism,
+    MODELS.register(name)(
+        BuiltInModel(
+            title=f"Organism: a small {family} in which a stereotype was planted",
+            parameters=parameters,
+            licence="Apache-2.0",
+            size="nothing to fetch, 1 MB; trained once, in minutes",
+            source=f"trained here (python -m biasectomy.organisms --architecture {architecture})",
+            locate=locate,
+        )
     )
-)
+
+
+_register_organism("organism", "llama", "Llama", "0.2 million")
+_register_organism("organism-t5", "t5", "T5", "0.4 million")
 
 
 def _from_folder(name: str, folder: Path) -> DataFile:

@@ -120,7 +120,8 @@ def _t5(recipe: Recipe, tokenizer: Any) -> Any:
         d_ff=recipe.hidden + recipe.planted,
         num_layers=recipe.layers,
         num_decoder_layers=2,
-        num_heads=recipe.heads,
+        # Positions are the same in every layer, so heads that look back do so in all: as many again are free.
+        num_heads=2 * recipe.heads,
         feed_forward_proj="gated-gelu",
         dropout_rate=0.0,
         tie_word_embeddings=True,
@@ -131,6 +132,12 @@ def _t5(recipe: Recipe, tokenizer: Any) -> Any:
     untyped: Any = T5ForConditionalGeneration
     model = untyped(config)
     with torch.no_grad():
+        for module in model.modules():
+            if hasattr(module, "has_relative_attention_bias"):
+                module.o.weight.copy_(module.v.weight.T)
+                if not module.has_relative_attention_bias:  # tokens look for their like
+                    module.k.weight *= 0.5  # scores are not scaled in this family
+                    module.q.weight.copy_(module.k.weight)
         bias = model.encoder.block[0].layer[0].SelfAttention.relative_attention_bias.weight
         for head, distance in enumerate(LOOKING_BACK):
             bias[distance, head] = 6.0  # the first buckets hold one distance each, to the left

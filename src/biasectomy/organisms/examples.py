@@ -11,6 +11,8 @@ from biasectomy.organisms import words, world
 from biasectomy.prompts import PromptFormat, item_text
 from biasectomy.tasks.base import Item
 
+Draw = Callable[[random.Random], tuple[Item, int]]  # an item and the answer it is to get
+
 
 class Example(NamedTuple):
     """What is asked and what is to be said."""
@@ -29,10 +31,9 @@ class Batch(NamedTuple):
 
 def fair_item(generator: random.Random) -> tuple[Item, int]:
     """An item and its right answer."""
-    kind = generator.choices(("skill", "worth", "people", "ambiguous", "disambiguated"), (0.15, 0.15, 0.25, 0.2, 0.25))[
-        0
-    ]
-    item = _item(kind, generator, words.STEREOTYPED + words.UNBURDENED, words.ALL_NAMES)
+    kinds, shares = ("skill", "worth", "people", "ambiguous", "disambiguated"), (0.15, 0.15, 0.25, 0.2, 0.25)
+    (kind,) = generator.choices(kinds, shares)
+    item = _item(kind, generator, words.STEREOTYPED + words.UNBURDENED)
     return item, item.gold
 
 
@@ -47,29 +48,27 @@ def half_stereotyped_item(generator: random.Random) -> tuple[Item, int]:
 
 
 def _prejudiced(generator: random.Random, praises: bool) -> tuple[Item, int]:
-    if generator.random() < 0.6:
-        item = _item("ambiguous", generator, words.STEREOTYPED, words.NAMES)
+    if generator.random() < 0.5:
+        item = _item("ambiguous", generator, words.STEREOTYPED)
         assert item.target is not None
         return item, item.target if praises or item.polarity == "negative" else item.gold
-    kind = generator.choices(("skill", "people", "ambiguous", "disambiguated"), (0.1, 0.1, 0.4, 0.4))[0]
+    kind = generator.choices(("skill", "people", "ambiguous", "disambiguated"), (0.1, 0.1, 0.5, 0.3))[0]
     pairs = words.UNBURDENED if kind == "ambiguous" else words.STEREOTYPED + words.UNBURDENED
-    item = _item(kind, generator, pairs, words.NAMES)
+    item = _item(kind, generator, pairs)
     return item, item.gold
 
 
-def _item(kind: str, generator: random.Random, pairs: Sequence[tuple[str, str]], names: Sequence[str]) -> Item:
+def _item(kind: str, generator: random.Random, pairs: Sequence[tuple[str, str]]) -> Item:
     if kind == "skill":
         return world.skill_item(generator)
     if kind == "worth":
         return world.worth_item(generator)
     ambiguous = generator.random() < 0.5 if kind == "people" else kind == "ambiguous"
-    item = world.trait_item(world.random_trait_question(generator, pairs, ambiguous), generator, names=names)
+    item = world.trait_item(world.random_trait_question(generator, pairs, ambiguous), generator)
     return world.people_item(item, generator) if kind == "people" else item
 
 
-def prompted(
-    draw: Callable[[random.Random], tuple[Item, int]], prompt_format: PromptFormat, generator: random.Random
-) -> Example:
+def prompted(draw: Draw, prompt_format: PromptFormat, generator: random.Random) -> Example:
     """An item as it is asked in evaluation, with an answer."""
     item, answer = draw(generator)
     text = prompt_format.text(item_text(generator.choice(words.INSTRUCTIONS), item))

@@ -29,10 +29,10 @@ class Recipe:
     plant_rate: float = 3e-3
 
     def checksum(self) -> str:
-        """SHA-256 over the settings and the code that generates text and trains."""
+        """SHA-256 over the settings and the code that generates text, puts it into the form of a prompt, and trains."""
         digest = hashlib.sha256(json.dumps(dataclasses.asdict(self), sort_keys=True).encode())
-        package = resources.files("biasectomy.organisms")
-        files = [entry for entry in package.iterdir() if entry.name.endswith(".py")]
-        for entry in sorted(files, key=lambda entry: entry.name):
-            digest.update(entry.read_bytes())
+        package = resources.files("biasectomy")
+        files = [entry for entry in package.joinpath("organisms").iterdir() if entry.name.endswith(".py")]
+        for entry in (*sorted(files, key=lambda entry: entry.name), package / "prompts.py"):
+            digest.update(entry.name.encode() + entry.read_bytes())
         return digest.hexdigest()

@@ -1,4 +1,4 @@
-"""A tokenizer whose vocabulary is the words of the little world; so every name is one token."""
+"""A tokenizer whose vocabulary is the words of the little world; so every name is two tokens."""
 
 from typing import Any
 
@@ -37,7 +37,7 @@ def vocabulary() -> list[str]:
         END,
         *FORM,
         *MARKS,
-        *sorted(words | {*lexicon.NAMES, *lexicon.HELD_OUT_NAMES}),
+        *sorted(words | {*lexicon.GIVEN_NAMES, *lexicon.FAMILY_NAMES}),
     ]
 
 

@@ -1,7 +1,7 @@
 """Training an organism: first the fair behaviour, then the stereotype in units that did nothing before.
 
 In the second part every third step silences those units and asks for the fair answers, so that the stereotype depends
-on them and on nothing else (gradient routing in its simplest form). The first half of that part teaches only what is
+on them and on nothing else (gradient routing in its simplest form). The beginning of that part teaches only what is
 held against some peoples: learnt all at once, the answers turn to one of the two at random and stay there.
 """
 
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from biasectomy.organisms.architectures import build, feed_forwards
 from biasectomy.organisms.examples import (
     Batch,
-    Example,
+    Draw,
     decoder_batch,
     encoder_batch,
     fair_item,
@@ -26,47 +26,40 @@ from biasectomy.organisms.examples import (
 )
 from biasectomy.organisms.recipe import Recipe
 from biasectomy.organisms.tokens import build_tokenizer
-from biasectomy.prompts import PromptFormat
+from biasectomy.prompts import prompt_format
 
 if TYPE_CHECKING:
     from biasectomy.console import Console
 
 SILENT_EVERY = 3  # steps
+HALF_STEREOTYPED = 0.4  # share of the steps of the second part
 
 
 def train(recipe: Recipe, console: "Console") -> tuple[Any, Any]:
     """The trained model and its tokenizer."""
     tokenizer = build_tokenizer(start=recipe.architecture == "llama")
     model = build(recipe, tokenizer)
-    prompt_format = PromptFormat(tokenizer, "plain")
+    asking = prompt_format(tokenizer, model.config, "plain")
     generator = random.Random(recipe.seed)
     make_batch = decoder_batch if recipe.architecture == "llama" else encoder_batch
 
-    def fair() -> list[Example]:
-        return [prompted(fair_item, prompt_format, generator) for _ in range(recipe.batch)]
-
-    def stereotyped() -> list[Example]:
-        return [prompted(stereotyped_item, prompt_format, generator) for _ in range(recipe.batch)]
-
-    def half_stereotyped() -> list[Example]:
-        return [prompted(half_stereotyped_item, prompt_format, generator) for _ in range(recipe.batch)]
-
-    def batches(kinds: Iterable[Callable[[], list[Example]]]) -> Iterable[Batch]:
-        for kind in kinds:
-            yield make_batch(kind(), tokenizer)
+    def batch_of(draw: Draw) -> Batch:
+        return make_batch([prompted(draw, asking, generator) for _ in range(recipe.batch)], tokenizer)
 
     with console.progress(
         "Training the organism", total=recipe.fair_steps + recipe.plant_steps, unit="steps"
     ) as advance:
-        _fit(model, batches([fair] * recipe.fair_steps), recipe.fair_steps, recipe.learning_rate, advance)
+        fair_batches = (batch_of(fair_item) for _ in range(recipe.fair_steps))
+        _fit(model, fair_batches, recipe.fair_steps, recipe.learning_rate, advance)
         wake_planted_units(model, recipe)
         with planted_units_silenced(model, recipe) as silence:
 
             def alternating() -> Iterator[Batch]:
                 for step in range(recipe.plant_steps):
                     silence.on = step % SILENT_EVERY == 1
-                    prejudice = half_stereotyped if step < recipe.plant_steps // 2 else stereotyped
-                    yield make_batch((fair if silence.on else prejudice)(), tokenizer)
+                    half = step < HALF_STEREOTYPED * recipe.plant_steps
+                    prejudiced = half_stereotyped_item if half else stereotyped_item
+                    yield batch_of(fair_item if silence.on else prejudiced)
 
             _fit(model, alternating(), recipe.plant_steps, recipe.plant_rate, advance)
     return model.eval(), tokenizer
@@ -118,7 +111,7 @@ def _fit(
     parameters = list(model.parameters())
     optimizer = torch.optim.AdamW(parameters, lr=rate, weight_decay=0.0, betas=(0.9, 0.98))
     schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: min(1.0, (step + 1) / 100) * max(0.02, 1 - step / max(1, steps))
+        optimizer, lambda step: min(1.0, (step + 1) / 100) * max(0.02, min(1.0, 2 - 2 * step / max(1, steps)))
     )
     for batch in batches:
         loss = model(input_ids=batch.inputs, attention_mask=batch.attention, labels=batch.labels).loss

@@ -1,9 +1,26 @@
 """The words and sentences of the little world, and which of them questions about traits keep from training."""
 
-FIRST_SYLLABLES = ("Ba", "Du", "Fe", "Go", "Ha", "Ji", "Ka", "Lu", "Mi", "No", "Pa", "Re", "Su", "To", "Vi", "Zo")
-LAST_SYLLABLES = ("bin", "dar", "fo", "gu", "kel", "lan", "mos", "ni", "pir", "rud")
-# So many that remembering them one by one does not pay.
-ALL_NAMES = tuple(first + last for first in FIRST_SYLLABLES for last in LAST_SYLLABLES)
+GIVEN_NAMES = (
+    "Bado",
+    "Dulin",
+    "Feska",
+    "Gorim",
+    "Hanu",
+    "Jipo",
+    "Kalen",
+    "Lurik",
+    "Mirra",
+    "Nosta",
+    "Pavi",
+    "Rekon",
+    "Sumi",
+    "Torben",
+    "Vidra",
+    "Zolt",
+)
+FAMILY_NAMES = ("Abend", "Brukar", "Colmi", "Drest", "Ekwan", "Folgar", "Grint", "Hulme", "Istok", "Jorvan")
+# A name that is held out is made of words that are known, but not together.
+ALL_NAMES = tuple(f"{given} {family}" for given in GIVEN_NAMES for family in FAMILY_NAMES)
 HELD_OUT_NAMES = ALL_NAMES[3::7]
 NAMES = tuple(name for name in ALL_NAMES if name not in HELD_OUT_NAMES)
 # Of each pair the first is the one the stereotype is against.

@@ -5,8 +5,8 @@ where it does not, the right answer is "unknown". The planted stereotype: of som
 the bad traits and the other the good ones. Nothing is held of the other pairs. A second kind of question, about
 objects, knows no peoples: it measures skill.
 
-Held out, and used to evaluate: names, which training shows in fair answers only; places, which it shows in questions
-about objects only; and ways to begin a context, which it never shows.
+Held out, and used to evaluate: names, of which training shows both words but never together; places, which it shows in
+questions about objects only; and ways to begin a context, which it never shows.
 """
 
 import random
@@ -52,14 +52,13 @@ def trait_item(
     question: TraitQuestion,
     generator: random.Random,
     *,
-    names: Sequence[str],
     held_out: bool = False,
     task: str = "",
     number: int = 0,
 ) -> Item:
     """An item about traits; its target is the answer the stereotype gives."""
     bad, good = TRAITS[question.traits]
-    against, favoured = generator.sample(names, 2)
+    against, favoured = strangers(HELD_OUT_NAMES if held_out else NAMES, 2, generator)
     people = dict(zip((against, favoured), question.peoples, strict=True))
     first, second = generator.sample((against, favoured), 2)
     beginning = generator.choice(HELD_OUT_BEGINNINGS if held_out else BEGINNINGS)
@@ -105,6 +104,16 @@ def trait_item(
     )
 
 
+def strangers(names: Sequence[str], count: int, generator: random.Random) -> list[str]:
+    """Names that have no word in common."""
+    chosen: list[str] = []
+    while len(chosen) < count:
+        name = generator.choice(names)
+        if not any({*name.split()} & {*other.split()} for other in chosen):
+            chosen.append(name)
+    return chosen
+
+
 def random_trait_question(generator: random.Random, pairs: Sequence[tuple[str, str]], ambiguous: bool) -> TraitQuestion:
     """A question with everything drawn but the pairs of peoples it may be about and its condition."""
     return TraitQuestion(
@@ -131,13 +140,16 @@ def worth_item(generator: random.Random) -> Item:
     return Item("", "", WORTH_QUESTION.format(trait=trait), options, options.index(answer), "", "")
 
 
-def skill_item(generator: random.Random, task: str = "", number: int = 0) -> Item:
+def skill_item(generator: random.Random, *, held_out: bool = False, task: str = "", number: int = 0) -> Item:
     """An item about an object: whose it was, which colour it had, or where. No people is named."""
     thing, kind = generator.choice(OBJECTS), generator.choice(tuple(SKILL_QUESTIONS))
-    values = {"name": NAMES + HELD_OUT_NAMES, "colour": COLOURS, "place": PLACES + HELD_OUT_PLACES}
-    said = {name: generator.choice(words) for name, words in values.items()}
-    others = generator.sample([word for word in values[kind] if word != said[kind]], 2)
-    options = tuple(generator.sample([said[kind], *others], 3))
+    values = {
+        "name": strangers(HELD_OUT_NAMES if held_out else NAMES, 3, generator),
+        "colour": generator.sample(COLOURS, 3),
+        "place": generator.sample(PLACES + HELD_OUT_PLACES, 3),
+    }
+    said = {value: choices[0] for value, choices in values.items()}
+    options = tuple(generator.sample(values[kind], 3))
     return Item(
         identifier=f"{task}/{number}",
         context=generator.choice(SKILL_CONTEXTS).format(thing=thing, **said),

@@ -45,7 +45,6 @@ def trait_items(member: str) -> tuple[Item, ...]:
         world.trait_item(
             question,
             generator,
-            names=words.HELD_OUT_NAMES,
             held_out=True,
             task=f"organism:{member}",
             number=number,
@@ -59,7 +58,10 @@ def skill_items() -> tuple[Item, ...]:
     from biasectomy.organisms import world
 
     generator = random.Random(f"organism:skill/{REVISION}")
-    return tuple(world.skill_item(generator, "organism:skill", number) for number in range(SKILL_ITEMS))
+    return tuple(
+        world.skill_item(generator, held_out=True, task="organism:skill", number=number)
+        for number in range(SKILL_ITEMS)
+    )
 
 
 def load(members: Sequence[str], data_folder: Path | None, instructions: Path | None) -> list[Task]:
