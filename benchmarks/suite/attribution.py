@@ -99,7 +99,7 @@ def library_scores(model: torch.nn.Module, neurons: Neurons, instances: list[Ins
     layout = layout_for(model, int(model.config.vocab_size))  # type: ignore[union-attr, arg-type]
     for _ in accumulate(model, neurons, instances, rule, budget=ATTRIBUTION_TOKENS, layout=layout):
         pass
-    return rule.finish()
+    return {module: total / len(instances) for module, total in rule.finish().items()}
 
 
 def largest_difference(ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor]) -> float:
