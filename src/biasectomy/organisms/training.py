@@ -8,6 +8,7 @@ held against some peoples: learnt all at once, the answers turn to one of the tw
 import contextlib
 import random
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -32,7 +33,17 @@ if TYPE_CHECKING:
     from biasectomy.console import Console
 
 SILENT_EVERY = 3  # steps
-HALF_STEREOTYPED = 0.4  # share of the steps of the second part
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How training goes on over time; each model answers at random if it is taught at the other's pace."""
+
+    half_stereotyped: float  # share of the second part's steps
+    steady: float  # share of a part's steps before the rate begins to fall
+
+
+PACES = {"llama": Pace(half_stereotyped=0.4, steady=0.5), "t5": Pace(half_stereotyped=0.5, steady=0.0)}
 
 
 def train(recipe: Recipe, console: "Console") -> tuple[Any, Any]:
@@ -41,6 +52,7 @@ def train(recipe: Recipe, console: "Console") -> tuple[Any, Any]:
     model = build(recipe, tokenizer)
     asking = prompt_format(tokenizer, model.config, "plain")
     generator = random.Random(recipe.seed)
+    pace = PACES[recipe.architecture]
     make_batch = decoder_batch if recipe.architecture == "llama" else encoder_batch
 
     def batch_of(draw: Draw) -> Batch:
@@ -50,18 +62,18 @@ def train(recipe: Recipe, console: "Console") -> tuple[Any, Any]:
         "Training the organism", total=recipe.fair_steps + recipe.plant_steps, unit="steps"
     ) as advance:
         fair_batches = (batch_of(fair_item) for _ in range(recipe.fair_steps))
-        _fit(model, fair_batches, recipe.fair_steps, recipe.learning_rate, advance)
+        _fit(model, fair_batches, recipe.fair_steps, recipe.learning_rate, pace, advance)
         wake_planted_units(model, recipe)
         with planted_units_silenced(model, recipe) as silence:
 
             def alternating() -> Iterator[Batch]:
                 for step in range(recipe.plant_steps):
                     silence.on = step % SILENT_EVERY == 1
-                    half = step < HALF_STEREOTYPED * recipe.plant_steps
+                    half = step < pace.half_stereotyped * recipe.plant_steps
                     prejudiced = half_stereotyped_item if half else stereotyped_item
                     yield batch_of(fair_item if silence.on else prejudiced)
 
-            _fit(model, alternating(), recipe.plant_steps, recipe.plant_rate, advance)
+            _fit(model, alternating(), recipe.plant_steps, recipe.plant_rate, pace, advance)
     return model.eval(), tokenizer
 
 
@@ -105,13 +117,15 @@ def _fit(
     batches: Iterable[Batch],
     steps: int,
     rate: float,
+    pace: Pace,
     advance: Callable[[int], Any],
 ) -> None:
     """AdamW without weight decay, so that units with no gradient do not move."""
     parameters = list(model.parameters())
     optimizer = torch.optim.AdamW(parameters, lr=rate, weight_decay=0.0, betas=(0.9, 0.98))
     schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: min(1.0, (step + 1) / 100) * max(0.02, min(1.0, 2 - 2 * step / max(1, steps)))
+        optimizer,
+        lambda step: min(1.0, (step + 1) / 100) * max(0.02, min(1.0, (1 - step / max(1, steps)) / (1 - pace.steady))),
     )
     for batch in batches:
         loss = model(input_ids=batch.inputs, attention_mask=batch.attention, labels=batch.labels).loss
