@@ -7,10 +7,11 @@ five prompts computes five times the pairs that are seen.
 import contextlib
 from collections.abc import Iterator, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
@@ -28,6 +29,23 @@ class Part:
     own: slice
     seen: Tensor | slice  # indices
     mask: Tensor  # additive, [1, 1, own, seen]
+    _tiled: dict[tuple[int, torch.device], Tensor] = field(default_factory=dict, repr=False)
+
+    def attend(self, query: Tensor, key: Tensor, value: Tensor, scaling: float | None) -> Tensor:
+        """Query, key, value [1, heads, tokens, size] of the whole forest to [1, own, heads, size].
+
+        Query heads that share a key are stacked over tokens, so that no key needs to be repeated for them.
+        """
+        heads, own = query.shape[1], self.own.stop - self.own.start
+        groups = heads // key.shape[1]
+        if (groups, query.device) not in self._tiled:
+            self._tiled[groups, query.device] = self.mask.repeat(1, 1, groups, 1).to(query.device)
+        stacked = query[:, :, self.own].reshape(1, key.shape[1], groups * own, -1)
+        mask = self._tiled[groups, query.device]
+        found = F.scaled_dot_product_attention(
+            stacked, key[:, :, self.seen], value[:, :, self.seen], mask, scale=scaling
+        )
+        return found.reshape(1, heads, own, -1).transpose(1, 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,19 +121,10 @@ def _attention(
 ) -> tuple[Tensor, None]:
     """Scaled dot-product attention; query, key, value [1, heads, tokens, size] to [1, tokens, heads, size]."""
     known = _in_force.get()
-    if known is None or settings.get("position_bias") is not None or not query.shape[2] == key.shape[2] == known.tokens:
+    special = any(settings.get(name) is not None for name in ("position_bias", "softcap"))
+    if known is None or special or not query.shape[2] == key.shape[2] == known.tokens:
         return sdpa_attention_forward(module, query, key, value, attention_mask, **settings)
-    outputs = [
-        sdpa_attention_forward(
-            module,
-            query[:, :, part.own],
-            key[:, :, part.seen],
-            value[:, :, part.seen],
-            part.mask.to(query.device),
-            **settings,
-        )[0]
-        for part in known.parts
-    ]
+    outputs = [part.attend(query, key, value, settings.get("scaling")) for part in known.parts]
     return torch.cat(outputs, dim=1), None
 
 
