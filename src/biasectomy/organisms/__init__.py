@@ -20,7 +20,7 @@ from biasectomy.wheels import cache_folder
 if TYPE_CHECKING:
     from biasectomy.console import Console
 
-__all__ = ["ARCHITECTURES", "PLANTED_FILES", "Architecture", "Recipe", "make_organism", "organism_folder"]
+__all__ = ["ARCHITECTURES", "PLANTED_FILES", "Architecture", "Recipe", "is_kept", "make_organism", "organism_folder"]
 
 PLANTED_FILES = {"ffn-hidden": "planted.json", "linear-output": "planted-linear-output.json"}
 MANIFEST = "organism.json"
@@ -34,8 +34,8 @@ def organism_folder(recipe: Recipe | None = None, console: "Console | None" = No
     """
     recipe = recipe or Recipe()
     checksum = recipe.checksum()
-    kept = cache_folder() / "organisms" / f"{recipe.architecture}-{recipe.seed}-{checksum[:12]}"
-    if _is_whole(kept, checksum):
+    kept = _place(recipe, checksum)
+    if is_kept(recipe):
         return kept
     if console:
         console.say(f"Training the {recipe.architecture} organism (once, some minutes; kept in {kept.parent})")
@@ -52,6 +52,12 @@ def organism_folder(recipe: Recipe | None = None, console: "Console | None" = No
                     if not _is_whole(kept, checksum):
                         raise
     return kept
+
+
+def is_kept(recipe: Recipe) -> bool:
+    """Whether an organism is in the cache, trained and undamaged."""
+    checksum = recipe.checksum()
+    return _is_whole(_place(recipe, checksum), checksum)
 
 
 def make_organism(recipe: Recipe, folder: Path, console: "Console | None" = None) -> None:
@@ -78,6 +84,10 @@ def make_organism(recipe: Recipe, folder: Path, console: "Console | None" = None
         weights = sha256_of(folder / "model.safetensors")
         settings = dataclasses.asdict(recipe)
         write_json(folder / MANIFEST, {"recipe": settings, "recipe_sha256": checksum, "weights_sha256": weights})
+
+
+def _place(recipe: Recipe, checksum: str) -> Path:
+    return cache_folder() / "organisms" / f"{recipe.architecture}-{recipe.seed}-{checksum[:12]}"
 
 
 def _is_whole(folder: Path, checksum: str) -> bool:

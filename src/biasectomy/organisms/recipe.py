@@ -32,7 +32,9 @@ class Recipe:
         """SHA-256 over the settings and the code that generates text, puts it into the form of a prompt, and trains."""
         digest = hashlib.sha256(json.dumps(dataclasses.asdict(self), sort_keys=True).encode())
         package = resources.files("biasectomy")
-        files = [entry for entry in package.joinpath("organisms").iterdir() if entry.name.endswith(".py")]
+        entries = package.joinpath("organisms").iterdir()
+        # `__init__` and `__main__` only keep what was made.
+        files = [entry for entry in entries if entry.name.endswith(".py") and not entry.name.startswith("__")]
         for entry in (*sorted(files, key=lambda entry: entry.name), package / "prompts.py"):
             digest.update(entry.name.encode() + entry.read_bytes())
         return digest.hexdigest()
