@@ -12,7 +12,7 @@ from benchmarks.timing import alternate
 from biasectomy import discover_neurons
 from biasectomy.attribution import ATTRIBUTIONS, RuleSettings
 from biasectomy.attribution.engine import Instance, accumulate
-from biasectomy.finding import ATTRIBUTION_TOKENS
+from biasectomy.finding import attribution_tokens
 from biasectomy.language_model import CPU_BATCH_TOKENS
 from biasectomy.layouts import PackedLayout
 from biasectomy.likelihood import score
@@ -65,7 +65,7 @@ def _score(model: Any, instances: Sequence[Instance]) -> None:
 
 def _attribute(model: Any, neurons: Neurons, instances: Sequence[Instance]) -> None:
     rule = ATTRIBUTIONS["crispr"](RuleSettings(neurons))
-    for _ in accumulate(model, neurons, instances, rule, budget=ATTRIBUTION_TOKENS):
+    for _ in accumulate(model, neurons, instances, rule, budget=attribution_tokens(model, neurons)):
         pass
 
 

@@ -4,7 +4,7 @@ import time
 
 from biasectomy.console import Console, duration
 from biasectomy.evaluation import Examiner
-from biasectomy.finding import ATTRIBUTION_TOKENS
+from biasectomy.finding import attribution_tokens, bytes_held
 from biasectomy.layouts import Batch
 from biasectomy.likelihood import is_out_of_memory
 from biasectomy.tasks import Task
@@ -63,9 +63,9 @@ def expected_memory(examiner: Examiner, attribution: bool) -> int:
     vocabulary = int(model.config.get_text_config().vocab_size)
     working = 2 * 4 * vocabulary * language_model.batch_tokens // 4
     if attribution:
-        units = len(language_model.neurons())
-        # Activations, what the backward pass keeps, and the gold option's products.
-        working = max(working, 3 * 4 * units * min(ATTRIBUTION_TOKENS, language_model.batch_tokens))
+        neurons = language_model.neurons()
+        tokens = min(language_model.batch_tokens, attribution_tokens(model, neurons))
+        working = max(working, int(bytes_held(model, neurons) * tokens))
     return int(400 * 2**20 + weights + working)
 
 

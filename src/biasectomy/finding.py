@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
-from torch import Tensor
+from torch import Tensor, nn
 
 from biasectomy.attribution import ATTRIBUTIONS, Rule, RuleSettings
 from biasectomy.attribution.engine import Instance, accumulate
@@ -17,13 +17,16 @@ from biasectomy.console import Console
 from biasectomy.errors import ScoreError, SettingsError
 from biasectomy.files import write_atomically
 from biasectomy.language_model import LanguageModel
+from biasectomy.layouts.base import placement
 from biasectomy.neuron_set import Neuron, NeuronSet
 from biasectomy.neurons import Neurons
 from biasectomy.processes import ALONE, Processes
 from biasectomy.tasks.base import Task
 
-# Activations and gradients of every module are held for one batch, so it is smaller than for scoring.
-ATTRIBUTION_TOKENS = 256
+# What attribution holds of a batch may take about as much memory as the weights do; fewer tokens make products slow.
+SMALLEST_ATTRIBUTION = 256  # tokens
+MEMORY_OF_WEIGHTS = 1.1
+VALUES_HELD = 2.75  # for each neuron and token, in the model's number format, besides one product in float32
 MOST_NEURONS = 500
 
 
@@ -110,7 +113,7 @@ def attribute(
                         neurons,
                         run,
                         rule,
-                        budget=min(language_model.batch_tokens, ATTRIBUTION_TOKENS),
+                        budget=min(language_model.batch_tokens, attribution_tokens(language_model.model, neurons)),
                         layout=language_model.layout,
                         checkpointing=checkpointing,
                     ):
@@ -146,6 +149,18 @@ def attribute(
         "drawn": [[development.items[index].identifier for index in drawn] for drawn in draws],
     }
     return Scores(neurons, sums, language_model.description(), found_with)
+
+
+def attribution_tokens(model: nn.Module, neurons: Neurons) -> int:
+    """Tokens of one batch of attribution, which holds the activations of every neuron."""
+    size = sum(weight.numel() * weight.element_size() for weight in model.parameters())
+    return max(SMALLEST_ATTRIBUTION, int(MEMORY_OF_WEIGHTS * size / bytes_held(model, neurons)))
+
+
+def bytes_held(model: nn.Module, neurons: Neurons) -> float:
+    """Memory that attribution needs for each token of a batch."""
+    _, dtype = placement(model)
+    return len(neurons) * (VALUES_HELD * dtype.itemsize + 4)
 
 
 def refuse_too_few(development: Task, instances: int) -> None:
