@@ -50,11 +50,11 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class _Attention:
-    """What is in force: the number of tokens, their parts, and the configurations that were told of it."""
+    """What is in force: the number of tokens, their parts, and all configurations with what they named before."""
 
     tokens: int
     parts: Sequence[Part]
-    configs: Sequence[Any]
+    named: Sequence[tuple[Any, str | None]]
 
 
 _in_force: ContextVar[_Attention | None] = ContextVar("forest attention", default=None)
@@ -81,12 +81,10 @@ def parts_of(forest: Forest, mask: Tensor) -> list[Part]:
 @contextlib.contextmanager
 def forest_attention(model: nn.Module, forest: Forest, mask: Tensor) -> Iterator[None]:
     """While the block lasts, modules of `model` that use scaled dot-product attention compute it part by part."""
-    configs = {id(module.config): module.config for module in model.modules() if hasattr(module, "config")}
-    replaced: list[Any] = [
-        config for config in configs.values() if getattr(config, "_attn_implementation", "") == REPLACED
-    ]
+    found = {id(config): config for module in model.modules() if (config := getattr(module, "config", None))}
+    named = [(one, one._attn_implementation) for one in found.values() if hasattr(one, "_attn_implementation")]
     parts = parts_of(forest, mask)
-    with _entered(_Attention(len(forest), parts, replaced) if len(parts) > 1 else None):
+    with _entered(_Attention(len(forest), parts, named) if len(parts) > 1 else None):
         yield
 
 
@@ -104,15 +102,16 @@ class AsNow(contextlib.ExitStack):
 
 @contextlib.contextmanager
 def _entered(attention: _Attention | None) -> Iterator[None]:
-    configs = attention.configs if attention else ()
+    named = attention.named if attention else ()
     token = _in_force.set(attention)
     try:
-        for config in configs:
-            config._attn_implementation = NAME
+        # Outer configurations first: setting one sets those in it too.
+        for config, name in named:
+            config._attn_implementation = NAME if name == REPLACED else name
         yield
     finally:
-        for config in configs:
-            config._attn_implementation = REPLACED
+        for config, name in named:
+            config._attn_implementation = name
         _in_force.reset(token)
 
 
