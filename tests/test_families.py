@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from captum.attr import LayerGradientXActivation
 
 from biasectomy.attribution import ATTRIBUTIONS, RuleSettings
 from biasectomy.attribution.engine import Instance, accumulate
@@ -92,6 +93,32 @@ class TestFamily:
                     ends.append(plain_score(model, PROMPTS[0], PROMPTS[0].options[0]))
             slope = (ends[1] - ends[0]) / (2 * step)
             assert float(recorder.sums[group.module][0][unit]) == pytest.approx(slope, abs=0.02, rel=0.05)
+
+    def test_sums_over_tokens_equal_captums(self, model):
+        if model.config.model_type == "falcon":
+            pytest.skip("this family overwrites activations that captum keeps")
+        encoded, option = PROMPTS[1], PROMPTS[1].options[0]
+        neurons, recorder = discover_neurons(model), Recorder()
+        instances = [Instance("0", encoded, 0)]
+        list(accumulate(model, neurons, instances, recorder, budget=99, layout=layout_for(model, VOCABULARY)))
+
+        def log_probability(ids):
+            if model.config.is_encoder_decoder:
+                return -model(input_ids=ids, labels=torch.tensor([option])).loss[None] * len(option)
+            logits = model(input_ids=ids).logits.log_softmax(-1)[:, len(encoded.prompt) - 1 :]
+            return sum(logits[:, place, token] for place, token in enumerate(option))
+
+        given = encoded.prompt if model.config.is_encoder_decoder else encoded.prompt + option[:-1]
+        groups = [group for group in neurons if group.expert is None]
+        model.requires_grad_(True)
+        try:
+            for group in groups[:: max(1, len(groups) // 8)]:
+                layer = LayerGradientXActivation(log_probability, model.get_submodule(group.owner))
+                expected = layer.attribute(torch.tensor([given])).detach().flatten(0, -2).sum(0).double()
+                found = recorder.sums[group.module][0]
+                assert (found - expected).abs().max() <= 1e-3 * expected.abs().max() + 1e-5
+        finally:
+            model.requires_grad_(False)
 
     @pytest.mark.parametrize("attribution", list(ATTRIBUTIONS))
     @pytest.mark.parametrize("variant", ["paper", "authors"])

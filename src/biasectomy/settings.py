@@ -101,7 +101,7 @@ class ModelSettings(OutputSettings):
     )
     seed: int = Field(0, ge=0, lt=2**32, description="Seed of everything drawn at random.")
     dtype: Literal["float32", "bfloat16", "float16"] = Field(
-        "float32", description="Number format the model computes in."
+        "float32", description="Number format the model computes in; bfloat16 is faster and changes some answers."
     )
     device: str = Field(
         "auto", pattern=r"^(auto|cpu|mps|(cuda|xpu)(:\d+)?)$", description="Device: auto, cpu, mps, cuda, cuda:1, xpu."
