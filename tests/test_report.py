@@ -13,7 +13,7 @@ NEURONS = [
 ]
 RECORD: dict[str, Any] = {
     "command": "biasectomy mitigate smollm2 --seed 3",
-    "settings": {"task": "bbq:age", "model": "smollm2", "objective": "balanced"},
+    "settings": {"task": "bbq:age", "model": "smollm2", "objective": "balanced", "dtype": "bfloat16"},
     "items": {"development": 1104, "test": 2576},
     "chosen": 30,
     "search": [
@@ -63,6 +63,7 @@ def test_everything_is_there_and_the_verdict_comes_first() -> None:
     assert "| 500 | 200 | n/a |  |  |  | dropped |" in text
     assert "| 30 | 1104 | 0.500 | [0.45, 0.55] | 0.60 | 0.40 |  |" in text
     assert "biasectomy mitigate smollm2 --seed 3" in text and "- torch: 2.13.0" in text
+    assert "- number format: bfloat16\n- torch" in text
     assert "nan" not in text and "Undefined" not in text and "{{" not in text
 
 
