@@ -35,7 +35,7 @@ def organism_folder(recipe: Recipe | None = None, console: "Console | None" = No
     recipe = recipe or Recipe()
     checksum = recipe.checksum()
     kept = _place(recipe, checksum)
-    if is_kept(recipe):
+    if _is_whole(kept, checksum):
         return kept
     if console:
         console.say(f"Training the {recipe.architecture} organism (once, some minutes; kept in {kept.parent})")
