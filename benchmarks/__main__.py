@@ -3,14 +3,14 @@
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 # Nothing is fetched while time is taken; set before any library that would look.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import typer
 
-from biasectomy.errors import BiasectomyError
+from biasectomy.exits import run_and_exit
 
 app = typer.Typer(
     add_completion=False,
@@ -64,23 +64,5 @@ def run(
             print_table(lines, machine)
 
 
-def main() -> NoReturn:
-    """Exits with 0, 2 for an error that is the user's to mend, 130 when interrupted."""
-    try:
-        code = app(prog_name="python -m benchmarks", standalone_mode=False)
-        sys.exit(code if isinstance(code, int) else 0)
-    except BiasectomyError as error:
-        _fail(str(error))
-    except typer.TyperException as error:
-        _fail(error.format_message())
-    except (KeyboardInterrupt, typer.Abort):
-        sys.exit(130)
-
-
-def _fail(message: str) -> NoReturn:
-    sys.stderr.write(f"Error: {' '.join(message.split())}\n")
-    sys.exit(2)
-
-
 if __name__ == "__main__":
-    main()
+    run_and_exit(app, "python -m benchmarks")

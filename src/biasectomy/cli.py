@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from biasectomy.errors import BiasectomyError, UnknownNameError
+from biasectomy.errors import UnknownNameError
+from biasectomy.exits import run_and_exit
 from biasectomy.options import option_parameters
 from biasectomy.processes import is_main, speaks
 from biasectomy.settings import (
@@ -161,22 +162,8 @@ def _list(
 
 
 def main() -> NoReturn:
-    """The console command: exits with 0, 2 for an error that is the user's to mend, 130 when interrupted."""
-    try:
-        code = app(args=sys.argv[1:] or ["--help"], prog_name="biasectomy", standalone_mode=False)
-        sys.exit(code if isinstance(code, int) else 0)
-    except BiasectomyError as error:
-        _fail(str(error))
-    except typer.TyperException as error:
-        _fail(error.format_message())
-    except (KeyboardInterrupt, typer.Abort):
-        sys.exit(130)
-
-
-def _fail(message: str) -> NoReturn:
-    if speaks():
-        sys.stderr.write(f"Error: {' '.join(message.split())}\n")
-    sys.exit(2)
+    """The console command."""
+    run_and_exit(app, "biasectomy", sys.argv[1:] or ["--help"], speaks=speaks)
 
 
 def _stopped(settings: Settings, console: "Console") -> NoReturn:
