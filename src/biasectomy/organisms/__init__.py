@@ -7,13 +7,12 @@ method finds can be held against them. Other edits may do so too: what is known 
 """
 
 import dataclasses
-import shutil
-import tempfile
+import functools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from biasectomy.errors import DataError, SourceError
-from biasectomy.files import read_json, sha256_of, write_json, writing
+from biasectomy.files import making, read_json, sha256_of, write_json, writing
 from biasectomy.organisms.recipe import ARCHITECTURES, Architecture, Recipe
 from biasectomy.wheels import cache_folder
 
@@ -39,18 +38,8 @@ def organism_folder(recipe: Recipe | None = None, console: "Console | None" = No
         return kept
     if console:
         console.say(f"Training the {recipe.architecture} organism (once, some minutes; kept in {kept.parent})")
-    with writing(kept):
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=kept.parent, prefix=".training-") as temporary:
-            made = Path(temporary) / "model"
-            make_organism(recipe, made, console)
-            if not _is_whole(kept, checksum):
-                shutil.rmtree(kept, ignore_errors=True)
-                try:
-                    made.rename(kept)
-                except OSError:  # another process may have been faster
-                    if not _is_whole(kept, checksum):
-                        raise
+    with making(kept, functools.partial(_is_whole, checksum=checksum)) as made:
+        make_organism(recipe, made, console)
     return kept
 
 
