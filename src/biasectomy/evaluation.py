@@ -1,6 +1,6 @@
 """Asking a model every item under every instruction, and reading its answers."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn
 
@@ -56,6 +56,18 @@ class Subject:
 ORIGINAL = Subject("Original")
 
 
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """What is asked at once: items with their prompts and records, and which of them nobody knows the answer to."""
+
+    subject: Subject
+    items: Sequence[Item]
+    prompts: Sequence[EncodedPrompt]
+    records: Sequence[dict[str, Any]]
+    unknown: set[int]
+    advance: Callable[[int], Any]
+
+
 @dataclass
 class Examiner:
     """Puts items to a language model and keeps what it answered.
@@ -94,38 +106,32 @@ class Examiner:
         """
         advance = advance or (lambda count: None)
         asked = [(number, item) for number in range(len(task.instructions)) for item in task.items]
-        blank = [self._record(subject, split, number, item) for number, item in asked]
-        unknown = {index for index, record in enumerate(blank) if key_of(record) not in self.journal}
-        advance(len(blank) - len(unknown))
+        records = [self._record(subject, split, number, item) for number, item in asked]
+        unknown = {index for index, record in enumerate(records) if key_of(record) not in self.journal}
+        advance(len(records) - len(unknown))
         if unknown:
-            keys = self._take_from_cache(task, subject, asked, blank, unknown, advance)
+            prompts = [self.encoded(task.instructions[number], item) for number, item in asked]
+            request = _Request(subject, [item for _, item in asked], prompts, records, unknown, advance)
+            keys = self._take_from_cache(request)
             with self.language_model.edited(subject.neuron_set):
-                self._ask(task, asked, blank, unknown, keys, advance)
-        answers = [self.journal[key_of(record)]["answer"] for record in blank]
+                self._ask(request, keys)
+        answers = [self.journal[key_of(record)]["answer"] for record in records]
         return np.array(answers, dtype=np.int64).reshape(len(task.instructions), len(task.items))
 
-    def _ask(
-        self,
-        task: Task,
-        asked: Sequence[tuple[int, Item]],
-        blank: Sequence[dict[str, Any]],
-        unknown: set[int],
-        keys: Sequence[bytes],
-        advance: Callable[[int], Any],
-    ) -> None:
-        prompts = [self.encoded(task.instructions[number], item) for number, item in asked]
+    def _ask(self, request: _Request, keys: Sequence[bytes]) -> None:
         plan = plan_generation if self.answer_rule == "generation" else LanguageModel.plan
 
         def responses(batch: Batch) -> list[dict[str, Any]]:
-            return self._responses(batch, [asked[index][1] for index in batch.indices])
+            return self._responses(batch, [request.items[index] for index in batch.indices])
 
-        wanted = [batch for batch in plan(self.language_model, prompts) if unknown.intersection(batch.indices)]
+        batches = plan(self.language_model, request.prompts)
+        wanted = [batch for batch in batches if request.unknown.intersection(batch.indices)]
         for batch, found in self.processes.map(responses, wanted):
             by_index = dict(zip(batch.indices, found, strict=True))
-            self.journal.append(blank[i] | self._answered(one, asked[i][1]) for i, one in by_index.items())
+            self._keep(request, by_index)
             if self.cache and self.processes.main:
                 self.cache.add({keys[index]: response for index, response in by_index.items()})
-            advance(len(unknown.intersection(batch.indices)))
+            request.advance(len(request.unknown.intersection(batch.indices)))
 
     def _responses(self, batch: Batch, items: Sequence[Item]) -> list[dict[str, Any]]:
         """What the model itself gives to the prompts of a batch."""
@@ -136,32 +142,31 @@ class Examiner:
             self._refuse_not_finite(list(zip(items, batch.prompts, strict=True)))
         return [{"log_likelihoods": list(scores.log_likelihoods), "tokens": list(scores.tokens)} for scores in found]
 
+    def _keep(self, request: _Request, responses: Mapping[int, dict[str, Any]]) -> None:
+        """Writes responses, with the options that they choose, to the journal."""
+        self.journal.append(
+            request.records[index] | self._answered(response, request.items[index])
+            for index, response in responses.items()
+        )
+
     def _answered(self, response: dict[str, Any], item: Item) -> dict[str, Any]:
         """A response with the option that it chooses."""
         if self.answer_rule == "generation":
             return response | {"answer": matching_option(response["text"], item.options)}
         return response | {"answer": LIKELIHOOD_RULES[self.answer_rule](_scores(response))}
 
-    def _take_from_cache(
-        self,
-        task: Task,
-        subject: Subject,
-        asked: Sequence[tuple[int, Item]],
-        blank: Sequence[dict[str, Any]],
-        unknown: set[int],
-        advance: Callable[[int], Any],
-    ) -> list[bytes]:
-        """Moves what the cache knows to the journal and out of `unknown`; the key of every prompt."""
+    def _take_from_cache(self, request: _Request) -> list[bytes]:
+        """Moves what the cache knows to the journal and out of `request.unknown`; the key of every prompt."""
         if self.cache is None:
             return []
         cache, kind = self.cache, "generation" if self.answer_rule == "generation" else "likelihood"
-        subject_key = subject_checksum(self._weights, subject.neuron_set, kind)
-        keys = [prompt_key(subject_key, self.encoded(task.instructions[number], item)) for number, item in asked]
-        found = self.processes.once(lambda: cache.find([keys[index] for index in sorted(unknown)]))
-        known = [index for index in sorted(unknown) if keys[index] in found]
-        self.journal.append(blank[i] | self._answered(found[keys[i]], asked[i][1]) for i in known)
-        unknown.difference_update(known)
-        advance(len(known))
+        subject_key = subject_checksum(self._weights, request.subject.neuron_set, kind)
+        keys = [prompt_key(subject_key, prompt) for prompt in request.prompts]
+        found = self.processes.once(lambda: cache.find([keys[index] for index in sorted(request.unknown)]))
+        known = {index: found[keys[index]] for index in sorted(request.unknown) if keys[index] in found}
+        self._keep(request, known)
+        request.unknown.difference_update(known)
+        request.advance(len(known))
         return keys
 
     def encoded(self, instruction: str, item: Item) -> EncodedPrompt:

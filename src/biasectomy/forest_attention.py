@@ -83,7 +83,7 @@ def forest_attention(model: nn.Module, forest: Forest, mask: Tensor) -> Iterator
     """While the block lasts, modules of `model` that use scaled dot-product attention compute it part by part."""
     found = {id(config): config for module in model.modules() if (config := getattr(module, "config", None))}
     named = [(one, one._attn_implementation) for one in found.values() if hasattr(one, "_attn_implementation")]
-    parts = parts_of(forest, mask)
+    parts = parts_of(forest, mask) if any(name == REPLACED for _, name in named) else []
     with _entered(_Attention(len(forest), parts, named) if len(parts) > 1 else None):
         yield
 
