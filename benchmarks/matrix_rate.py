@@ -1,64 +1,93 @@
 """How fast this machine multiplies matrices: the measure of what could be reached."""
 
+import contextlib
+import statistics
 import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import nn
 
+from benchmarks.timing import Times
 from biasectomy.layouts.base import placement
 from biasectomy.linear_maps import linear_shape
 
 SIZE = 2048
+REPEATS = 3
+
+
+@dataclass(frozen=True)
+class Share:
+    """Share of a rate that a computation reaches: the median over rounds, the smallest and the largest."""
+
+    value: float
+    low: float
+    high: float
 
 
 @dataclass
-class SquareRate:
-    """Best rate seen of a product of two square matrices, in operations a second."""
+class MatrixRate:
+    """What this machine could reach just before and after each run of one contestant, in operations a second.
 
-    dtype: torch.dtype = torch.float32
-    size: int = SIZE
-    best: float = 0.0
-    _operands: list[torch.Tensor] = field(default_factory=list, repr=False)
-
-    def sample(self, repeats: int = 3) -> None:
-        """Takes more samples; called between rounds, it sees the machine as the contestants do."""
-        if not self._operands:
-            self._operands = [torch.randn(self.size, self.size).to(self.dtype) for _ in range(2)]
-            torch.mm(*self._operands)
-        for _ in range(repeats):
-            start = time.perf_counter()
-            torch.mm(*self._operands)
-            self.best = max(self.best, 2 * self.size**3 / (time.perf_counter() - start))
-
-
-@dataclass
-class OwnRate:
-    """Best rate seen over all linear maps of a model's blocks, one after the other, on so many rows at once.
-
-    This is lower than the rate of a square product where matrices are thin, rows few, or weights do not stay in
-    the processor's cache: no way of computing the model in these batches can beat it.
+    `square` is the best rate of a product of two square matrices; `own` that over all linear maps of the model's
+    blocks, one after the other, on as many rows as a batch of the contestant has. The second is lower where matrices
+    are thin, rows few, or weights do not stay in the processor's cache: no way of computing the model in these
+    batches can beat it.
     """
 
     model: nn.Module
-    best: float = 0.0
+    square: list[float] = field(default_factory=list)
+    own: list[float] = field(default_factory=list)
 
-    @torch.inference_mode()
-    def sample(self, rows: int, repeats: int = 2) -> None:
-        """Takes more samples; the first of all is slow, which the best does not see."""
-        head = self.model.get_output_embeddings()  # type: ignore[operator]
-        _, dtype = placement(self.model)
-        inputs: dict[int, torch.Tensor] = {}
-        maps = []
-        operations = 0
-        for module in self.model.modules():
-            shape = linear_shape(module)
-            if shape is not None and module is not head:
-                inputs.setdefault(shape[0], torch.randn(rows, shape[0]).to(dtype))
-                maps.append((module, inputs[shape[0]]))
-                operations += 2 * rows * shape[0] * shape[1]
-        for _ in range(repeats):
-            start = time.perf_counter()
-            for module, values in maps:
-                module(values)
-            self.best = max(self.best, operations / (time.perf_counter() - start))
+    @contextlib.contextmanager
+    def around(self, rows: int) -> Iterator[None]:
+        """Takes samples on both sides of a run."""
+        jobs = (square_product(placement(self.model)[1]), own_products(self.model, rows))
+        before = [best_rate(*job) for job in jobs]
+        yield
+        square, own = (max(rate, best_rate(*job)) for rate, job in zip(before, jobs, strict=True))
+        self.square.append(square)
+        self.own.append(own)
+
+    def details(self) -> dict[str, list[float]]:
+        """The rates beside each run, in gigaflop a second."""
+        named = {"square": self.square, "own_matrices": self.own}
+        return {f"{name}_gigaflop_per_second": [rate / 1e9 for rate in rates] for name, rates in named.items()}
+
+
+def share_of(rates: Sequence[float], operations: int, times: Times) -> Share:
+    """What share of the rates beside its runs a computation with so many operations reached."""
+    shares = [operations / seconds / rate for seconds, rate in zip(times.rounds, rates, strict=True)]
+    return Share(statistics.median(shares), min(shares), max(shares))
+
+
+@torch.inference_mode()
+def best_rate(job: Callable[[], object], operations: int) -> float:
+    """The best of some tries, in operations a second."""
+    seconds = []
+    for _ in range(REPEATS):
+        start = time.perf_counter()
+        job()
+        seconds.append(time.perf_counter() - start)
+    return operations / min(seconds)
+
+
+def square_product(dtype: torch.dtype, size: int = SIZE) -> tuple[Callable[[], object], int]:
+    """A product of two square matrices, and its operations."""
+    left, right = (torch.randn(size, size).to(dtype) for _ in range(2))
+    return lambda: torch.mm(left, right), 2 * size**3
+
+
+def own_products(model: nn.Module, rows: int) -> tuple[Callable[[], object], int]:
+    """All linear maps of a model's blocks on so many rows, one after the other, and their operations."""
+    head = model.get_output_embeddings()  # type: ignore[operator]
+    _, dtype = placement(model)
+    shapes = [(module, shape) for module in model.modules() if module is not head and (shape := linear_shape(module))]
+    inputs = {width: torch.randn(rows, width).to(dtype) for width in {shape[0] for _, shape in shapes}}
+
+    def multiply() -> None:
+        for module, shape in shapes:
+            module(inputs[shape[0]])
+
+    return multiply, sum(2 * rows * shape[0] * shape[1] for _, shape in shapes)

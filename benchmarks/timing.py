@@ -42,7 +42,7 @@ def ratio(ours: Times, peer: Times) -> Ratio:
 def alternate(
     contestants: Mapping[str, Callable[[], Result]],
     rounds: int,
-    between: Callable[[], Any] | None = None,
+    around: Callable[[str], AbstractContextManager[Any]] = lambda name: contextlib.nullcontext(),
     around_first: Callable[[str], AbstractContextManager[Any]] = lambda name: contextlib.nullcontext(),
     clock: Callable[[], float] = time.perf_counter,
 ) -> tuple[dict[str, Times], dict[str, Result]]:
@@ -51,7 +51,7 @@ def alternate(
     Args:
         contestants: what is timed, by name.
         rounds: timed runs of each.
-        between: called before each timed round; it measures the machine under the same conditions.
+        around: a context for each timed run, by the contestant's name; it can measure the machine beside it.
         around_first: a context for a contestant's first run, by its name; it can count what is done.
         clock: seconds.
     """
@@ -61,11 +61,10 @@ def alternate(
             results[name] = run()
     seconds: dict[str, list[float]] = {name: [] for name in contestants}
     for _ in range(rounds):
-        if between is not None:
-            between()
         for name, run in contestants.items():
-            gc.collect()
-            start = clock()
-            run()
-            seconds[name].append(clock() - start)
+            with around(name):
+                gc.collect()
+                start = clock()
+                run()
+                seconds[name].append(clock() - start)
     return {name: Times(tuple(values)) for name, values in seconds.items()}, results

@@ -17,8 +17,9 @@ from biasectomy.linear_maps import linear_shape
 
 @dataclass
 class Work:
-    """Tokens read, and operations of a forward pass (a multiplication with its addition is two)."""
+    """Passes, tokens read, and operations of all forward passes (a multiplication with its addition is two)."""
 
+    passes: int = 0
     tokens: int = 0
     linear: int = 0
     vocabulary: int = 0
@@ -26,8 +27,13 @@ class Work:
 
     @property
     def forward(self) -> int:
-        """Operations of the forward pass."""
+        """Operations of all forward passes."""
         return self.linear + self.vocabulary + self.attention
+
+    @property
+    def tokens_per_pass(self) -> int:
+        """How many tokens went through the model at once, on average."""
+        return self.tokens // self.passes
 
     def with_backward(self, passes: int) -> int:
         """Operations with so many backward passes to activations only.
@@ -92,6 +98,7 @@ def _count_decoder(work: Work, config: Any) -> Any:
 
     def hook(module: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
         tokens: Tensor = named["input_ids"] if "input_ids" in named else arguments[0]
+        work.passes += 1
         work.tokens += tokens.numel()
         mask: Tensor | None = named.get("attention_mask")
         if mask is not None and mask.dim() == 4:
@@ -113,6 +120,7 @@ def _count_stack(work: Work, config: Any) -> Any:
         lengths = _lengths(tokens, named.get("attention_mask"))
         encoded: Tensor | None = named.get("encoder_hidden_states")
         if encoded is None:
+            work.passes += 1
             work.attention += config.num_layers * _attention(sum(length**2 for length in lengths), width)
             return
         seen = _lengths(encoded[..., 0], named.get("encoder_attention_mask"))

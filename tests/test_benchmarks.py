@@ -19,6 +19,7 @@ from benchmarks.base import Bar, Line, Settings
 from benchmarks.fitting import fit_growth
 from benchmarks.gradient_peers import block_maps, captum_scores, plain_scores
 from benchmarks.made_up import decoder_instances, encoder_decoder_instances
+from benchmarks.matrix_rate import MatrixRate, own_products, share_of
 from benchmarks.profiling import operator_shares
 from benchmarks.suite import BENCHMARKS
 from benchmarks.suite.attribution import largest_difference, library_scores
@@ -47,7 +48,7 @@ def command(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 # 16 wide, 4 query heads and 2 key heads of 4: q and o are 16 x 16, k and v 16 x 8; gate, up and down 16 x 40.
-LINEAR_OF_A_LAYER = 2 * (2 * 16 * 16 + 2 * 16 * 8 + 3 * 16 * 40)
+LINEAR_WEIGHTS = 2 * (2 * 16 * 16 + 2 * 16 * 8 + 3 * 16 * 40)
 
 
 def test_operations_of_a_packed_prompt_are_those_worked_out_by_hand():
@@ -56,8 +57,8 @@ def test_operations_of_a_packed_prompt_are_those_worked_out_by_hand():
     with counted(model) as work:
         score(model, Batch((0,), (encoded,)), PackedLayout())
     # Read are 3 of the prompt, 8, 10 and 11; predicted from are 7, 8, 10 and 11.
-    assert work.tokens == 6
-    assert work.linear == 2 * 6 * LINEAR_OF_A_LAYER
+    assert (work.tokens, work.passes) == (6, 1)
+    assert work.linear == 2 * 6 * LINEAR_WEIGHTS
     assert work.vocabulary == 2 * 4 * 16 * 50
     # 1 + 2 + 3 for the prompt, 4 for 8, 4 for 10 and 5 for 11; of two layers, each pair two products of 16.
     assert work.attention == 2 * 4 * 16 * (1 + 2 + 3 + 4 + 4 + 5)
@@ -74,7 +75,7 @@ def test_operations_of_rows_leave_masked_tokens_out_of_attention_only():
     with counted(model) as work, torch.no_grad():
         model(input_ids=tokens, attention_mask=mask)
     assert (work.tokens, work.attention) == (8, 2 * 4 * 16 * (1 + 2 + 3 + 4 + 1 + 2))
-    assert work.linear == 2 * 8 * LINEAR_OF_A_LAYER
+    assert work.linear == 2 * 8 * LINEAR_WEIGHTS
 
 
 def test_operations_of_an_encoder_decoder_equal_those_that_torch_counts():
@@ -84,11 +85,11 @@ def test_operations_of_an_encoder_decoder_equal_those_that_torch_counts():
         model(input_ids=torch.ones(1, 7, dtype=torch.long), labels=torch.ones(1, 3, dtype=torch.long))
     # Torch also counts the half of the decoder's attention that is masked: of 3 labels 9 pairs, not 6.
     assert work.forward + 2 * 4 * 16 * (9 - 6) == torch_counts.get_total_flops()
-    assert work.tokens == 10
+    assert (work.tokens, work.passes, work.tokens_per_pass) == (10, 1, 10)
 
 
 def test_a_backward_pass_costs_one_product_of_a_map_and_two_of_attention():
-    assert Work(1, linear=100, vocabulary=10, attention=1).with_backward(2) == 3 * 110 + 5
+    assert Work(linear=100, vocabulary=10, attention=1).with_backward(2) == 3 * 110 + 5
 
 
 @pytest.mark.parametrize("exponent", [0.0, 1.0, 1.7])
@@ -119,17 +120,39 @@ def test_contestants_take_turns_and_the_first_round_is_not_timed():
         return name.upper()
 
     @contextlib.contextmanager
-    def around(name: str):
-        calls.append(f"count {name}")
+    def note(what: str, name: str):
+        calls.append(f"{what} {name}")
         yield
+        calls.append(".")
 
     contestants = {"a": lambda: run("a"), "b": lambda: run("b")}
     times, results = alternate(
-        contestants, 2, between=lambda: calls.append("-"), around_first=around, clock=lambda: float(next(ticks))
+        contestants,
+        2,
+        around=lambda name: note("time", name),
+        around_first=lambda name: note("count", name),
+        clock=lambda: float(next(ticks)),
     )
-    assert calls == ["count a", "a", "count b", "b", "-", "a", "b", "-", "a", "b"]
+    in_turns = ["time a", "a", ".", "time b", "b", "."]
+    assert calls == ["count a", "a", ".", "count b", "b", ".", *in_turns, *in_turns]
     assert results == {"a": "A", "b": "B"}
     assert times == {"a": Times((1.0, 1.0)), "b": Times((1.0, 1.0))}
+
+
+def test_a_share_is_of_the_rate_beside_each_run():
+    found = share_of([10.0, 20.0, 10.0], 60, Times((10.0, 4.0, 8.0)))
+    assert (found.value, found.low, found.high) == (0.75, 0.6, 0.75)
+
+
+def test_rates_are_taken_on_both_sides_of_a_run_over_the_maps_of_the_blocks():
+    model = build_llama(50)
+    rate = MatrixRate(model)
+    for _ in range(2):
+        with rate.around(rows=3):
+            before = len(rate.square)
+        assert len(rate.square) == len(rate.own) == before + 1
+    assert min(*rate.square, *rate.own) > 0
+    assert own_products(model, 3)[1] == 2 * 3 * LINEAR_WEIGHTS
 
 
 def test_a_ratio_is_of_medians_and_its_spread_of_rounds():

@@ -1,7 +1,9 @@
 """Attribution of an encoder-decoder, against a plain way and against captum."""
 
+import contextlib
 import functools
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 
 import torch
 from torch import Tensor
@@ -9,7 +11,7 @@ from torch import Tensor
 from benchmarks.base import Bar, Line, Settings, benchmark
 from benchmarks.gradient_peers import captum_scores, plain_scores
 from benchmarks.made_up import encoder_decoder_instances, flan_t5_base
-from benchmarks.matrix_rate import OwnRate, SquareRate
+from benchmarks.matrix_rate import MatrixRate, share_of
 from benchmarks.profiling import operator_shares
 from benchmarks.timing import alternate, ratio
 from benchmarks.work import Counter
@@ -39,22 +41,21 @@ def attribution(settings: Settings) -> list[Line]:
         "a plain loop": functools.partial(plain_scores, model, instances),
         "captum": functools.partial(captum_scores, model, instances),
     }
-    rate, own = SquareRate(torch.float32), OwnRate(model)
-    counter = Counter()
+    rate, counter = MatrixRate(model), Counter()
 
-    def sample() -> None:
-        rate.sample()
-        own.sample(counter.work["ours"].tokens // len(instances))
+    def around(name: str) -> AbstractContextManager[None]:
+        return rate.around(counter.work[name].tokens_per_pass) if name == "ours" else contextlib.nullcontext()
 
     times, scores = alternate(
         contestants,
         settings.choose_rounds(ROUNDS),
-        between=sample,
+        around=around,
         around_first=lambda name: counter(name, model),
     )
     work = counter.work["ours"]
     operations = work.with_backward(2)
     operators = operator_shares(contestants["ours"])
+    share, own_share = (share_of(rates, operations, times["ours"]) for rates in (rate.square, rate.own))
     lines = []
     for name, bar in PEERS.items():
         faster = ratio(times["ours"], times[name])
@@ -73,14 +74,13 @@ def attribution(settings: Settings) -> list[Line]:
                 tokens=work.tokens,
                 peer_tokens=counter.work[name].tokens,
                 gigaflop=operations / 1e9,
-                matrix_share=operations / times["ours"].median / rate.best,
-                own_matrix_share=operations / times["ours"].median / own.best,
+                matrix_share=share.value,
+                own_matrix_share=own_share.value,
                 threads=settings.threads,
                 details={
                     "items": len(instances),
                     "rounds": [times["ours"].rounds, times[name].rounds],
-                    "square_gigaflop_per_second": rate.best / 1e9,
-                    "own_matrices_gigaflop_per_second": own.best / 1e9,
+                    "matrix_rate": rate.details(),
                     "operators": operators,
                 },
             )

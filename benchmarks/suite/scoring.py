@@ -1,14 +1,14 @@
 """Scoring options on real prompts, against lm-evaluation-harness."""
 
+import contextlib
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
-
 from benchmarks.base import Bar, Line, Settings, benchmark
 from benchmarks.harness import Harness, Pair, best_harness
-from benchmarks.matrix_rate import OwnRate, SquareRate
+from benchmarks.matrix_rate import MatrixRate, Share, share_of
 from benchmarks.profiling import operator_shares
 from benchmarks.timing import Times, alternate, ratio
 from benchmarks.work import Counter, Work
@@ -33,19 +33,15 @@ class Contest:
     harness: Harness
     batch_size: int
     tried: dict[int, float]
-    rate: SquareRate
-    own: OwnRate
-    batches: int
+    rate: MatrixRate
     work: Work = field(default_factory=Work)
     peer_work: Work = field(default_factory=Work)
     operators: dict[str, float] = field(default_factory=dict)
 
-    def details(self) -> dict[str, Any]:
-        """The machine's rates."""
-        return {
-            "square_gigaflop_per_second": self.rate.best / 1e9,
-            "own_matrices_gigaflop_per_second": self.own.best / 1e9,
-        }
+    def shares(self, times: dict[str, Times]) -> tuple[Share, Share]:
+        """Of the square rate, and of the rate over the model's own matrices."""
+        own = times[f"ours {self.dtype}"]
+        return share_of(self.rate.square, self.work.forward, own), share_of(self.rate.own, self.work.forward, own)
 
 
 @benchmark("scoring", needs=("lm_eval",))
@@ -69,16 +65,17 @@ def scoring(settings: Settings) -> list[Line]:
         models[f"ours {contest.dtype}"] = models[f"harness {contest.dtype}"] = contest.language_model.model
 
     counter = Counter()
+    rated = {f"ours {contest.dtype}": contest for contest in contests}
 
-    def sample() -> None:
-        for contest in contests:
-            contest.rate.sample()
-            contest.own.sample(counter.work[f"ours {contest.dtype}"].tokens // contest.batches)
+    def around(name: str) -> AbstractContextManager[None]:
+        if name not in rated:
+            return contextlib.nullcontext()
+        return rated[name].rate.around(counter.work[name].tokens_per_pass)
 
     times, values = alternate(
         contestants,
         settings.choose_rounds(ROUNDS),
-        between=sample,
+        around=around,
         around_first=lambda name: counter(name, models[name]),
     )
     for contest in contests:
@@ -121,14 +118,13 @@ def _prepare(dtype: str, task: Task, settings: Settings) -> Contest:
     expected = [[*prompt.prompt, *option] for prompt in prompts for option in prompt.options]
     if [harness.tokens(pair) for pair in pairs] != expected:
         raise ScoreError("The harness makes other tokens of the same strings, so times cannot be compared.")
-    batches = len(list(language_model.plan(prompts)))
-    rate = SquareRate(getattr(torch, dtype))
-    return Contest(dtype, language_model, harness, size, tried, rate, OwnRate(language_model.model), batches)
+    return Contest(dtype, language_model, harness, size, tried, MatrixRate(language_model.model))
 
 
 def _against(settings: Settings, ours: Contest, peer: Contest, times: dict[str, Times], bar: float) -> Line:
     own, theirs = times[f"ours {ours.dtype}"], times[f"harness {peer.dtype}"]
     faster = ratio(own, theirs)
+    share, own_share = ours.shares(times)
     return Line(
         "scoring",
         f"{ours.dtype} against the harness in {peer.dtype}",
@@ -142,11 +138,10 @@ def _against(settings: Settings, ours: Contest, peer: Contest, times: dict[str, 
         tokens=ours.work.tokens,
         peer_tokens=peer.peer_work.tokens,
         gigaflop=ours.work.forward / 1e9,
-        matrix_share=ours.work.forward / own.median / ours.rate.best,
-        own_matrix_share=ours.work.forward / own.median / ours.own.best,
+        matrix_share=share.value,
+        own_matrix_share=own_share.value,
         threads=settings.threads,
-        details=ours.details()
-        | {
+        details={
             "harness_batch_size": peer.batch_size,
             "harness_seconds_by_batch_size": peer.tried,
             "rounds": [own.rounds, theirs.rounds],
@@ -155,30 +150,28 @@ def _against(settings: Settings, ours: Contest, peer: Contest, times: dict[str, 
 
 
 def _share_of_rate(settings: Settings, contest: Contest, times: dict[str, Times]) -> Line:
-    own = times[f"ours {contest.dtype}"]
-    shares = [contest.work.forward / seconds / contest.rate.best for seconds in own.rounds]
-    share = contest.work.forward / own.median / contest.rate.best
+    share, own_share = contest.shares(times)
     return Line(
         "scoring",
         "share of the square matrix rate",
-        share,
+        share.value,
         "share",
         dtype=contest.dtype,
-        low=min(shares),
-        high=max(shares),
+        low=share.low,
+        high=share.high,
         bar=Bar("at least", 0.8) if contest.dtype == "float32" else None,
-        seconds=own.median,
+        seconds=times[f"ours {contest.dtype}"].median,
         tokens=contest.work.tokens,
         gigaflop=contest.work.forward / 1e9,
-        matrix_share=share,
-        own_matrix_share=contest.work.forward / own.median / contest.own.best,
+        matrix_share=share.value,
+        own_matrix_share=own_share.value,
         threads=settings.threads,
-        details=contest.details()
-        | {
+        details={
+            "matrix_rate": contest.rate.details(),
             "linear_gigaflop": contest.work.linear / 1e9,
             "vocabulary_gigaflop": contest.work.vocabulary / 1e9,
             "attention_gigaflop": contest.work.attention / 1e9,
-            "tokens_per_batch": contest.work.tokens / contest.batches,
+            "tokens_per_pass": contest.work.tokens_per_pass,
             "operators": contest.operators,
         },
     )
