@@ -60,6 +60,36 @@ def test_awkward_prompts(tiny, layout):
         assert found.log_likelihoods == pytest.approx(plain_scores(tiny.model, encoded), abs=1e-4)
 
 
+def test_rows_compute_the_vocabulary_at_predicting_tokens_where_the_model_lets_them(tiny):
+    class Generous(torch.nn.Module):
+        """Gives logits of all tokens, whatever is asked for."""
+
+        def __init__(self, model):
+            super().__init__()
+            self.model = model
+
+        def forward(self, input_ids, attention_mask, use_cache):
+            return self.model(input_ids=input_ids, attention_mask=attention_mask, use_cache=use_cache)
+
+    prompts = tuple(tiny.prompt_format.encode(INSTRUCTIONS[0], item) for item in make_items(2))
+    prompts += (EncodedPrompt(prompts[0].prompt[:-1], ((7, 8), (9,))),)
+    batch = Batch((0, 1, 2), prompts)
+    computed = []
+    handle = tiny.model.get_output_embeddings().register_forward_pre_hook(
+        lambda module, inputs: computed.append(inputs[0].shape[1])
+    )
+    few, all_ = (likelihood.score(model, batch, RowLayout()) for model in (tiny.model, Generous(tiny.model)))
+    handle.remove()
+    for encoded, one, other in zip(prompts, few, all_, strict=True):
+        assert one.log_likelihoods == pytest.approx(plain_scores(tiny.model, encoded), abs=1e-4)
+        assert other.log_likelihoods == pytest.approx(one.log_likelihoods, abs=1e-4)
+    starts = [(len(one.prompt) - 1, option) for one in prompts for option in one.options]
+    predicting = {start + place for start, option in starts for place in range(len(option))}
+    longest = max(start + len(option) for start, option in starts)
+    assert computed == [len(predicting), longest]
+    assert len(predicting) < longest / 2
+
+
 def test_a_model_that_ignores_the_mask_is_noticed():
     class Forgetful(torch.nn.Module):
         """Attends to whatever stands before a token, whose branch it may be."""
