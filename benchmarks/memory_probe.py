@@ -5,33 +5,24 @@ Prints JSON: resident bytes before and after the weights were loaded, and the la
 
 import json
 import sys
-from pathlib import Path
 from typing import Any
 
 import torch
 import transformers.models.auto.modeling_auto  # noqa: F401  (counts as libraries, not as the model)
 
 from biasectomy import attribute, evaluate, load, load_task
-from biasectomy.runs import peak_memory
+from biasectomy.runs import memory_status, peak_memory
 from biasectomy.sources import resolve_model
 
 
-def resident() -> int:
-    """Resident bytes now (Linux)."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) * 1024
-    raise RuntimeError("/proc/self/status does not say how much memory is resident")
-
-
-def probe(wanted: dict[str, Any]) -> dict[str, int]:
+def probe(wanted: dict[str, Any]) -> dict[str, int | None]:
     """Does the job and measures."""
     torch.set_num_threads(wanted["threads"])
     task = load_task(wanted["task"]).limited(wanted["items"], wanted["instructions"])
     resolve_model(wanted["model"])
-    before = resident()
+    before = memory_status("VmRSS")
     language_model = load(wanted["model"], dtype=wanted["dtype"], device="cpu")
-    loaded, peak_of_loading = resident(), peak_memory() or 0
+    loaded, peak_of_loading = memory_status("VmRSS"), peak_memory()
     if wanted["job"] == "attribution":
         attribute(language_model, task, instances=wanted["items"], trials=1)
     else:
@@ -41,7 +32,7 @@ def probe(wanted: dict[str, Any]) -> dict[str, int]:
         "before": before,
         "loaded": loaded,
         "peak_of_loading": peak_of_loading,
-        "peak": peak_memory() or 0,
+        "peak": peak_memory(),
         "weights": weights,
     }
 

@@ -3,6 +3,8 @@
 import errno
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ import pytest
 from biasectomy.errors import DataError, RunError
 from biasectomy.files import read_json, write_atomically, write_json
 from biasectomy.results import MetricRow, Results
-from biasectomy.runs import Journal, Run, open_run, refuse_folder
+from biasectomy.runs import Journal, Run, open_run, peak_memory, refuse_folder
 from biasectomy.settings import EvaluateSettings, MitigateSettings
 
 
@@ -104,6 +106,23 @@ def test_a_finished_run_has_its_record_results_and_report(tmp_path):
     document = read_json(run.path("results.json"))
     assert document["metrics"][0]["high"] is None and Results.from_json(document).verdict == ["Nothing helped."]
     assert "Nothing helped." in run.path("report.md").read_text()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere nothing is inherited")
+def test_the_largest_memory_is_not_that_of_the_process_that_started_this_one():
+    child = "from biasectomy.runs import peak_memory; print(peak_memory())"
+    parent = (
+        f"import subprocess, sys; big = b'x' * 10**9; subprocess.run([sys.executable, '-c', {child!r}], check=True)"
+    )
+    done = subprocess.run([sys.executable, "-c", parent], capture_output=True, text=True, check=True)
+    assert 10_000_000 < int(done.stdout) < 900_000_000
+
+
+def test_the_largest_memory_is_asked_of_the_system_where_there_is_no_proc(monkeypatch):
+    pytest.importorskip("resource", reason="Windows does not tell")
+    before = peak_memory()
+    monkeypatch.setattr("biasectomy.runs.memory_status", lambda name: None)
+    assert before and peak_memory() >= 0.5 * before
 
 
 def test_the_record_is_there_before_anything_is_computed(tmp_path):

@@ -9,6 +9,7 @@ from typing import Any
 
 from benchmarks.base import Bar, Line, Settings, benchmark
 from biasectomy.errors import RunError
+from biasectomy.runs import memory_status
 
 BARS = {"attribution": Bar("at most", 2.5), "scoring": None}
 CONSTANT = Bar("at most", 1.1)  # of what the job needs beside the weights, four times the number against once
@@ -17,6 +18,8 @@ CONSTANT = Bar("at most", 1.1)  # of what the job needs beside the weights, four
 @benchmark("memory")
 def memory(settings: Settings) -> list[Line]:
     """Peak memory of attribution and scoring over the weights, with items and instructions growing."""
+    if memory_status("VmHWM") is None:
+        raise RunError("The benchmark 'memory' reads /proc/self/status, which this system does not have.")
     lines = []
     for job in ("attribution", "scoring"):
         base = settings.choose_items(10, 3)
