@@ -84,13 +84,10 @@ def test_experts_of_unknown_form_are_an_error():
         discover_neurons(model)
 
 
-@pytest.mark.parametrize(
-    ("implementation", "tolerance"),
-    # The batched function multiplies token by token, which rounds differently.
-    [("grouped_mm", 0.0), ("eager", 0.0), ("batched_mm", 1e-5)],
-)
+@pytest.mark.parametrize("implementation", ["grouped_mm", "eager", "batched_mm"])
 @pytest.mark.parametrize("name", MIXTURES)
-def test_watching_changes_nothing(name, implementation, tolerance):
+def test_watching_changes_nothing(name, implementation):
+    tolerance = 1e-5  # some products round differently, and on some processors all do from one time to the next
     model = ARCHITECTURES[name]()
     model.set_experts_implementation(implementation)
     before = logits(model)
