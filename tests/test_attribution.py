@@ -1,5 +1,6 @@
 """Attribution against captum, finite differences, and numbers worked out by hand."""
 
+import contextlib
 import math
 from types import SimpleNamespace
 
@@ -10,11 +11,12 @@ from torch import nn
 
 from biasectomy.attribution import ATTRIBUTIONS, RuleSettings, describe_attributions
 from biasectomy.attribution.crispr import Authors, Paper
-from biasectomy.attribution.engine import Instance, accumulate
+from biasectomy.attribution.engine import Instance, _longest_first, accumulate
 from biasectomy.attribution.rule import Span
-from biasectomy.errors import ScoreError, SettingsError, UnknownNameError
+from biasectomy.console import Console
+from biasectomy.errors import ModelError, ScoreError, SettingsError, UnknownNameError
 from biasectomy.finding import Scores, attribute, draw_instances
-from biasectomy.layouts import Positions
+from biasectomy.layouts import PackedLayout, Positions
 from biasectomy.neurons import discover_neurons
 from biasectomy.prompts import EncodedPrompt
 from tests.conftest import make_items
@@ -24,6 +26,7 @@ class Recorder:
     """A rule that keeps the products it is given."""
 
     needs_gradients = True
+    group = 1000  # the order stays as it is
 
     def __init__(self):
         self.products = {"gold": {}, "biased": {}}
@@ -254,6 +257,51 @@ def test_batch_size_and_company_do_not_change_scores(tiny, toy_task, variant, de
     assert (found[0] - found[2]).abs().max() <= 1e-5 * scale
 
 
+@pytest.mark.parametrize("clamp_group", [1, 3])
+def test_a_trial_begins_again_with_smaller_batches_where_memory_is_short(tiny, toy_task, monkeypatch, clamp_group):
+    monkeypatch.setattr("biasectomy.trials.attribution_tokens", lambda *arguments: 250)
+    settings = {"variant": "authors", "instances": 7, "trials": 2, "clamp_group": clamp_group}
+    whole = attribute(tiny, toy_task(4, 4, 1), **settings)
+    sizes, told, read = [], [], PackedLayout.read
+
+    class Listening(Console):
+        @contextlib.contextmanager
+        def progress(self, description, total, unit="prompts"):
+            yield told.append
+
+    def short_of_memory(self, model, batch, *, separate=False):
+        sizes.append(len(batch.prompts))
+        if len(sizes) > 1 and len(batch.prompts) > 1:  # the first batch fits, so that there is something to undo
+            torch.empty(10**15)  # the allocator's own complaint
+        return read(self, model, batch, separate=separate)
+
+    monkeypatch.setattr(PackedLayout, "read", short_of_memory)
+    found = attribute(tiny, toy_task(4, 4, 1), console=Listening(quiet=True), **settings)
+    assert sizes[0] > 1 and sizes[1] > 1 and sizes[-14:] == [1] * 14
+    assert sum(told) == 14 and min(told) >= 0
+    for module, scores in whole.by_module.items():
+        torch.testing.assert_close(found.by_module[module], scores, rtol=1e-4, atol=1e-6 * float(scores.abs().max()))
+
+
+@pytest.mark.parametrize("checkpointing", [True, False])
+def test_too_little_memory_for_one_item_is_said(tiny, toy_task, monkeypatch, checkpointing):
+    monkeypatch.setattr(PackedLayout, "read", lambda *arguments, **named: torch.empty(10**15))
+    with pytest.raises(ModelError, match="The memory is too small to find neurons") as caught:
+        attribute(tiny, toy_task(4, 4, 1), instances=4, trials=1, checkpointing=checkpointing)
+    assert ("--checkpointing" in str(caught.value)) is not checkpointing
+    monkeypatch.setattr(PackedLayout, "read", lambda *arguments, **named: torch.empty(2).view(3))
+    with pytest.raises(RuntimeError, match=r"shape .* is invalid"):
+        attribute(tiny, toy_task(4, 4, 1), instances=4, trials=1)
+
+
+@pytest.mark.parametrize(("group", "expected"), [(1, "egdbacf"), (2, "efcdabg"), (3, "defabcg"), (9, "abcdefg")])
+def test_the_longest_groups_come_first_and_one_that_is_not_full_last(group, expected):
+    lengths = dict(zip("abcdefg", [3, 4, 2, 6, 9, 1, 7], strict=True))
+    instances = [Instance(name, EncodedPrompt((5,) * length, ((1,), (2,))), 0) for name, length in lengths.items()]
+    found = "".join(one.identifier for one in _longest_first(instances, group))
+    assert found == expected
+
+
 def test_scores_are_means_over_trials_and_instructions(tiny, toy_task):
     task = toy_task(4, 4, 2)
     whole = attribute(tiny, task, instances=5, trials=2, seed=3)
@@ -294,10 +342,9 @@ def test_kept_scores_are_taken_and_damaged_ones_made_anew(tiny, toy_task, tmp_pa
     assert len(files) == 2
     files[0].write_bytes(b"half a fi")
     calls = []
-    import biasectomy.finding as finding
-
-    real = finding.accumulate
-    monkeypatch.setattr(finding, "accumulate", lambda *args, **more: calls.append(1) or real(*args, **more))
+    monkeypatch.setattr(
+        "biasectomy.trials.accumulate", lambda *args, **more: calls.append(1) or accumulate(*args, **more)
+    )
     second = attribute(tiny, task, instances=4, trials=1, keep=tmp_path)
     assert len(calls) == 1
     assert all(torch.equal(first.by_module[name], second.by_module[name]) for name in first.by_module)

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from biasectomy.generation import SPARE_TOKENS, generate, matching_option, plan_generation
+from biasectomy.layouts import Batch
 from tests.conftest import INSTRUCTIONS, make_items
 
 OPTIONS = ("The grandfather", "The grandson", "Can't be determined")
@@ -64,6 +65,22 @@ def test_padded_batches_write_what_one_prompt_alone_gets(tiny, prompts):
         for batch in plan_generation(tiny, prompts):
             found.update(zip(batch.indices, generate(tiny, batch), strict=True))
         assert [found[index] for index in range(len(prompts))] == expected, budget
+
+
+def test_a_batch_that_memory_is_too_small_for_is_halved(tiny, prompts, monkeypatch):
+    generated, sizes = type(tiny.model).generate, []
+
+    def short_of_memory(model, input_ids, **settings):
+        sizes.append(len(input_ids))
+        if len(input_ids) > 3:
+            torch.empty(10**15)
+        return generated(model, input_ids=input_ids, **settings)
+
+    batch = Batch(tuple(range(len(prompts))), tuple(prompts))
+    whole = generate(tiny, batch)
+    monkeypatch.setattr(type(tiny.model), "generate", short_of_memory)
+    assert generate(tiny, batch) == whole
+    assert sizes == [8, 4, 2, 2, 4, 2, 2]
 
 
 def test_batches_are_filled_up_to_the_budget(tiny, prompts):

@@ -9,8 +9,10 @@ import torch
 
 from biasectomy import likelihood, loading
 from biasectomy.errors import ModelError
+from biasectomy.evaluation import Examiner
+from biasectomy.expectations import choose_batch_tokens
 from biasectomy.language_model import fingerprint, load
-from biasectomy.layouts import Batch
+from biasectomy.layouts import Batch, PackedLayout
 from biasectomy.neuron_set import Neuron, NeuronSet
 from tests.conftest import build_llama, save_tiny
 
@@ -111,6 +113,23 @@ def test_a_batch_that_memory_is_too_small_for_is_halved(tiny, toy_task, monkeypa
     monkeypatch.setattr(likelihood, "score", lambda *arguments: torch.empty(2).view(3))
     with pytest.raises(RuntimeError, match=r"shape .* is invalid"):
         tiny.score(batch)
+
+
+def test_the_token_budget_is_what_fits(tiny, toy_task, monkeypatch):
+    read = PackedLayout.read
+
+    def short_of_memory(self, model, batch, *, separate=False):
+        if len(batch.prompts) > 3:
+            torch.empty(10**15)
+        return read(self, model, batch, separate=separate)
+
+    monkeypatch.setattr(PackedLayout, "read", short_of_memory)
+    tiny.batch_tokens = 100_000
+    task = toy_task(4)
+    choose_batch_tokens(Examiner(tiny), task)
+    prompts = [tiny.prompt_format.encode(task.instructions[0], item) for item in task.items]
+    assert max(len(batch.prompts) for batch in tiny.plan(prompts)) <= 3 < len(prompts)
+    assert 64 < tiny.batch_tokens < 100_000
 
 
 def test_a_sharded_checkpoint(tiny, tmp_path):

@@ -19,7 +19,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from biasectomy import evaluation, finding, measuring, runs
+from biasectomy import evaluation, measuring, runs, trials
 from biasectomy.cli import main
 from biasectomy.console import Console
 from biasectomy.errors import BiasectomyError, DataError, NeuronSetError, RunError, SettingsError, UnknownNameError
@@ -277,7 +277,7 @@ class Interruption:
 @pytest.mark.parametrize(
     ("owner", "name", "at"),
     [
-        (finding, "accumulate", 3),  # the third of four pairs of trial and instruction
+        (trials, "accumulate", 3),  # the third of four pairs of trial and instruction
         (LanguageModel, "score", 40),  # in the search
         (LanguageModel, "save", 1),
         (measuring, "text_log_likelihoods", 2),  # perplexity of the second model
@@ -303,7 +303,7 @@ def test_an_interrupted_run_that_is_resumed_ends_as_if_nothing_had_been(
 
 def test_a_finished_run_that_is_resumed_computes_nothing(case, finished, tmp_path, monkeypatch):
     shutil.copytree(finished, tmp_path / "run")
-    for owner, name in ((finding, "accumulate"), (LanguageModel, "save"), (measuring, "text_log_likelihoods")):
+    for owner, name in ((trials, "accumulate"), (LanguageModel, "save"), (measuring, "text_log_likelihoods")):
         monkeypatch.setattr(owner, name, None)
     monkeypatch.setattr(evaluation.Examiner, "_ask", None)
     case.mitigate(tmp_path / "run", resume=True)
@@ -325,7 +325,7 @@ def test_resume_with_other_settings_or_another_model_is_refused(case, finished, 
     model = save_tiny(tmp_path / "model")
     out = tmp_path / "run"
     with pytest.MonkeyPatch.context() as patched:
-        Interruption(patched, finding, "accumulate", 1)
+        Interruption(patched, trials, "accumulate", 1)
         with pytest.raises(KeyboardInterrupt):
             case.mitigate(out, model=str(model))
     save_tiny(model, seed=5)

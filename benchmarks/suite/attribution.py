@@ -18,11 +18,11 @@ from benchmarks.work import Counter
 from biasectomy import discover_neurons, load_task
 from biasectomy.attribution import ATTRIBUTIONS, RuleSettings
 from biasectomy.attribution.engine import Instance, accumulate
-from biasectomy.finding import attribution_tokens
 from biasectomy.likelihood import layout_for
 from biasectomy.neurons import Neurons
 from biasectomy.prompts import PromptFormat, item_text
 from biasectomy.sources import resolve_model
+from biasectomy.trials import attribution_tokens
 
 ITEMS = 20
 ROUNDS = 3
@@ -97,7 +97,8 @@ def library_scores(model: torch.nn.Module, neurons: Neurons, instances: list[Ins
     """Scores of the `authors` variant as the library computes them."""
     rule = ATTRIBUTIONS["crispr"](RuleSettings(neurons, "authors"))
     layout = layout_for(model, int(model.config.vocab_size))  # type: ignore[union-attr, arg-type]
-    for _ in accumulate(model, neurons, instances, rule, budget=attribution_tokens(model, neurons), layout=layout):
+    budget = attribution_tokens(model, neurons, rule.keeps_products)
+    for _ in accumulate(model, neurons, instances, rule, budget=budget, layout=layout):
         pass
     return {module: total / len(instances) for module, total in rule.finish().items()}
 

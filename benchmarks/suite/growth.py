@@ -12,11 +12,11 @@ from benchmarks.timing import alternate
 from biasectomy import discover_neurons
 from biasectomy.attribution import ATTRIBUTIONS, RuleSettings
 from biasectomy.attribution.engine import Instance, accumulate
-from biasectomy.finding import attribution_tokens
 from biasectomy.language_model import CPU_BATCH_TOKENS
 from biasectomy.layouts import PackedLayout
 from biasectomy.likelihood import score
 from biasectomy.neurons import Neurons
+from biasectomy.trials import attribution_tokens
 
 ROUNDS = 5
 USUAL = {"items": 16, "instructions": 2, "options": 3, "prompt tokens": 96, "layers": 4}
@@ -65,7 +65,9 @@ def _score(model: Any, instances: Sequence[Instance]) -> None:
 
 def _attribute(model: Any, neurons: Neurons, instances: Sequence[Instance]) -> None:
     rule = ATTRIBUTIONS["crispr"](RuleSettings(neurons))
-    for _ in accumulate(model, neurons, instances, rule, budget=attribution_tokens(model, neurons)):
+    for _ in accumulate(
+        model, neurons, instances, rule, budget=attribution_tokens(model, neurons, rule.keeps_products)
+    ):
         pass
 
 

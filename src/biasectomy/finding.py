@@ -1,5 +1,6 @@
 """Finding neurons: instances out of the development items, scores over instructions and trials, a ranking."""
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,24 +10,19 @@ import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
-from torch import Tensor, nn
+from torch import Tensor
 
-from biasectomy.attribution import ATTRIBUTIONS, Rule, RuleSettings
-from biasectomy.attribution.engine import Instance, accumulate
+from biasectomy.attribution import ATTRIBUTIONS
 from biasectomy.console import Console
 from biasectomy.errors import ScoreError, SettingsError
 from biasectomy.files import write_atomically
 from biasectomy.language_model import LanguageModel
-from biasectomy.layouts.base import placement
 from biasectomy.neuron_set import Neuron, NeuronSet
 from biasectomy.neurons import Neurons
 from biasectomy.processes import ALONE, Processes
 from biasectomy.tasks.base import Task
+from biasectomy.trials import Attributor
 
-# What attribution holds of a batch may take about as much memory as the weights do; fewer tokens make products slow.
-SMALLEST_ATTRIBUTION = 256  # tokens
-MEMORY_OF_WEIGHTS = 1.1
-VALUES_HELD = 2.75  # for each neuron and token, in the model's number format, besides one product in float32
 MOST_NEURONS = 500
 
 
@@ -84,6 +80,7 @@ def attribute(
         UnknownNameError: there is no such attribution, variant or definition.
         SettingsError: there are fewer development items than instances.
         ScoreError: a log-likelihood or a score is not finite.
+        ModelError: the memory is too small even for one item.
     """
     console = console or Console(quiet=True)
     neurons = language_model.neurons(definition)
@@ -93,40 +90,16 @@ def attribute(
     sums = {group.module: torch.zeros(group.units, dtype=torch.float64) for group in neurons}
     total = trials * len(development.instructions) * instances
     with console.progress("Attributing", total=total, unit="instances") as advance:
+        attributor = Attributor(
+            language_model, neurons, make_rule, variant, clamp_group, checkpointing, processes, advance
+        )
         for trial, drawn in enumerate(draws):
+            items = [development.items[index] for index in drawn]
             for number, instruction in enumerate(development.instructions):
-                rule = make_rule(RuleSettings(neurons, variant, clamp_group, seed + trial))
-
-                def compute(
-                    rule: Rule = rule, drawn: list[int] = drawn, instruction: str = instruction
-                ) -> dict[str, Tensor]:
-                    if not rule.needs_gradients:
-                        return rule.finish()
-                    run = [
-                        Instance(item.identifier, language_model.prompt_format.encode(instruction, item), item.gold)
-                        for item in (
-                            development.items[index] for index in drawn[processes.share(instances, clamp_group)]
-                        )
-                    ]
-                    for done in accumulate(
-                        language_model.model,
-                        neurons,
-                        run,
-                        rule,
-                        budget=min(language_model.batch_tokens, attribution_tokens(language_model.model, neurons)),
-                        layout=language_model.layout,
-                        checkpointing=checkpointing,
-                    ):
-                        advance(done)
-                    sums = processes.sum(_complete(rule.finish(), neurons))
-                    advance(instances - len(run))  # by the other processes
-                    return (
-                        {name: total / instances for name, total in sums.items()} if rule.mean_over_instances else sums
-                    )
-
+                compute = functools.partial(attributor.scores, items, instruction, seed + trial)
                 path = keep / f"trial-{trial}-instruction-{number}.safetensors" if keep else None
                 scores, fresh = _kept_or_computed(path, neurons, compute, processes)
-                if not fresh or not rule.needs_gradients:
+                if not fresh:
                     advance(instances)
                 for module, values in scores.items():
                     sums[module] += values.cpu() / (trials * len(development.instructions))
@@ -149,18 +122,6 @@ def attribute(
         "drawn": [[development.items[index].identifier for index in drawn] for drawn in draws],
     }
     return Scores(neurons, sums, language_model.description(), found_with)
-
-
-def attribution_tokens(model: nn.Module, neurons: Neurons) -> int:
-    """Tokens of one batch of attribution, which holds the activations of every neuron."""
-    size = sum(weight.numel() * weight.element_size() for weight in model.parameters())
-    return max(SMALLEST_ATTRIBUTION, int(MEMORY_OF_WEIGHTS * size / bytes_held(model, neurons)))
-
-
-def bytes_held(model: nn.Module, neurons: Neurons) -> float:
-    """Memory that attribution needs for each token of a batch."""
-    _, dtype = placement(model)
-    return len(neurons) * (VALUES_HELD * dtype.itemsize + 4)
 
 
 def refuse_too_few(development: Task, instances: int) -> None:
@@ -211,8 +172,3 @@ def _kept(path: Path | None, neurons: Neurons) -> dict[str, Tensor] | None:
         return None
     whole = {group.module: group.units for group in neurons} == {name: len(values) for name, values in kept.items()}
     return kept if whole else None
-
-
-def _complete(sums: dict[str, Tensor], neurons: Neurons) -> dict[str, Tensor]:
-    """Sums of every module in one order, with zeros where a process had no instance."""
-    return {group.module: sums.get(group.module, torch.zeros(group.units, dtype=torch.float64)) for group in neurons}

@@ -9,6 +9,7 @@ import torch
 
 from biasectomy.language_model import LanguageModel
 from biasectomy.layouts import Batch
+from biasectomy.memory import in_parts
 from biasectomy.prompts import EncodedPrompt
 
 UNMATCHED = -1
@@ -46,9 +47,13 @@ def plan_generation(language_model: LanguageModel, prompts: Sequence[EncodedProm
         yield Batch(tuple(chosen), tuple(prompts[one] for one in chosen))
 
 
-@torch.inference_mode()
 def generate(language_model: LanguageModel, batch: Batch) -> list[str]:
-    """Greedy continuations of a batch's prompts."""
+    """Greedy continuations of a batch's prompts; the batch is halved as often as memory needs it."""
+    return in_parts(lambda part: _generate(language_model, part), batch)
+
+
+@torch.inference_mode()
+def _generate(language_model: LanguageModel, batch: Batch) -> list[str]:
     model: Any = language_model.model
     tokenizer: Any = language_model.tokenizer
     padding = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id or 0

@@ -21,6 +21,7 @@ from biasectomy.files import writing
 from biasectomy.layouts import Batch, Layout, PackedLayout
 from biasectomy.layouts.base import placement
 from biasectomy.loading import DTYPES, Request
+from biasectomy.memory import in_parts
 from biasectomy.neuron_set import NeuronSet, model_shape
 from biasectomy.neurons import Neurons, discover_neurons
 from biasectomy.prompts import EncodedPrompt, PromptFormat, PromptKind, prompt_format
@@ -63,14 +64,7 @@ class LanguageModel:
 
     def score(self, batch: Batch) -> list[likelihood.OptionScores]:
         """Option log-likelihoods of a batch, in the order of `batch.indices`; halved as often as memory needs it."""
-        try:
-            return likelihood.score(self.model, batch, self.layout)
-        except (RuntimeError, MemoryError) as error:
-            if len(batch.prompts) == 1 or not likelihood.is_out_of_memory(error):
-                raise
-        middle = len(batch.prompts) // 2
-        halves = (slice(middle), slice(middle, None))
-        return [scores for half in halves for scores in self.score(Batch(batch.indices[half], batch.prompts[half]))]
+        return in_parts(lambda part: likelihood.score(self.model, part, self.layout), batch)
 
     def description(self) -> dict[str, Any]:
         """What identifies the model in records and neuron sets."""

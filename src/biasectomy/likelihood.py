@@ -49,13 +49,6 @@ def first_not_finite(
     return None
 
 
-def is_out_of_memory(error: Exception) -> bool:
-    """Whether an error says that memory was short, of whatever device."""
-    from accelerate.utils.memory import should_reduce_batch_size
-
-    return isinstance(error, MemoryError) or bool(should_reduce_batch_size(error))
-
-
 def layout_for(model: nn.Module, vocabulary: int) -> Layout:
     """The fastest layout that gives this model's own scores, found by trying on a few made-up tokens."""
     untyped: Any = model

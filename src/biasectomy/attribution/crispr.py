@@ -44,6 +44,8 @@ class Paper:
 
     needs_gradients = True
     mean_over_instances = False
+    group = 1
+    keeps_products = True
 
     def __init__(self) -> None:
         self._gold: dict[str, list[tuple[Tensor, Tensor]]] = {}
@@ -86,9 +88,10 @@ class Authors:
 
     needs_gradients = True
     mean_over_instances = True
+    keeps_products = False
 
     def __init__(self, clamp_group: int) -> None:
-        self._clamp_group = clamp_group
+        self.group = clamp_group
         self._gold: dict[str, list[Tensor]] = {}
         self._open: dict[str, list[tuple[Tensor, Tensor]]] = {}  # (biased, gold) of a group not yet full
         self._sums: dict[str, Tensor] = {}
@@ -101,7 +104,7 @@ class Authors:
         for span, gold in zip(spans, self._gold.pop(module), strict=True):
             confusion = math.exp(span.log_biased)
             group.append((confusion * _maximum(product, span.biased).double(), confusion * gold))
-            if len(group) == self._clamp_group:
+            if len(group) == self.group:
                 self._close(module)
 
     def _close(self, module: str) -> None:

@@ -42,7 +42,7 @@ def accumulate(
     layout: Layout | None = None,
     checkpointing: bool = False,
 ) -> Iterator[int]:
-    """Runs all instances through a rule, in order; yields the number done after each batch.
+    """Runs all instances through a rule, the longest first; yields the number done after each batch.
 
     With `checkpointing` each backward pass computes the forward pass again, block by block, instead of keeping it.
 
@@ -52,6 +52,7 @@ def accumulate(
     layout = layout or PackedLayout()
     places = {group.module: group.place for group in neurons}
     protected: set[str] = set()
+    instances = _longest_first(instances, rule.group)
     for batch in layout.plan([instance.encoded for instance in instances], budget, separate=True):
         chosen = [instances[index] for index in batch.indices]
         with _read(model, neurons, layout, batch, protected, checkpointing) as (activations, reading):
@@ -65,6 +66,14 @@ def accumulate(
             _backward(activations, gold, rule.gold, spans, keep_graph=True)
             _backward(activations, biased, rule.biased, spans, keep_graph=False)
         yield len(chosen)
+
+
+def _longest_first(instances: Sequence[Instance], group: int) -> list[Instance]:
+    """Sorted, so that little is padded; groups stay as they are, and one that is not full stays the last."""
+    full = len(instances) // group * group
+    groups = [instances[start : start + group] for start in range(0, full, group)]
+    groups.sort(key=lambda members: max(len(one.encoded.prompt) for one in members), reverse=True)
+    return [one for members in [*groups, instances[full:]] for one in members]
 
 
 @contextlib.contextmanager

@@ -19,6 +19,8 @@ class Random:
 
     needs_gradients = False
     mean_over_instances = False
+    group = 1
+    keeps_products = False
 
     def __init__(self, settings: RuleSettings) -> None:
         self._settings = settings

@@ -44,10 +44,15 @@ class Rule(Protocol):
     `finish` returns sums over the instances, float64 [units] by module, so that the sums of several
     processes add up; a score is the sum or, where `mean_over_instances`, the mean. Where
     `needs_gradients` is false, only `finish` is called, for scores.
+
+    Instances come in any order, but so many neighbours as `group` says stay together. A rule that
+    `keeps_products` holds those of `gold` until `biased` has come: memory that batches are sized for.
     """
 
     needs_gradients: bool
     mean_over_instances: bool
+    group: int
+    keeps_products: bool
 
     def gold(self, module: str, product: Tensor, spans: Sequence[Span]) -> None:
         """Takes the product of the gold option."""
