@@ -7,6 +7,7 @@ from typing import Annotated
 
 # Nothing is fetched while time is taken; set before any library that would look.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # of torch's profiler, which says when it starts and stops
 
 import typer
 
