@@ -5,9 +5,12 @@ import dataclasses
 from benchmarks.base import Line, Settings, benchmark
 from biasectomy import attribute, load, load_task, split
 from biasectomy.finding import Scores
+from biasectomy.forest import plan_forests
+from biasectomy.language_model import LanguageModel
 from biasectomy.neuron_set import NeuronSet
 from biasectomy.neurons import DEFINITIONS
 from biasectomy.settings import DEFAULT_GRID
+from biasectomy.tasks import Task
 
 INSTANCES = 20
 INSTRUCTIONS = 2
@@ -17,8 +20,8 @@ INSTRUCTIONS = 2
 def reuse(settings: Settings) -> list[Line]:
     """Share of layers below the lowest edited one, over the candidates of the default grid."""
     language_model = load(settings.model, device="cpu")
-    development = split(load_task(settings.task)).development
-    development = dataclasses.replace(development, instructions=development.instructions[:INSTRUCTIONS])
+    whole = split(load_task(settings.task)).development
+    development = dataclasses.replace(whole, instructions=whole.instructions[:INSTRUCTIONS])
     instances = settings.choose_items(INSTANCES, 3)
     lines = []
     for definition in DEFINITIONS:
@@ -43,7 +46,27 @@ def reuse(settings: Settings) -> list[Line]:
                 },
             )
         )
-    return lines
+    if settings.quick:
+        whole = development.limited(2 * instances, INSTRUCTIONS)
+    return [*lines, _price(language_model, whole)]
+
+
+def _price(language_model: LanguageModel, development: Task) -> Line:
+    """What the outputs of one layer would take if they were kept for the prompts of all development items."""
+    model, encode = language_model.model, language_model.prompt_format.encode
+    prompts = [encode(instruction, item) for instruction in development.instructions for item in development.items]
+    tokens = sum(len(forest) for forest in plan_forests(prompts, language_model.batch_tokens))
+    kept = tokens * model.config.get_text_config().hidden_size * model.dtype.itemsize
+    weights = sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
+    return Line(
+        "reuse",
+        "outputs of one layer, kept for all development prompts",
+        kept / weights,
+        "weights",
+        "float32",
+        tokens=tokens,
+        details={"prompts": len(prompts), "bytes": kept, "weights_bytes": weights},
+    )
 
 
 def lowest_layer(scores: Scores, chosen: NeuronSet) -> int:
