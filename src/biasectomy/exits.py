@@ -1,7 +1,7 @@
 """How a command ends: its exit code, and one sentence instead of a traceback."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NoReturn
 
 import typer
@@ -10,7 +10,7 @@ from biasectomy.errors import BiasectomyError
 
 
 def run_and_exit(
-    app: typer.Typer, name: str, arguments: Sequence[str] | None = None, *, speaks: Callable[[], bool] = lambda: True
+    app: typer.Typer, name: str, arguments: list[str] | None = None, *, speaks: Callable[[], bool] = lambda: True
 ) -> NoReturn:
     """Runs an app and exits with 0, 2 for an error that is the user's to mend, 130 when interrupted.
 
@@ -21,7 +21,7 @@ def run_and_exit(
         speaks: whether this process, of several, is the one to print an error.
     """
     try:
-        code = app(args=None if arguments is None else list(arguments), prog_name=name, standalone_mode=False)
+        code = app(args=arguments, prog_name=name, standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
     except BiasectomyError as error:
         message = str(error)
