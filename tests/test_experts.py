@@ -84,10 +84,13 @@ def test_experts_of_unknown_form_are_an_error():
         discover_neurons(model)
 
 
-@pytest.mark.parametrize("implementation", ["grouped_mm", "eager", "batched_mm"])
+@pytest.mark.parametrize(
+    ("implementation", "tolerance"),
+    # The batched function multiplies token by token, which rounds differently; the grouped one does on some processors.
+    [("grouped_mm", 1e-5), ("eager", 0.0), ("batched_mm", 1e-5)],
+)
 @pytest.mark.parametrize("name", MIXTURES)
-def test_watching_changes_nothing(name, implementation):
-    tolerance = 1e-5  # some products round differently, and on some processors all do from one time to the next
+def test_watching_changes_nothing(name, implementation, tolerance):
     model = ARCHITECTURES[name]()
     model.set_experts_implementation(implementation)
     before = logits(model)
