@@ -11,7 +11,7 @@ import torch
 import transformers.models.auto.modeling_auto  # noqa: F401  (counts as libraries, not as the model)
 
 from biasectomy import attribute, evaluate, load, load_task
-from biasectomy.runs import memory_status, peak_memory
+from biasectomy.memory import memory_status, peak_memory, weights_bytes
 from biasectomy.sources import resolve_model
 
 
@@ -27,13 +27,12 @@ def probe(wanted: dict[str, Any]) -> dict[str, int | None]:
         attribute(language_model, task, instances=wanted["items"], trials=1)
     else:
         evaluate(language_model, task)
-    weights = sum(parameter.numel() * parameter.element_size() for parameter in language_model.model.parameters())
     return {
         "before": before,
         "loaded": loaded,
         "peak_of_loading": peak_of_loading,
         "peak": peak_memory(),
-        "weights": weights,
+        "weights": weights_bytes(language_model.model),
     }
 
 

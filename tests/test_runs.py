@@ -11,8 +11,9 @@ import pytest
 
 from biasectomy.errors import DataError, RunError
 from biasectomy.files import read_json, write_atomically, write_json
+from biasectomy.memory import peak_memory
 from biasectomy.results import MetricRow, Results
-from biasectomy.runs import Journal, Run, open_run, peak_memory, refuse_folder
+from biasectomy.runs import Journal, Run, open_run, refuse_folder
 from biasectomy.settings import EvaluateSettings, MitigateSettings
 
 
@@ -110,7 +111,7 @@ def test_a_finished_run_has_its_record_results_and_report(tmp_path):
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere nothing is inherited")
 def test_the_largest_memory_is_not_that_of_the_process_that_started_this_one():
-    child = "from biasectomy.runs import peak_memory; print(peak_memory())"
+    child = "from biasectomy.memory import peak_memory; print(peak_memory())"
     parent = (
         f"import subprocess, sys; big = b'x' * 10**9; subprocess.run([sys.executable, '-c', {child!r}], check=True)"
     )
@@ -121,7 +122,7 @@ def test_the_largest_memory_is_not_that_of_the_process_that_started_this_one():
 def test_the_largest_memory_is_asked_of_the_system_where_there_is_no_proc(monkeypatch):
     pytest.importorskip("resource", reason="Windows does not tell")
     before = peak_memory()
-    monkeypatch.setattr("biasectomy.runs.memory_status", lambda name: None)
+    monkeypatch.setattr("biasectomy.memory.memory_status", lambda name: None)
     assert before and peak_memory() >= 0.5 * before
 
 

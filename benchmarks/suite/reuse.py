@@ -7,6 +7,7 @@ from biasectomy import attribute, load, load_task, split
 from biasectomy.finding import Scores
 from biasectomy.forest import plan_forests
 from biasectomy.language_model import LanguageModel
+from biasectomy.memory import weights_bytes
 from biasectomy.neuron_set import NeuronSet
 from biasectomy.neurons import DEFINITIONS
 from biasectomy.settings import DEFAULT_GRID
@@ -57,7 +58,7 @@ def _price(language_model: LanguageModel, development: Task) -> Line:
     prompts = [encode(instruction, item) for instruction in development.instructions for item in development.items]
     tokens = sum(len(forest) for forest in plan_forests(prompts, language_model.batch_tokens))
     kept = tokens * model.config.get_text_config().hidden_size * model.dtype.itemsize
-    weights = sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
+    weights = weights_bytes(model)
     return Line(
         "reuse",
         "outputs of one layer, kept for all development prompts",

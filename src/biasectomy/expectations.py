@@ -6,7 +6,7 @@ from biasectomy.console import Console, duration
 from biasectomy.evaluation import Examiner
 from biasectomy.layouts import Batch
 from biasectomy.likelihood import score
-from biasectomy.memory import is_out_of_memory
+from biasectomy.memory import is_out_of_memory, weights_bytes
 from biasectomy.tasks import Task
 from biasectomy.trials import attribution_tokens, bytes_held
 
@@ -60,7 +60,7 @@ def expected_memory(examiner: Examiner, attribution: bool) -> int:
     """Bytes: libraries, weights, and either the activations of attribution or the logits of scoring."""
     language_model = examiner.language_model
     model = language_model.model
-    weights = sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
+    weights = weights_bytes(model)
     vocabulary = int(model.config.get_text_config().vocab_size)
     working = 2 * 4 * vocabulary * language_model.batch_tokens // 4
     if attribution:

@@ -1,12 +1,12 @@
 """From the name of a model to its weights in memory: formats, devices, and whether it fits."""
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from biasectomy.errors import BiasectomyError, ModelError
+from biasectomy.memory import available_memory, weights_bytes
 from biasectomy.sources import ModelSource, quiet_transformers
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -110,22 +110,10 @@ def refuse_larger_than_memory(source: ModelSource, config: Any, dtype: torch.dty
     """
     with torch.device("meta"):
         empty = models_for(config).from_config(config, dtype=dtype)
-    need = sum(parameter.numel() * parameter.element_size() for parameter in empty.parameters())
+    need = weights_bytes(empty)
     free = available_memory()
     if free is not None and need > free:
         raise ModelError(
             f"'{source.name}' needs {need / 2**30:.1f} GiB for its weights in {str(dtype).removeprefix('torch.')}; "
             f"{free / 2**30:.1f} GiB are free. Use --dtype bfloat16, a smaller model or a larger machine."
         )
-
-
-def available_memory() -> int | None:
-    """Bytes of memory that can be taken without swapping; None where the system does not tell."""
-    try:
-        with Path("/proc/meminfo").open() as stream:
-            for line in stream:
-                if line.startswith("MemAvailable:"):
-                    return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    return None

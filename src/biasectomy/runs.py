@@ -14,7 +14,6 @@ import os
 import platform
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
@@ -24,6 +23,7 @@ from typing import Any
 
 from biasectomy.errors import DataError, RunError
 from biasectomy.files import read_json, write_atomically, write_json, writing
+from biasectomy.memory import peak_memory
 from biasectomy.processes import ALONE, Processes
 from biasectomy.report import render_markdown
 from biasectomy.results import Results
@@ -289,27 +289,3 @@ def _commit() -> str | None:
     except (OSError, subprocess.TimeoutExpired):
         return None
     return answer.stdout.strip() or None if answer.returncode == 0 else None
-
-
-def peak_memory() -> int | None:
-    """Largest resident memory of this process so far, in bytes; None where the system does not tell."""
-    # Linux first: what `resource` tells there begins with the memory of the process that started this one.
-    return memory_status("VmHWM") or _peak_by_usage()
-
-
-def memory_status(name: str) -> int | None:
-    """A figure of /proc/self/status in bytes, such as VmRSS (resident now); None where there is none."""
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines():
-            if line.startswith(f"{name}:"):
-                return int(line.split()[1]) * 1024
-    return None
-
-
-def _peak_by_usage() -> int | None:
-    try:
-        import resource
-    except ImportError:
-        return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024

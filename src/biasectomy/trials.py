@@ -12,7 +12,7 @@ from biasectomy.attribution.engine import Instance, accumulate
 from biasectomy.errors import ModelError
 from biasectomy.language_model import LanguageModel
 from biasectomy.layouts.base import placement
-from biasectomy.memory import is_out_of_memory
+from biasectomy.memory import is_out_of_memory, weights_bytes
 from biasectomy.neurons import Neurons
 from biasectomy.processes import Processes
 from biasectomy.tasks.base import Item
@@ -99,8 +99,8 @@ class Attributor:
 
 def attribution_tokens(model: nn.Module, neurons: Neurons, products: bool = True) -> int:
     """Tokens of one batch of attribution, which holds the activations of every neuron and perhaps products too."""
-    size = sum(weight.numel() * weight.element_size() for weight in model.parameters())
-    return max(SMALLEST_ATTRIBUTION, int(MEMORY_OF_WEIGHTS * size / bytes_held(model, neurons, products)))
+    share = MEMORY_OF_WEIGHTS * weights_bytes(model)
+    return max(SMALLEST_ATTRIBUTION, int(share / bytes_held(model, neurons, products)))
 
 
 def bytes_held(model: nn.Module, neurons: Neurons, products: bool = True) -> float:
