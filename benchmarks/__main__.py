@@ -11,7 +11,7 @@ os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # of torch's profiler, which sa
 
 import typer
 
-from biasectomy.exits import run_and_exit
+from biasectomy.cli.exits import run_and_exit
 
 app = typer.Typer(
     add_completion=False,

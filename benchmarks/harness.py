@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from biasectomy.language_model import LanguageModel
+from biasectomy.models.language_model import LanguageModel
 
 Pair = tuple[str, str]  # context, continuation
 BATCH_SIZES = (1, 4, 16)

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from biasectomy.attribution.engine import Instance
-from biasectomy.prompts import EncodedPrompt
+from biasectomy.reading.prompts import EncodedPrompt
 
 END = 1  # the end-of-sequence token of T5
 OPTION_LENGTHS = (2, 3, 4, 5)

@@ -11,8 +11,8 @@ import torch
 import transformers.models.auto.modeling_auto  # noqa: F401  (counts as libraries, not as the model)
 
 from biasectomy import attribute, evaluate, load, load_task
-from biasectomy.memory import memory_status, peak_memory, weights_bytes
-from biasectomy.sources import resolve_model
+from biasectomy.reading.memory import memory_status, peak_memory, weights_bytes
+from biasectomy.models.sources import resolve_model
 
 
 def probe(wanted: dict[str, Any]) -> dict[str, int | None]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from biasectomy.linear_maps import linear_shape
+from biasectomy.neurons.linear_maps import linear_shape
 
 
 @dataclass

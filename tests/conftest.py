@@ -7,11 +7,22 @@ from pathlib import Path
 import pytest
 import torch
 
-from biasectomy import likelihood
-from biasectomy.language_model import LanguageModel, load
-from biasectomy.layouts import Batch, RowLayout
-from biasectomy.tasks.ambiguity import ambiguity_metrics
+from biasectomy.models.language_model import LanguageModel, load
+from biasectomy.reading import likelihood
+from biasectomy.reading.layouts import Batch, RowLayout
+from biasectomy.tasks.ambiguity import (
+    AMBIGUOUS,
+    DISAMBIGUATED,
+    GOALS,
+    LABEL_TYPE,
+    NEGATIVE,
+    NON_NEGATIVE,
+    SPREAD,
+    ambiguity_metrics,
+    labels,
+)
 from biasectomy.tasks.base import Item, Task
+from biasectomy.tasks.multiple_choice import LIKELIHOOD_OR_TEXT, listed
 
 CHAT_TEMPLATE = (
     "{% for message in messages %}<user>{{ message['content'] }}<end>{% endfor %}"
@@ -123,10 +134,11 @@ def make_items(clusters: int = 8, per_cluster: int = 4, task: str = "toy:age") -
                     gold=where[texts[2]] if ambiguous else where[texts[1] if negative else texts[0]],
                     cluster=f"{task}/{cluster}",
                     task=task,
-                    condition="ambiguous" if ambiguous else "disambiguated",
-                    polarity="negative" if negative else "non-negative",
                     target=where[texts[0] if negative else texts[1]],
                     unknown=where[texts[2]],
+                    labels=labels(
+                        AMBIGUOUS if ambiguous else DISAMBIGUATED, NEGATIVE if negative else NON_NEGATIVE
+                    ),
                 )
             )
     return tuple(items)
@@ -145,7 +157,18 @@ def toy_task() -> Callable[..., Task]:
 
     def make(clusters: int = 8, per_cluster: int = 4, instructions: int = 2) -> Task:
         items = make_items(clusters, per_cluster)
-        return Task("toy:age", items, INSTRUCTIONS[:instructions], ambiguity_metrics(items), "1")
+        return Task(
+            "toy:age",
+            items,
+            INSTRUCTIONS[:instructions],
+            ambiguity_metrics(items),
+            "1",
+            listed,
+            GOALS,
+            LIKELIHOOD_OR_TEXT,
+            spread=SPREAD,
+            alike=LABEL_TYPE,
+        )
 
     return make
 

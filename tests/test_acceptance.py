@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from biasectomy.errors import SourceError
-from biasectomy.language_model import fingerprint, load
-from biasectomy.neuron_set import NeuronSet
-from biasectomy.sources import SMOLLM2_GGUF, SMOLLM2_WHEEL, data_file, read_archive_member, smollm2_folder
+from biasectomy.models.language_model import fingerprint, load
+from biasectomy.neurons.neuron_set import NeuronSet
+from biasectomy.models.sources import SMOLLM2_GGUF, SMOLLM2_WHEEL, data_file, read_archive_member, smollm2_folder
 
 README = Path(__file__).parents[1] / "README.md"
 

@@ -29,14 +29,14 @@ from benchmarks.timing import Times, alternate, ratio
 from benchmarks.work import Work, counted
 from biasectomy.attribution.engine import Instance
 from biasectomy.files import without_nan
-from biasectomy.finding import Scores
-from biasectomy.layouts import Batch, PackedLayout
-from biasectomy.likelihood import score
-from biasectomy.neuron_set import Neuron, NeuronSet
-from biasectomy.neurons import discover_neurons
-from biasectomy.prompts import EncodedPrompt
+from biasectomy.attribution.finding import Scores
+from biasectomy.reading.layouts import Batch, PackedLayout
+from biasectomy.reading.likelihood import score
+from biasectomy.neurons.neuron_set import Neuron, NeuronSet
+from biasectomy.neurons.discovery import discover_neurons
+from biasectomy.reading.prompts import EncodedPrompt
 from tests.conftest import build_llama, build_tokenizer, make_items
-from tests.encoder_decoders import VOCABULARY, build
+from tests.reading.encoder_decoders import VOCABULARY, build
 
 ROOT = Path(__file__).parents[1]
 

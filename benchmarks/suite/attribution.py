@@ -18,11 +18,11 @@ from benchmarks.work import Counter
 from biasectomy import discover_neurons, load_task
 from biasectomy.attribution import ATTRIBUTIONS, RuleSettings
 from biasectomy.attribution.engine import Instance, accumulate
-from biasectomy.likelihood import layout_for
-from biasectomy.neurons import Neurons
-from biasectomy.prompts import PromptFormat, item_text
-from biasectomy.sources import resolve_model
-from biasectomy.trials import attribution_tokens
+from biasectomy.reading.likelihood import layout_for
+from biasectomy.neurons.discovery import Neurons
+from biasectomy.reading.prompts import PromptFormat, item_text
+from biasectomy.models.sources import resolve_model
+from biasectomy.attribution.trials import attribution_tokens
 
 ITEMS = 20
 ROUNDS = 3

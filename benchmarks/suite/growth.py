@@ -12,11 +12,11 @@ from benchmarks.timing import alternate
 from biasectomy import discover_neurons
 from biasectomy.attribution import ATTRIBUTIONS, RuleSettings
 from biasectomy.attribution.engine import Instance, accumulate
-from biasectomy.language_model import CPU_BATCH_TOKENS
-from biasectomy.layouts import PackedLayout
-from biasectomy.likelihood import score
-from biasectomy.neurons import Neurons
-from biasectomy.trials import attribution_tokens
+from biasectomy.models.language_model import CPU_BATCH_TOKENS
+from biasectomy.reading.layouts import PackedLayout
+from biasectomy.reading.likelihood import score
+from biasectomy.neurons.discovery import Neurons
+from biasectomy.attribution.trials import attribution_tokens
 
 ROUNDS = 5
 USUAL = {"items": 16, "instructions": 2, "options": 3, "prompt tokens": 96, "layers": 4}

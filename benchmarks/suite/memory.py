@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmarks.base import Bar, Line, Settings, benchmark
 from biasectomy.errors import RunError
-from biasectomy.memory import memory_status
+from biasectomy.reading.memory import memory_status
 
 BARS = {"attribution": Bar("at most", 2.5), "scoring": None}
 CONSTANT = Bar("at most", 1.1)  # of what the job needs beside the weights, four times the number against once

@@ -7,7 +7,7 @@ from scipy.stats import binomtest, spearmanr
 
 from benchmarks.base import Bar, Line, Settings, benchmark
 from biasectomy import attribute, evaluate, load, load_task, split
-from biasectomy.finding import Scores
+from biasectomy.attribution.finding import Scores
 from biasectomy.tasks import Task
 
 ITEMS = 1000

@@ -4,13 +4,13 @@ import dataclasses
 
 from benchmarks.base import Line, Settings, benchmark
 from biasectomy import attribute, load, load_task, split
-from biasectomy.finding import Scores
-from biasectomy.forest import plan_forests
-from biasectomy.language_model import LanguageModel
-from biasectomy.memory import weights_bytes
-from biasectomy.neuron_set import NeuronSet
-from biasectomy.neurons import DEFINITIONS
-from biasectomy.settings import DEFAULT_GRID
+from biasectomy.attribution.finding import Scores
+from biasectomy.reading.forest import plan_forests
+from biasectomy.models.language_model import LanguageModel
+from biasectomy.reading.memory import weights_bytes
+from biasectomy.neurons.neuron_set import NeuronSet
+from biasectomy.neurons.discovery import DEFINITIONS
+from biasectomy.commands.settings import DEFAULT_GRID
 from biasectomy.tasks import Task
 
 INSTANCES = 20

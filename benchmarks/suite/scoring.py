@@ -14,8 +14,8 @@ from benchmarks.timing import Times, alternate, ratio
 from benchmarks.work import Counter, Work
 from biasectomy import load, load_task
 from biasectomy.errors import ScoreError
-from biasectomy.language_model import LanguageModel
-from biasectomy.prompts import item_text
+from biasectomy.models.language_model import LanguageModel
+from biasectomy.reading.prompts import item_text
 from biasectomy.tasks import Task
 
 ITEMS = 64

@@ -1,12 +1,15 @@
 """Find the neurons that make a language model answer with a stereotype, take them out, prove what changed.
 
+    outcome = biasectomy.mitigate("smollm2", "bbq:age", out="run", max_items=200)
+    print(outcome)
+
     model = biasectomy.load("smollm2")
     development, test = biasectomy.split(biasectomy.load_task("bbq:age"))
     neurons = biasectomy.find_neurons(model, development)
-    with model.edited(neurons.top(20)):
-        print(biasectomy.evaluate(model, test))
+    print(biasectomy.evaluate(model, test, neurons.top(20)))
 
-Names are imported when first used, so that importing the package itself costs nothing.
+Names are imported when first used, so that importing the package itself costs nothing. Nothing is printed but what is
+fetched; `logging.getLogger("biasectomy")` has the rest, and `watching` shows progress.
 """
 
 import importlib
@@ -14,43 +17,67 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from biasectomy.attribution import ATTRIBUTIONS as ATTRIBUTIONS
-    from biasectomy.controls import random_neurons as random_neurons
+    from biasectomy.attribution.scores import attribute as attribute
+    from biasectomy.commands.compare import compare as compare
+    from biasectomy.commands.evaluate import evaluate as evaluate
+    from biasectomy.commands.find import find_neurons as find_neurons
+    from biasectomy.commands.mitigate import mitigate as mitigate
+    from biasectomy.commands.outcome import Outcome as Outcome
     from biasectomy.errors import BiasectomyError as BiasectomyError
-    from biasectomy.evaluation import Evaluation as Evaluation
-    from biasectomy.evaluation import evaluate as evaluate
-    from biasectomy.finding import attribute as attribute
-    from biasectomy.finding import find_neurons as find_neurons
-    from biasectomy.language_model import LanguageModel as LanguageModel
-    from biasectomy.language_model import load as load
-    from biasectomy.neuron_set import Neuron as Neuron
-    from biasectomy.neuron_set import NeuronSet as NeuronSet
-    from biasectomy.neurons import discover_neurons as discover_neurons
-    from biasectomy.results import Results as Results
+    from biasectomy.measuring.results import Results as Results
+    from biasectomy.measuring.session import Session as Session
+    from biasectomy.methods import METHODS as METHODS
+    from biasectomy.methods.random_neurons import random_neurons as random_neurons
+    from biasectomy.models.language_model import LanguageModel as LanguageModel
+    from biasectomy.models.language_model import load as load
+    from biasectomy.narration import watching as watching
+    from biasectomy.neurons.discovery import discover_neurons as discover_neurons
+    from biasectomy.neurons.neuron_set import Neuron as Neuron
+    from biasectomy.neurons.neuron_set import NeuronSet as NeuronSet
+    from biasectomy.plugins import load_plugin as load_plugin
+    from biasectomy.reading.questions import Answer as Answer
+    from biasectomy.reading.questions import Question as Question
     from biasectomy.tasks import TASKS as TASKS
     from biasectomy.tasks import Item as Item
     from biasectomy.tasks import Task as Task
     from biasectomy.tasks import load_task as load_task
     from biasectomy.tasks import split as split
+    from biasectomy.tasks.judges import JUDGES as JUDGES
+    from biasectomy.tasks.metrics import Answers as Answers
+    from biasectomy.tasks.metrics import Goal as Goal
+    from biasectomy.tasks.metrics import Metric as Metric
 
 _HOMES = {
     "ATTRIBUTIONS": "attribution",
+    "Answer": "reading.questions",
+    "Answers": "tasks.metrics",
     "BiasectomyError": "errors",
-    "Evaluation": "evaluation",
+    "Goal": "tasks.metrics",
     "Item": "tasks",
-    "LanguageModel": "language_model",
-    "Neuron": "neuron_set",
-    "NeuronSet": "neuron_set",
-    "Results": "results",
+    "JUDGES": "tasks.judges",
+    "LanguageModel": "models.language_model",
+    "METHODS": "methods",
+    "Metric": "tasks.metrics",
+    "Neuron": "neurons.neuron_set",
+    "NeuronSet": "neurons.neuron_set",
+    "Outcome": "commands.outcome",
+    "Question": "reading.questions",
+    "Results": "measuring.results",
+    "Session": "measuring.session",
     "TASKS": "tasks",
     "Task": "tasks",
-    "attribute": "finding",
-    "discover_neurons": "neurons",
-    "evaluate": "evaluation",
-    "find_neurons": "finding",
-    "load": "language_model",
+    "attribute": "attribution.scores",
+    "compare": "commands.compare",
+    "discover_neurons": "neurons.discovery",
+    "evaluate": "commands.evaluate",
+    "find_neurons": "commands.find",
+    "load": "models.language_model",
+    "load_plugin": "plugins",
     "load_task": "tasks",
-    "random_neurons": "controls",
+    "mitigate": "commands.mitigate",
+    "random_neurons": "methods.random_neurons",
     "split": "tasks",
+    "watching": "narration",
 }
 __all__ = sorted(_HOMES)
 

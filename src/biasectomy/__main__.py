@@ -1,6 +1,6 @@
 """`python -m biasectomy`."""
 
-from biasectomy.cli import main
+from biasectomy.cli.app import main
 
 if __name__ == "__main__":
     main()

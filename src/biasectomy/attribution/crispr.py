@@ -18,110 +18,99 @@ and the label's tokens for all other modules of the decoder. Where positions are
 maximum is taken first.
 """
 
-import math
-from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-import torch
-from torch import Tensor
+from pydantic import Field, model_validator
 
-from biasectomy.attribution.rule import ATTRIBUTIONS, Rule, RuleSettings, Span
-from biasectomy.errors import UnknownNameError
-from biasectomy.layouts import Positions
+from biasectomy.attribution.base import ATTRIBUTIONS
+from biasectomy.errors import SettingsError
+from biasectomy.options import Options
+
+if TYPE_CHECKING:  # slow to import, and `--help` needs nothing of this
+    from torch import Tensor
+
+    from biasectomy.measuring.session import Session
+    from biasectomy.models.language_model import LanguageModel
+    from biasectomy.neurons.discovery import Neurons
+    from biasectomy.tasks.base import Task
 
 
 @ATTRIBUTIONS.register("crispr")
-def crispr(settings: RuleSettings) -> Rule:
+class Crispr:
     """CRISPR (Yang et al. 2024): confusion score, skill disentanglement, maximum over tokens."""
-    if settings.variant == "paper":
-        return Paper()
-    if settings.variant == "authors":
-        return Authors(settings.clamp_group)
-    raise UnknownNameError("variant of crispr", settings.variant, ("paper", "authors"))
 
+    class Settings(Options):
+        """Options of the attribution."""
 
-class Paper:
-    """The rule as published. Scores are summed over instances."""
+        variant: Literal["paper", "authors"] = Field(
+            "paper", description="The formula of the paper or of its authors' code."
+        )
+        instances: int = Field(20, ge=1, description="Development items scored in one trial.")
+        trials: int = Field(3, ge=1, description="Trials, each with its own draw of items.")
+        clamp_group: int = Field(
+            1, ge=1, description="Instances clamped together (variant authors; their code has 4)."
+        )
 
-    needs_gradients = True
-    mean_over_instances = False
-    group = 1
-    keeps_products = True
+        @model_validator(mode="after")
+        def _refuse_contradictions(self) -> "Crispr.Settings":
+            if self.clamp_group > 1 and self.variant != "authors":
+                raise SettingsError(
+                    f"--crispr.clamp-group {self.clamp_group} needs --crispr.variant authors; the paper clamps each "
+                    "instance."
+                )
+            return self
 
-    def __init__(self) -> None:
-        self._gold: dict[str, list[tuple[Tensor, Tensor]]] = {}
-        self._sums: dict[str, Tensor] = {}
+    def __init__(self, settings: "Crispr.Settings") -> None:
+        self.settings = settings
 
-    def gold(self, module: str, product: Tensor, spans: Sequence[Span]) -> None:
-        kept = []
-        for span in spans:
-            shared = span.gold.of_shared(product).clamp_(min=0)  # [shared positions, units]
-            own = span.gold.of_own(product)
-            kept.append((shared, own.amax(0).clamp(min=0) if len(own) else product.new_zeros(1)))
-        self._gold[module] = kept
+    def check(self, development: "Task") -> None:
+        """Refuses a task whose items have no right answer, and more instances than there are items.
 
-    def biased(self, module: str, product: Tensor, spans: Sequence[Span]) -> None:
-        total = self._sums.setdefault(module, product.new_zeros(product.shape[-1], dtype=torch.float64))
-        for span, (gold_shared, gold_own) in zip(spans, self._gold.pop(module), strict=True):
-            # P can be far below what float32 holds, so the larger one is taken out and put back in float64;
-            # the products of the other one are scaled by what is left of it.
-            larger = max(span.log_gold, span.log_biased)
-            shared, own = span.biased.of_shared(product), span.biased.of_own(product)
-            if span.log_biased < larger:
-                shared.mul_(math.exp(span.log_biased - larger))
-                own = own * math.exp(span.log_biased - larger)
-            if span.log_gold < larger:
-                gold_shared.mul_(math.exp(span.log_gold - larger))
-                gold_own = gold_own * math.exp(span.log_gold - larger)
-            best = []
-            if len(shared):
-                best.append(shared.sub_(gold_shared).amax(0))  # [units]
-            if len(own):
-                best.append(own.amax(0) - gold_own)
-            total += math.exp(span.log_biased + larger) * torch.stack(best).amax(0).double()
+        Raises:
+            SettingsError: says what would be enough.
+        """
+        here, wanted = len(development.items), self.settings.instances
+        if any(item.gold is None or len(item.options) < 2 for item in development.items):
+            raise SettingsError(
+                f"CRISPR compares a right with a wrong answer, and items of {development.name} have no right one."
+            )
+        if here < wanted:
+            raise SettingsError(
+                f"{development.name} has {here} development items, fewer than --crispr.instances {wanted}; use "
+                f"--crispr.instances {here}, more --max-items or a larger --development-share."
+            )
 
-    def finish(self) -> dict[str, Tensor]:
-        return self._sums
+    def scores(
+        self, model: "LanguageModel", neurons: "Neurons", development: "Task", session: "Session"
+    ) -> "dict[str, Tensor]":
+        """Mean over trials and instructions of the score of the drawn instances.
 
+        Scores of each trial and instruction are kept in the session's folder, and taken from there.
 
-class Authors:
-    """The rule of the released code, with the clamp on groups of `clamp_group` consecutive instances."""
+        Raises:
+            ScoreError: a log-likelihood is not finite; names the item.
+            ModelError: the memory is too small even for one item.
+        """
+        from biasectomy.attribution.products.crispr import Authors, Paper
+        from biasectomy.attribution.products.trials import Trials
 
-    needs_gradients = True
-    mean_over_instances = True
-    keeps_products = False
+        settings = self.settings
+        group = settings.clamp_group
+        make_rule = Paper if settings.variant == "paper" else lambda: Authors(group)
+        trials = Trials(model, neurons, development, session, make_rule)
+        return trials.scores(self.drawn(development, session.seed))
 
-    def __init__(self, clamp_group: int) -> None:
-        self.group = clamp_group
-        self._gold: dict[str, list[Tensor]] = {}
-        self._open: dict[str, list[tuple[Tensor, Tensor]]] = {}  # (biased, gold) of a group not yet full
-        self._sums: dict[str, Tensor] = {}
+    def drawn(self, development: "Task", seed: int) -> list[list[int]]:
+        """Indices of each trial's items, drawn without replacement within a trial."""
+        import numpy as np
 
-    def gold(self, module: str, product: Tensor, spans: Sequence[Span]) -> None:
-        self._gold[module] = [_maximum(product, span.gold).double() for span in spans]
+        here, wanted = len(development.items), self.settings.instances
+        return [
+            np.random.default_rng([seed, trial]).choice(here, wanted, replace=False).tolist()
+            for trial in range(self.settings.trials)
+        ]
 
-    def biased(self, module: str, product: Tensor, spans: Sequence[Span]) -> None:
-        group = self._open.setdefault(module, [])
-        for span, gold in zip(spans, self._gold.pop(module), strict=True):
-            confusion = math.exp(span.log_biased)
-            group.append((confusion * _maximum(product, span.biased).double(), confusion * gold))
-            if len(group) == self.group:
-                self._close(module)
-
-    def _close(self, module: str) -> None:
-        group = self._open[module]
-        if group:
-            biased, gold = (torch.stack(terms).sum(0) for terms in zip(*group, strict=True))
-            score = biased - gold.clamp(min=0)
-            self._sums[module] = self._sums[module] + score if module in self._sums else score
-            group.clear()
-
-    def finish(self) -> dict[str, Tensor]:
-        for module in self._open:
-            self._close(module)
-        return self._sums
-
-
-def _maximum(product: Tensor, positions: Positions) -> Tensor:
-    """Maximum over all positions of a label; [units]."""
-    parts = [rows.amax(0) for rows in (positions.of_shared(product), positions.of_own(product)) if len(rows)]
-    return torch.stack(parts).amax(0)
+    def record(self, development: "Task", seed: int) -> dict[str, Any]:
+        """What is noted beside the neurons that were found."""
+        names = [item.identifier for item in development.items]
+        return {"drawn": [[names[index] for index in trial] for trial in self.drawn(development, seed)]}

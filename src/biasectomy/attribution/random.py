@@ -1,39 +1,42 @@
 """Random scores: the floor that every other attribution must beat."""
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import torch
-from torch import Tensor
+from biasectomy.attribution.base import ATTRIBUTIONS
+from biasectomy.options import Options
 
-from biasectomy.attribution.rule import ATTRIBUTIONS, Rule, RuleSettings, Span
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from biasectomy.measuring.session import Session
+    from biasectomy.models.language_model import LanguageModel
+    from biasectomy.neurons.discovery import Neurons
+    from biasectomy.tasks.base import Task
 
 
 @ATTRIBUTIONS.register("random")
-def random(settings: RuleSettings) -> Rule:
-    """Random scores, drawn with the run's seed: the floor that every attribution must beat."""
-    return Random(settings)
-
-
 class Random:
-    """Scores drawn uniformly from 0 to 1."""
+    """Random scores, drawn with the run's seed: the floor that every attribution must beat."""
 
-    needs_gradients = False
-    mean_over_instances = False
-    group = 1
-    keeps_products = False
+    Settings: ClassVar[type[Options]] = Options
 
-    def __init__(self, settings: RuleSettings) -> None:
-        self._settings = settings
+    def __init__(self, settings: Options) -> None:
+        self.settings = settings
 
-    def gold(self, module: str, product: Tensor, spans: Sequence[Span]) -> None:
-        raise NotImplementedError("random scores need no gradients")
+    def check(self, development: "Task") -> None:
+        """Everything is right for it."""
 
-    def biased(self, module: str, product: Tensor, spans: Sequence[Span]) -> None:
-        raise NotImplementedError("random scores need no gradients")
+    def scores(
+        self, model: "LanguageModel", neurons: "Neurons", development: "Task", session: "Session"
+    ) -> "dict[str, Tensor]":
+        """Scores drawn uniformly from 0 to 1."""
+        import torch
 
-    def finish(self) -> dict[str, Tensor]:
-        generator = torch.Generator().manual_seed(self._settings.seed)
+        generator = torch.Generator().manual_seed(session.seed)
         return {
-            group.module: torch.rand(group.units, generator=generator, dtype=torch.float64)
-            for group in self._settings.neurons
+            group.module: torch.rand(group.units, generator=generator, dtype=torch.float64) for group in neurons
         }
+
+    def record(self, development: "Task", seed: int) -> dict[str, Any]:
+        """Nothing was drawn from the items."""
+        return {}

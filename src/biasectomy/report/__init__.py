@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from biasectomy.report.figures import is_number, metric_name, result_tables
 
 if TYPE_CHECKING:
-    from biasectomy.results import Results
+    from biasectomy.measuring.results import Results
 
 __all__ = ["render_markdown"]
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from biasectomy.results import Results
+    from biasectomy.measuring.results import Results
 
 METRIC_NAMES = {
     "accuracy": "Accuracy, all items",

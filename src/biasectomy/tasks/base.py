@@ -6,50 +6,114 @@ import itertools
 import json
 import random
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from biasectomy.errors import DataError, SettingsError
+from biasectomy.errors import DataError, SettingsError, UnknownNameError
+from biasectomy.reading.questions import Answer, Generation, Question
 from biasectomy.registry import Registry
-from biasectomy.statistics import Metric
+from biasectomy.tasks.answer_rules import ANSWER_RULES, GENERATING
+from biasectomy.tasks.metrics import Goal, Metric
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One multiple-choice question.
+    """One thing a benchmark asks about.
 
     `gold`, `target` and `unknown` are indices into `options`. `cluster` names the template: items of
     one cluster are not independent, so splits and intervals go by it.
     """
 
     identifier: str  # unique within everything a run may hold, such as "bbq:age/1234"
-    context: str
-    question: str
-    options: tuple[str, ...]
-    gold: int
     cluster: str  # such as "bbq:age/7"
     task: str  # the smallest task it belongs to, such as "bbq:age"
-    condition: str = ""  # "ambiguous" or "disambiguated" where a task has both
-    polarity: str = ""  # "negative" or "non-negative"
-    target: int | None = None  # the biased answer, already flipped for polarity; None where undefined
+    context: str = ""
+    question: str = ""
+    options: tuple[str, ...] = ()
+    gold: int | None = None
+    target: int | None = None  # the biased answer; None where undefined
     unknown: int | None = None  # the option that says it cannot be known
-    label_type: str = "label"  # "label" or "name"
-    extra: dict[str, Any] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)  # such as condition, polarity, bias type
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+Form = Callable[[str, Item], Question]
 
 
 @dataclass(frozen=True)
 class Task:
-    """Items, instructions that mean the same, and the metrics that judge the answers."""
+    """Items, instructions that mean the same, how an item becomes a question, and the metrics that judge answers.
+
+    `goals` are by the name `--objective` knows them by, the usual one first. Samples are spread evenly over the labels
+    named in `spread`, coarsest first; a split shares the values of the label `alike` out in equal parts.
+    """
 
     name: str
     items: tuple[Item, ...]
     instructions: tuple[str, ...]
     metrics: tuple[Metric, ...]
     version: str
+    form: Form
+    goals: Mapping[str, Goal] = field(default_factory=dict)
+    answer_rules: tuple[str, ...] = ("sum",)  # those that make sense; the first is in force
+    judges: tuple[str, ...] = ()  # of generated texts
+    spread: tuple[str, ...] = ()
+    alike: str = ""
     sources: tuple[dict[str, Any], ...] = ()  # file, sha256, where from, verified
     part_metrics: Mapping[str, tuple[Metric, ...]] = field(default_factory=dict)  # of what it was joined from, by name
+
+    @property
+    def answer_rule(self) -> str:
+        """The name of the rule by which an answer becomes a choice."""
+        return self.answer_rules[0]
+
+    def question(self, instruction: str, item: Item) -> Question:
+        """What a model is given for an item under an instruction."""
+        question = self.form(instruction, item)
+        if self.answer_rule in GENERATING and question.generation is None:
+            return dataclasses.replace(question, generation=Generation())
+        return question
+
+    def questions(self) -> list[Question]:
+        """Those of all instructions and items, instruction by instruction."""
+        return [self.question(instruction, item) for instruction in self.instructions for item in self.items]
+
+    def choice(self, item: Item, answer: Answer) -> int:
+        """The option an answer stands for; -1 for none."""
+        return ANSWER_RULES[self.answer_rule](item.options, answer)
+
+    def goal(self, name: str | None = None) -> Goal:
+        """The goal of a name; None for the usual one.
+
+        Raises:
+            UnknownNameError: the task has no goal of that name.
+            SettingsError: it has none at all.
+        """
+        if not self.goals:
+            raise SettingsError(f"'{self.name}' sets no goal that a method could be fitted to; measure it instead.")
+        name = name or next(iter(self.goals))
+        if name not in self.goals:
+            raise UnknownNameError(f"objective of {self.name}", name, self.goals)
+        return self.goals[name]
+
+    def with_answer_rule(self, name: str | None) -> "Task":
+        """The same task with another of its answer rules in force; None leaves it.
+
+        Raises:
+            UnknownNameError: the task has no such rule.
+        """
+        if name is None:
+            return self
+        if name not in self.answer_rules:
+            raise UnknownNameError(f"answer rule of {self.name}", name, self.answer_rules)
+        others = tuple(rule for rule in self.answer_rules if rule != name)
+        return dataclasses.replace(self, answer_rules=(name, *others))
+
+    def metrics_in_force(self) -> tuple[Metric, ...]:
+        """The metrics that say something under the answer rule."""
+        return tuple(one for one in self.metrics if self.answer_rule in GENERATING or not one.of_texts)
 
     def parts(self) -> tuple["Task", ...]:
         """The tasks this one was joined from, in order of appearance; itself where there is just one."""
@@ -66,7 +130,7 @@ class Task:
     def limited(self, max_items: int | None = None, max_instructions: int | None = None, seed: int = 0) -> "Task":
         """At most so many items and instructions; None leaves a number as it is.
 
-        Items are spread evenly over sub-tasks and, within each, over templates, conditions and polarities. A smaller
+        Items are spread evenly over sub-tasks and, within each, over templates and the labels of `spread`. A smaller
         number gives a subset of a larger one. The order of items stays; instructions are the first ones.
 
         Raises:
@@ -77,27 +141,18 @@ class Task:
                 raise SettingsError(f"At least 1 of the {noun} of '{self.name}' is needed, not {limit}.")
         items = self.items
         if max_items is not None and max_items < len(items):
-            spreads = [_spread(part.items, random.Random(f"{seed}/{part.name}")) for part in self.parts()]
+            spreads = [_spread(part, random.Random(f"{seed}/{part.name}")) for part in self.parts()]
             turns = itertools.chain.from_iterable(itertools.zip_longest(*spreads))
             chosen = set(itertools.islice((name for name in turns if name is not None), max_items))
             items = tuple(item for item in items if item.identifier in chosen)
         return dataclasses.replace(self, items=items, instructions=self.instructions[:max_instructions])
 
-    def without_metric(self, name: str) -> "Task":
-        """The same task judged without a metric, in its parts too."""
-
-        def others(metrics: tuple[Metric, ...]) -> tuple[Metric, ...]:
-            return tuple(metric for metric in metrics if metric.name != name)
-
-        parts = {part: others(metrics) for part, metrics in self.part_metrics.items()}
-        return dataclasses.replace(self, metrics=others(self.metrics), part_metrics=parts)
-
     def checksum(self) -> str:
         """SHA-256 over all items and instructions, in order: equal for what a model is asked, whatever the source."""
         names = [entry.name for entry in dataclasses.fields(Item)]
-        digest = hashlib.sha256(json.dumps(self.instructions).encode())
+        digest = hashlib.sha256(json.dumps([self.instructions, self.answer_rule]).encode())
         for item in self.items:
-            digest.update(b"\n" + json.dumps([getattr(item, name) for name in names], sort_keys=True).encode())
+            digest.update(b"\n" + json.dumps([getattr(item, name) for name in names], sort_keys=True, default=dict).encode())
         return digest.hexdigest()
 
 
@@ -112,16 +167,18 @@ class Split(NamedTuple):
 class TaskFamily:
     """Tasks that share a format and metrics, such as the categories of BBQ; what a family's file registers.
 
-    `load(members, data_folder, instructions)` returns one task for each member, in that order.
+    `load(members, data_folder, instructions)` returns one task for each member, in that order. `bare` are the members
+    that the family's name alone stands for, empty where the family itself decides; None where some must be named.
     """
 
     title: str
     rows: Mapping[str, int]  # by canonical member name
-    aliases: Mapping[str, str]  # other usual names, in lower case with underscores, to canonical ones
     licence: str
     citation: str
     source: str
     load: Callable[[Sequence[str], Path | None, Path | None], Sequence[Task]]
+    aliases: Mapping[str, str] = field(default_factory=dict)  # other usual names, in lower case with underscores
+    bare: tuple[str, ...] | None = None
 
 
 TASKS: Registry[TaskFamily] = Registry("family of tasks")
@@ -135,15 +192,11 @@ def join(tasks: Sequence[Task], name: str | None = None) -> Task:
         name: of the joined task; by default the names, "bbq:age,ses" within one family.
 
     Raises:
-        SettingsError: the tasks' families judge by different metrics, or instructions differ.
+        SettingsError: the instructions differ.
     """
     first = tasks[0]
     metrics: dict[str, Metric] = {}
     for task in tasks:
-        other_family = _family(task) != _family(first)
-        named = {metric.name: metric for metric in task.metrics}
-        if other_family and set(named) != {metric.name for metric in first.metrics}:
-            raise SettingsError(f"'{first.name}' and '{task.name}' have different metrics: evaluate them one by one.")
         if task.instructions != first.instructions:
             raise SettingsError(f"'{first.name}' and '{task.name}' have different instructions; one set is needed.")
         for metric in task.metrics:
@@ -154,11 +207,12 @@ def join(tasks: Sequence[Task], name: str | None = None) -> Task:
         groups = itertools.groupby(tasks, key=_family)
         name = ",".join(f"{key}:" + ",".join(task.name.partition(":")[2] for task in group) for key, group in groups)
     sources = {json.dumps(source, sort_keys=True): source for task in tasks for source in task.sources}
-    return Task(
+    return dataclasses.replace(
+        first,
         name=name,
         items=tuple(item for task in tasks for item in task.items),
-        instructions=first.instructions,
         metrics=tuple(metrics.values()),
+        goals={key: goal for key, goal in first.goals.items() if all(key in task.goals for task in tasks)},
         version=",".join(dict.fromkeys(task.version for task in tasks)),
         sources=tuple(sources.values()),
         part_metrics={part.name: part.metrics for task in tasks for part in task.parts()},
@@ -194,7 +248,7 @@ def _development_templates(part: Task, share: float, generator: random.Random) -
     """Identifiers of the items whose templates go to development: at least one template, leaving at least two."""
     types: dict[str, set[str]] = defaultdict(set)
     for item in part.items:
-        types[item.cluster].add(item.label_type)
+        types[item.cluster].add(item.labels.get(part.alike, ""))
     if len(types) < 3:
         raise DataError(
             f"'{part.name}' has {len(part.items)} items from {_counted(len(types), 'template')}, too few to split by "
@@ -211,8 +265,8 @@ def _development_templates(part: Task, share: float, generator: random.Random) -
 
 
 def _development_items(part: Task, share: float, generator: random.Random) -> set[str]:
-    """Identifiers of the items that go to development: in each condition at least one, leaving at least one."""
-    conditions = {item.identifier: item.condition for item in part.items}
+    """Identifiers of the items that go to development: of each coarsest label at least one, leaving at least one."""
+    conditions = {item.identifier: "/".join(_labels(item, part.spread[:1])) for item in part.items}
     chosen: set[str] = set()
     for stratum in _shuffled(conditions, lambda name: conditions[name], generator):
         if len(stratum) < 2:
@@ -234,15 +288,19 @@ def _shuffled(names: Iterable[str], key: Callable[[str], Any], generator: random
     return [group for _, group in sorted(groups.items())]
 
 
-def _spread(items: Sequence[Item], generator: random.Random) -> list[str]:
-    """Identifiers of all items in an order of which every beginning is even over templates and conditions.
+def _labels(item: Item, names: Sequence[str]) -> tuple[str, ...]:
+    return tuple(item.labels.get(name, "") for name in names)
 
-    Goes round the clusters; in each takes the condition, then the condition and polarity, that had the fewest so far,
-    in this cluster first and then over all.
+
+def _spread(part: Task, generator: random.Random) -> list[str]:
+    """Identifiers of all items in an order of which every beginning is even over templates and labels.
+
+    Goes round the clusters; in each takes the coarsest label, then that and the next, and so on, that had the fewest
+    so far, in this cluster first and then over all.
     """
-    cells: dict[str, dict[tuple[str, str], list[str]]] = defaultdict(lambda: defaultdict(list))
-    for item in items:
-        cells[item.cluster][item.condition, item.polarity].append(item.identifier)
+    cells: dict[str, dict[tuple[str, ...], list[str]]] = defaultdict(lambda: defaultdict(list))
+    for item in part.items:
+        cells[item.cluster][_labels(item, part.spread)].append(item.identifier)
     clusters = list(cells)
     generator.shuffle(clusters)
     for cluster in clusters:
@@ -250,16 +308,17 @@ def _spread(items: Sequence[Item], generator: random.Random) -> list[str]:
             generator.shuffle(cell)
     taken: Counter[tuple[str, ...]] = Counter()
     order: list[str] = []
+
+    def keys(cluster: str, cell: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+        for depth in range(1, len(cell) + 1):
+            yield from (("in", cluster, *cell[:depth]), ("over all", *cell[:depth]))
+
     while clusters:
         for cluster in clusters:
             open_cells = sorted(cell for cell, names in cells[cluster].items() if names)
-            counts = {
-                cell: [taken[key] for key in ((cluster, cell[0]), cell[:1], (cluster, *cell), cell)]
-                for cell in open_cells
-            }
-            condition, polarity = min(counts, key=counts.__getitem__)
-            order.append(cells[cluster][condition, polarity].pop())
-            taken.update([(cluster, condition), (condition,), (cluster, condition, polarity), (condition, polarity)])
+            best = min(open_cells, key=lambda cell: [taken[key] for key in keys(cluster, cell)])
+            order.append(cells[cluster][best].pop())
+            taken.update(keys(cluster, best))
         clusters = [cluster for cluster in clusters if any(cells[cluster].values())]
     return order
 

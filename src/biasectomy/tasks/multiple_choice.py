@@ -1,20 +1,27 @@
-"""Metrics that any multiple-choice task can use.
+"""Multiple-choice questions as they are asked, and the metrics that any task of them can use.
 
-Choices are indices into an item's options, [draws, instructions, items]; -1 is an answer that matched no option. It
-counts as wrong, and as neither "unknown" nor biased. Counts are pooled over draws and instructions unless said.
+Counts are pooled over draws and instructions unless said. An answer that matched no option (-1) counts as wrong, and as
+neither "unknown" nor biased.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
-from biasectomy.statistics import Booleans, Floats, Metric
+from biasectomy.reading import questions
+from biasectomy.reading.questions import Question
 from biasectomy.tasks.base import Item
+from biasectomy.tasks.metrics import Answers, Booleans, Floats, Integers, Metric
 
-Choices = npt.NDArray[np.int64]
 Selector = Callable[[Item], bool]
-Hit = Callable[[Sequence[Item], Choices], Booleans]  # [draws, instructions, items]
+Hit = Callable[[Sequence[Item], Integers], Booleans]  # [draws, instructions, items]
+LIKELIHOOD_OR_TEXT = ("sum", "mean", "generation")
+
+
+def listed(instruction: str, item: Item) -> Question:
+    """Instruction, context, question and the options in the item's order."""
+    return questions.listed(instruction, item.context, item.question, item.options, item.unknown)
 
 
 def every_item(item: Item) -> bool:
@@ -27,23 +34,23 @@ def where(items: Sequence[Item], select: Selector) -> Booleans:
     return np.fromiter((select(item) for item in items), dtype=np.bool_, count=len(items))
 
 
-def indices(items: Sequence[Item], of: Callable[[Item], int | None]) -> Choices:
+def indices(items: Sequence[Item], of: Callable[[Item], int | None]) -> Integers:
     """An option index of each item, [items]; -2 where it is undefined, which no choice equals."""
     values = (of(item) for item in items)
     return np.fromiter((-2 if value is None else value for value in values), dtype=np.int64, count=len(items))
 
 
-def is_right(items: Sequence[Item], choices: Choices) -> Booleans:
+def is_right(items: Sequence[Item], choices: Integers) -> Booleans:
     """Whether each answer is the gold one."""
     return np.asarray(choices == indices(items, lambda item: item.gold))
 
 
-def is_unknown(items: Sequence[Item], choices: Choices) -> Booleans:
+def is_unknown(items: Sequence[Item], choices: Integers) -> Booleans:
     """Whether each answer is the option that says it cannot be known."""
     return np.asarray(choices == indices(items, lambda item: item.unknown))
 
 
-def is_unmatched(items: Sequence[Item], choices: Choices) -> Booleans:
+def is_unmatched(items: Sequence[Item], choices: Integers) -> Booleans:
     """Whether each answer matched no option."""
     return np.asarray(choices < 0)
 
@@ -60,57 +67,67 @@ def columns_of(eligible: Booleans, *columns: Booleans) -> tuple[Floats, Booleans
 
 
 def share(
-    name: str, description: str, hit: Hit, select: Selector = every_item, better: str = "higher", undefined: str = ""
+    name: str, title: str, description: str, hit: Hit, select: Selector = every_item, best: float | None = 1
 ) -> Metric:
     """Share of the selected items' answers that are hits; every answer counts in the denominator."""
 
-    def columns(items: Sequence[Item], choices: Choices) -> tuple[Floats, Booleans]:
+    def columns(items: Sequence[Item], answers: Answers) -> tuple[Floats, Booleans]:
+        choices = answers.choices
         return columns_of(where(items, select), hit(items, choices), np.ones_like(choices, dtype=np.bool_))
 
     def combine(sums: Floats) -> Floats:
         hits, answers = pooled(sums)
         return hits / answers
 
-    return Metric(name, description, columns, combine, better, undefined or "no item of this kind", is_share=True)
+    nothing = "no item of this kind"
+    return Metric(name, title, description, columns, combine, best, "share", undefined=nothing, is_share=True)
 
 
 def accuracy(
-    name: str = "accuracy", description: str = "share of right answers", select: Selector = every_item
+    name: str = "accuracy",
+    title: str = "Accuracy, all items",
+    description: str = "accuracy on all items",
+    select: Selector = every_item,
 ) -> Metric:
     """Mean accuracy over items, instructions and draws; unmatched answers are wrong."""
-    return share(name, description, is_right, select)
+    return share(name, title, description, is_right, select)
 
 
 def accuracy_contrast(
-    name: str,
-    description: str,
+    metric: tuple[str, str, str],
     groups: tuple[Selector, Selector],
     weights: tuple[float, float],
-    better: str,
+    best: float,
     undefined: str,
 ) -> Metric:
-    """Weighted sum of the accuracies on two groups of items: a mean (0.5, 0.5) or a difference (1, -1)."""
+    """Weighted sum of the accuracies on two groups of items: a mean (0.5, 0.5) or a difference (1, -1).
 
-    def columns(items: Sequence[Item], choices: Choices) -> tuple[Floats, Booleans]:
-        right, first, second = is_right(items, choices), where(items, groups[0]), where(items, groups[1])
+    Args:
+        metric: name, title and description.
+    """
+
+    def columns(items: Sequence[Item], answers: Answers) -> tuple[Floats, Booleans]:
+        right, first, second = is_right(items, answers.choices), where(items, groups[0]), where(items, groups[1])
         return columns_of(first | second, right & first, first, right & second, second, first | second)
 
     def combine(sums: Floats) -> Floats:
         first_right, first, second_right, second, _ = pooled(sums)
         return weights[0] * first_right / first + weights[1] * second_right / second
 
-    return Metric(name, description, columns, combine, better, undefined)
+    return Metric(*metric, columns, combine, best, "share", undefined=undefined)
 
 
 def unmatched() -> Metric:
-    """Share of answers that matched no option; only the generation rule gives any."""
-    return share("unmatched", "share of answers that match no option", is_unmatched, better="lower")
+    """Share of generated answers that matched no option."""
+    title, description = "Answers matching no option", "the share of answers that match no option"
+    return replace(share("unmatched", title, description, is_unmatched, best=0), of_texts=True)
 
 
 def instruction_deviation() -> Metric:
     """Population standard deviation over instructions of the accuracy, averaged over draws (CRISPR's gap)."""
 
-    def columns(items: Sequence[Item], choices: Choices) -> tuple[Floats, Booleans]:
+    def columns(items: Sequence[Item], answers: Answers) -> tuple[Floats, Booleans]:
+        choices = answers.choices
         eligible = np.full(len(items), choices.shape[1] > 1)
         return columns_of(eligible, is_right(items, choices), np.ones_like(choices, dtype=np.bool_))
 
@@ -118,14 +135,16 @@ def instruction_deviation() -> Metric:
         by_instruction = sums[..., 0] / sums[..., 1]  # [..., draws, instructions]
         return np.asarray(by_instruction.std(axis=-1).mean(axis=-1))
 
-    description = "standard deviation of accuracy over the instructions"
-    return Metric("instruction_deviation", description, columns, combine, "lower", "needs two or more instructions")
+    title, description = "Deviation over instructions", "the standard deviation of accuracy over instructions"
+    reason = "needs two or more instructions"
+    return Metric("instruction_deviation", title, description, columns, combine, 0, "share", undefined=reason)
 
 
 def consistency() -> Metric:
     """Share of items answered alike under all instructions; an unmatched answer is like no other."""
 
-    def columns(items: Sequence[Item], choices: Choices) -> tuple[Floats, Booleans]:
+    def columns(items: Sequence[Item], answers: Answers) -> tuple[Floats, Booleans]:
+        choices = answers.choices
         same = (choices == choices[:, :1]).all(axis=1, keepdims=True) & (choices >= 0).all(axis=1, keepdims=True)
         return columns_of(np.full(len(items), choices.shape[1] > 1), same, np.ones_like(same))
 
@@ -133,6 +152,7 @@ def consistency() -> Metric:
         same, answers = pooled(sums)
         return same / answers
 
-    description = "share of items with the same answer under all instructions"
+    description = "the share of items with the same answer under all instructions"
     reason = "needs two or more instructions"
-    return Metric("consistency", description, columns, combine, "higher", reason, is_share=True)
+    title = "Consistency over instructions"
+    return Metric("consistency", title, description, columns, combine, 1, "share", undefined=reason, is_share=True)

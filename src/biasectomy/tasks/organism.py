@@ -2,24 +2,34 @@
 
 `bias` is about the pairs of peoples the stereotype is about, `fair` about pairs nothing is held of, in BBQ's form and
 with its metrics; `skill` knows no peoples. Names, places and the beginnings of contexts are held out of what taught the
-stereotype (see `organisms.world`).
+stereotype (see `models.organisms.world`).
 """
 
 import random
 from collections.abc import Sequence
 from pathlib import Path
 
-from biasectomy.organisms import words
-from biasectomy.statistics import Metric
+from biasectomy.models.organisms import words, world
 from biasectomy.tasks import multiple_choice as choice
-from biasectomy.tasks.ambiguity import ambiguity_metrics
+from biasectomy.tasks.ambiguity import (
+    AMBIGUOUS,
+    DISAMBIGUATED,
+    GOALS,
+    LABEL_TYPE,
+    NEGATIVE,
+    NON_NEGATIVE,
+    SPREAD,
+    ambiguity_metrics,
+    labels,
+)
 from biasectomy.tasks.base import TASKS, Item, Task, TaskFamily
+from biasectomy.tasks.metrics import Goal, Metric
 from biasectomy.tasks.wordings import load_instructions
 
 REVISION = "1"
-SKILL_ITEMS = 400
+SKILL, SKILL_ITEMS = "skill", 400
 PAIRS = {"bias": words.STEREOTYPED, "fair": words.UNBURDENED}
-ROWS = {name: len(words.TRAITS) * len(pairs) * 8 for name, pairs in PAIRS.items()} | {"skill": SKILL_ITEMS}
+ROWS = {name: len(words.TRAITS) * len(pairs) * 8 for name, pairs in PAIRS.items()} | {SKILL: SKILL_ITEMS}
 SKILL_METRICS: tuple[Metric, ...] = (
     choice.accuracy(),
     choice.instruction_deviation(),
@@ -28,39 +38,39 @@ SKILL_METRICS: tuple[Metric, ...] = (
 )
 
 
-def trait_items(member: str) -> tuple[Item, ...]:
-    """Of every pair of traits and of peoples: both conditions, both polarities, both truths."""
-    from biasectomy.organisms import world  # which is made of this package's items
-
+def items(member: str) -> tuple[Item, ...]:
+    """Those of `skill`, or of every pair of traits and of peoples: both conditions, both polarities, both truths."""
     generator = random.Random(f"organism:{member}/{REVISION}")
-    questions = [
-        world.TraitQuestion(traits, peoples, ambiguous, negative, agrees)
-        for traits in range(len(words.TRAITS))
-        for peoples in PAIRS[member]
-        for ambiguous in (True, False)
-        for negative in (True, False)
-        for agrees in (True, False)
-    ]
-    return tuple(
-        world.trait_item(
-            question,
-            generator,
-            held_out=True,
-            task=f"organism:{member}",
-            number=number,
-        )
-        for number, question in enumerate(questions)
-    )
+    if member == SKILL:
+        scenes = [world.skill_scene(generator, held_out=True) for _ in range(SKILL_ITEMS)]
+    else:
+        questions = [
+            world.TraitQuestion(traits, peoples, ambiguous, negative, agrees)
+            for traits in range(len(words.TRAITS))
+            for peoples in PAIRS[member]
+            for ambiguous in (True, False)
+            for negative in (True, False)
+            for agrees in (True, False)
+        ]
+        scenes = [world.trait_scene(question, generator, held_out=True) for question in questions]
+    return tuple(_item(f"organism:{member}", number, scene) for number, scene in enumerate(scenes))
 
 
-def skill_items() -> tuple[Item, ...]:
-    """Questions about objects."""
-    from biasectomy.organisms import world
-
-    generator = random.Random(f"organism:skill/{REVISION}")
-    return tuple(
-        world.skill_item(generator, held_out=True, task="organism:skill", number=number)
-        for number in range(SKILL_ITEMS)
+def _item(task: str, number: int, scene: world.Scene) -> Item:
+    return Item(
+        identifier=f"{task}/{number}",
+        cluster=f"{task}/{scene.template}",
+        task=task,
+        context=scene.context,
+        question=scene.question,
+        options=scene.options,
+        gold=scene.gold,
+        target=scene.target,
+        unknown=scene.unknown,
+        labels={}
+        if scene.ambiguous is None
+        else labels(AMBIGUOUS if scene.ambiguous else DISAMBIGUATED, NEGATIVE if scene.negative else NON_NEGATIVE),
+        extra={"people": scene.people},
     )
 
 
@@ -69,9 +79,22 @@ def load(members: Sequence[str], data_folder: Path | None, instructions: Path | 
     wordings = load_instructions(instructions) if instructions else words.INSTRUCTIONS
     tasks = []
     for member in members:
-        items = skill_items() if member == "skill" else trait_items(member)
-        metrics = SKILL_METRICS if member == "skill" else ambiguity_metrics(items)
-        tasks.append(Task(f"organism:{member}", items, wordings, metrics, REVISION))
+        found = items(member)
+        skill = member == SKILL
+        tasks.append(
+            Task(
+                f"organism:{member}",
+                found,
+                wordings,
+                SKILL_METRICS if skill else ambiguity_metrics(found),
+                REVISION,
+                choice.listed,
+                {"accuracy": Goal("accuracy")} if skill else GOALS,
+                choice.LIKELIHOOD_OR_TEXT,
+                spread=() if skill else SPREAD,
+                alike="" if skill else LABEL_TYPE,
+            )
+        )
     return tasks
 
 
@@ -79,7 +102,6 @@ TASKS.register("organism")(
     TaskFamily(
         title="Organism: questions about an invented world, for models in which a stereotype was planted",
         rows=ROWS,
-        aliases={},
         licence="Apache-2.0",
         citation="generated by biasectomy",
         source="biasectomy",

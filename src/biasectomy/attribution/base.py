@@ -1,0 +1,40 @@
+"""What an attribution is: a score for each neuron of a model."""
+
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+from biasectomy.options import Options
+from biasectomy.registry import Registry
+
+if TYPE_CHECKING:  # an attribution's settings are asked for by `--help`, which needs nothing of this
+    from torch import Tensor
+
+    from biasectomy.measuring.session import Session
+    from biasectomy.models.language_model import LanguageModel
+    from biasectomy.neurons.discovery import Neurons
+    from biasectomy.tasks.base import Task
+
+
+class Attribution(Protocol):
+    """An attribution with its settings; its docstring's first line describes it."""
+
+    Settings: ClassVar[type[Options]]
+
+    def __init__(self, settings: Any) -> None: ...
+
+    def check(self, development: "Task") -> None:
+        """Refuses, before anything is computed, what cannot work.
+
+        Raises:
+            SettingsError: says what would be right.
+        """
+
+    def scores(
+        self, model: "LanguageModel", neurons: "Neurons", development: "Task", session: "Session"
+    ) -> "dict[str, Tensor]":
+        """A score for every neuron, float64 by module [units]; the higher, the more it is to blame."""
+
+    def record(self, development: "Task", seed: int) -> dict[str, Any]:
+        """What is noted beside the neurons that were found: JSON-like values."""
+
+
+ATTRIBUTIONS: Registry[type[Attribution]] = Registry("attribution")

@@ -1,0 +1,26 @@
+"""`apply`: a checkpoint from a model and a saved neuron set."""
+
+from pathlib import Path
+
+from biasectomy.commands.opening import check_neuron_set, open_model, refuse_checkpoint
+from biasectomy.commands.settings import ApplySettings
+from biasectomy.narration import say
+from biasectomy.neurons.neuron_set import NeuronSet
+
+
+def run(settings: ApplySettings) -> Path:
+    """Makes the checkpoint.
+
+    Raises:
+        BiasectomyError: see the tree in `errors`.
+    """
+    neuron_set = NeuronSet.load(settings.neurons_file)
+    if settings.count is not None:
+        neuron_set = neuron_set.top(settings.count)
+    refuse_checkpoint(settings.out, overwrite=settings.overwrite)
+    language_model = open_model(settings)
+    check_neuron_set(neuron_set, language_model)
+    difference = language_model.save(settings.out, neuron_set, overwrite=settings.overwrite)
+    say(f"Wrote the model with {len(neuron_set)} neurons edited to {settings.out}")
+    say(f"Reloaded, its option log-likelihoods differ by at most {difference:.1g}")
+    return settings.out

@@ -1,0 +1,66 @@
+"""`compare`: several methods on the same items, one table a task."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from biasectomy.commands.experiment import Experiment, chosen_methods
+from biasectomy.commands.opening import open_model, open_tasks, split_task
+from biasectomy.commands.outcome import Outcome
+from biasectomy.commands.run_folder import open_run, refuse_folder
+from biasectomy.commands.settings import CompareSettings
+from biasectomy.methods.original import NAME as ORIGINAL
+from biasectomy.models.language_model import LanguageModel
+from biasectomy.processes import join
+from biasectomy.tasks import Task
+
+
+def compare(
+    model: LanguageModel | str = "smollm2",
+    task: Task | str = "bbq:age",
+    methods: Sequence[str] | str | None = None,
+    out: Path | str | None = None,
+    **options: Any,
+) -> Outcome:
+    """Fits each method on the development items of a task and asks each the same test items.
+
+    Args:
+        model: a loaded model, or what `load` takes.
+        task: a task, or what `load_task` takes; of several, methods are fitted on the first, and all are measured.
+        methods: some of `METHODS`, in the order of the table; the original is always the first.
+        out: a run folder; None keeps nothing but what is returned.
+        options: those of `biasectomy compare` with underscores, and those of a method as a dictionary under its name.
+
+    Raises:
+        BiasectomyError: see the tree in `errors`; what was computed before stays in the run folder.
+    """
+    given = {"methods": methods, "out": out}
+    settings = CompareSettings.of(**{name: value for name, value in given.items() if value is not None}, **options)
+    return run(settings, model, task, keep=out is not None)
+
+
+def run(
+    settings: CompareSettings,
+    model: LanguageModel | str | None = None,
+    task: Task | str | None = None,
+    *,
+    keep: bool = True,
+) -> Outcome:
+    """See `compare`; model and task stand in for those of the settings, and without `keep` no folder is written."""
+    folder = settings.out if keep else None
+    with join(settings.device) as processes:
+        if folder is not None:
+            processes.once(lambda: refuse_folder(folder, resume=settings.resume, overwrite=settings.overwrite))
+        methods = chosen_methods(settings, list(dict.fromkeys([ORIGINAL, *settings.methods])))
+        tasks = open_tasks(settings, processes, task)
+        split = split_task(tasks[0], settings)
+        tasks[0].goal(settings.objective)
+        language_model = open_model(settings, processes, model)
+        with open_run(folder, settings, processes) as run_folder:
+            measured = [(split.test, "test"), *((other, "all") for other in tasks[1:])]
+            experiment = Experiment(settings, processes, language_model, run_folder, measured, split)
+            experiment.prepare(methods)
+            for name, method in methods.items():
+                experiment.fit(name, method)
+            comparisons = [(name, ORIGINAL) for name in methods if name != ORIGINAL]
+            return experiment.finish(experiment.measure(comparisons))

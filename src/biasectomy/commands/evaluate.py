@@ -1,0 +1,77 @@
+"""`evaluate`: a model on tasks, as it is or with a neuron set in force."""
+
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from biasectomy.commands.experiment import Experiment
+from biasectomy.commands.opening import check_neuron_set, open_model, open_tasks
+from biasectomy.commands.outcome import Outcome
+from biasectomy.commands.run_folder import open_run, refuse_folder
+from biasectomy.commands.settings import EvaluateSettings
+from biasectomy.files import without_nan
+from biasectomy.methods import METHODS
+from biasectomy.methods.neuron_edit import FittedNeurons
+from biasectomy.methods.original import NAME as ORIGINAL
+from biasectomy.models.language_model import LanguageModel
+from biasectomy.neurons.neuron_set import NeuronSet
+from biasectomy.options import Options
+from biasectomy.processes import join
+from biasectomy.report.verdict import Edited, verdict
+from biasectomy.tasks import Task
+
+EDITED, EDITED_TITLE = "edited", "Edited"
+
+
+def evaluate(
+    model: LanguageModel | str = "smollm2",
+    task: Task | str = "bbq:age",
+    neurons: NeuronSet | None = None,
+    out: Path | str | None = None,
+    **options: Any,
+) -> Outcome:
+    """Measures a model on tasks: as it is now (inside `with model.edited(...)`, as edited), and with a neuron set.
+
+    Args:
+        model: a loaded model, or what `load` takes.
+        task: a task, or what `load_tasks` takes.
+        neurons: a set to be in force for a second row of figures.
+        out: a folder for the results; None keeps nothing but what is returned.
+        options: those of `biasectomy evaluate` with underscores; `also` is "none" here unless it is given.
+
+    Raises:
+        BiasectomyError: see the tree in `errors`.
+    """
+    settings = EvaluateSettings.of(**{"also": "none", **options}, **({"out": out} if out is not None else {}))
+    return run(settings, model, task, neurons)
+
+
+def run(
+    settings: EvaluateSettings,
+    model: LanguageModel | str | None = None,
+    task: Task | str | None = None,
+    neurons: NeuronSet | None = None,
+) -> Outcome:
+    """See `evaluate`; what is given stands in for the settings' own."""
+    folder = settings.out
+    with join(settings.device) as processes:
+        if folder is not None:
+            processes.once(lambda: refuse_folder(folder, resume=settings.resume, overwrite=settings.overwrite))
+        if settings.neurons_file is not None:
+            neurons = NeuronSet.load(settings.neurons_file)
+        tasks = open_tasks(settings, processes, task)
+        language_model = open_model(settings, processes, model)
+        if neurons is not None:
+            check_neuron_set(neurons, language_model)
+        with open_run(folder, settings, processes) as run_folder:
+            experiment = Experiment(settings, processes, language_model, run_folder, [(one, "all") for one in tasks])
+            original = METHODS[ORIGINAL](Options())
+            experiment.prepare({}, {"neurons": without_nan([asdict(neuron) for neuron in neurons or ()])})
+            experiment.take(ORIGINAL, original.title, original.fit(language_model, tasks[0], experiment.session))
+            if neurons is None:
+                return experiment.finish(experiment.measure([]))
+            experiment.take(EDITED, EDITED_TITLE, FittedNeurons(neurons))
+            outcome = experiment.measure([(EDITED, ORIGINAL)])
+            edited = Edited(len(neurons), len(language_model.neurons(neurons.definition)))
+            sentences = verdict(outcome.results, method=EDITED, original=ORIGINAL, control=None, edited=edited)
+            return experiment.finish(replace(outcome, results=replace(outcome.results, verdict=sentences)))

@@ -1,0 +1,190 @@
+"""Fitting methods on development items and measuring them on test items: what `mitigate` and `compare` share."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from biasectomy.commands.forecast import announce, fitting_batch_tokens
+from biasectomy.commands.opening import describe_task, described_neurons, model_checksums
+from biasectomy.commands.outcome import Outcome
+from biasectomy.commands.run_folder import ITEMS, STORE, Run
+from biasectomy.commands.settings import EvaluationSettings
+from biasectomy.measuring.results import DifferenceRow, MetricDescription, MetricRow, Results, figures, interval_settings
+from biasectomy.measuring.session import ItemLog, Session
+from biasectomy.measuring.store import FileStore, MemoryStore
+from biasectomy.methods import METHODS, Cost, Fitted, Method
+from biasectomy.models.language_model import LanguageModel
+from biasectomy.narration import heading, progress
+from biasectomy.processes import Processes
+from biasectomy.tasks import Split, Task
+from biasectomy.tasks.metrics import Answers
+
+Comparisons = Sequence[tuple[str, str]]  # (method, against)
+Measurement = tuple[Task, str]  # a task, and which of its items these are, such as "test"
+
+
+@dataclass
+class Experiment:
+    """Methods on one model and some tasks, over a run folder that can be resumed, or over none."""
+
+    settings: EvaluationSettings
+    processes: Processes
+    model: LanguageModel
+    run: Run | None
+    measured: Sequence[Measurement]
+    split: Split | None = None
+    fitted: dict[str, Fitted] = field(default_factory=dict)
+    titles: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        settings, folder = self.settings, self.run.folder if self.run else None
+        kept = settings.store or (folder / STORE if folder else None)
+        _ = self.model.key  # of the weights as they are, before any edit
+        self.session = Session(
+            store=FileStore(kept) if kept and self.processes.main else MemoryStore(),
+            processes=self.processes,
+            seed=settings.seed,
+            replicates=settings.replicates,
+            level=settings.level,
+            objective=getattr(settings, "objective", None),
+            margin=getattr(settings, "margin", None),
+            folder=folder,
+            items=ItemLog(folder / ITEMS if folder else None, self.processes),
+            fitted=self.fitted,
+        )
+
+    def prepare(self, methods: Mapping[str, Method], given: Mapping[str, Any] | None = None) -> None:
+        """Settles the batch size, says what to expect, and records what everything rests on.
+
+        Args:
+            methods: those to be fitted, by name.
+            given: further values that a resumed run must find unchanged.
+
+        Raises:
+            RunError: the run to be resumed rests on something else.
+        """
+        self._settle_batches(methods)
+        if self.run is None:
+            return
+        self.run.same_as_before("model", self.model.description())
+        self.run.same_as_before("weights", self.model.key)
+        self.run.same_as_before("tasks", [describe_task(task) for task, _ in self.measured])
+        for name, value in (given or {}).items():
+            self.run.same_as_before(name, value)
+        self.run.record["model_checksums"] = model_checksums(self.model)
+        if self.split is not None:
+            sides = self.split._asdict()
+            self.run.record["split"] = {name: [item.identifier for item in task.items] for name, task in sides.items()}
+            self.run.record["items"] = {name: len(task.items) for name, task in sides.items()}
+        else:
+            self.run.record["items"] = {task.name: len(task.items) for task, _ in self.measured}
+        self.stage_done("prepare")
+
+    def _settle_batches(self, methods: Mapping[str, Method]) -> None:
+        """The batch size, from the run that is resumed where there is one: the same batches give the same bits."""
+        model, asked = self.model, self.model.batch_tokens
+        previous = self.run.previous if self.run is not None else {}
+        if "batch_tokens" in previous and "seconds_a_question" in previous:
+            budget, seconds = previous["batch_tokens"], previous["seconds_a_question"]
+        else:
+            first = self.measured[0][0]
+            probes = [first.question(first.instructions[0], item) for item in first.items]
+            budget, seconds = fitting_batch_tokens(model, probes, self.processes)
+        model.batch_tokens = int(budget)
+        questions = sum(len(task.items) * len(task.instructions) for task, _ in self.measured) * max(1, len(methods))
+        if self.split is not None:
+            questions += sum(method.expected_questions(self.split.development) for method in methods.values())
+        announce(model, asked, seconds, questions, self.processes)
+        if self.run is not None:
+            self.run.record |= {"batch_tokens": model.batch_tokens, "seconds_a_question": seconds}
+
+    def fit(self, name: str, method: Method) -> Fitted:
+        """Fits a method on the development items."""
+        assert self.split is not None  # what fits has items to learn from
+        session = self.session.within(name)
+        fitted = method.fit(self.model, self.split.development, session)
+        return self.take(name, method.title, fitted)
+
+    def take(self, name: str, title: str, fitted: Fitted) -> Fitted:
+        """Adds a fitted method to those that are measured, and keeps its neurons."""
+        self.fitted[name], self.titles[name] = fitted, title
+        neuron_set = fitted.neuron_set
+        if self.run is not None and neuron_set is not None:
+            self.run.write(f"methods/{name}/neurons.json", neuron_set.save)
+        self.stage_done(f"fit {name}")
+        return fitted
+
+    def measure(self, comparisons: Comparisons) -> Outcome:
+        """Answers of all methods to all tasks, and their figures."""
+        heading("Measuring")
+        answers = self._answers()
+        metrics: list[MetricRow] = []
+        differences: list[DifferenceRow] = []
+        described: dict[str, MetricDescription] = {}
+        for task, split in self.measured:
+            rows = figures(task, split, answers[task.name], comparisons, self.session.bootstrap)
+            metrics, differences = [*metrics, *rows[0]], [*differences, *rows[1]]
+            described |= {metric.name: MetricDescription.of(metric) for metric in task.metrics}
+        learned = self.split.development if self.split is not None else None
+        first = self.measured[0][0]
+        results = Results(
+            tuple(metrics),
+            tuple(differences),
+            interval=interval_settings(self.settings.replicates, self.settings.seed, self.settings.level),
+            settings=self.settings.compared() | {"instruction_count": len(first.instructions)},
+            titles=self.titles,
+            described=described,
+            goals={learned.name: self.session.goal(learned).metric} if learned is not None else {},
+            costs={name: _cost(one.cost) for name, one in self.fitted.items()},
+        )
+        self.stage_done("measure")
+        return Outcome(results, tuple(task for task, _ in self.measured), dict(self.fitted), answers)
+
+    def _answers(self) -> dict[str, dict[str, Answers]]:
+        """By task and method; every method is entered once for all tasks."""
+        found: dict[str, dict[str, Answers]] = {task.name: {} for task, _ in self.measured}
+        prompts = sum(len(task.items) * len(task.instructions) for task, _ in self.measured)
+        draws: dict[tuple[str, str], list[Answers]] = {}
+        with progress("Scoring", prompts * sum(one.draws for one in self.fitted.values())) as advance:
+            for name, fitted in self.fitted.items():
+                for draw in range(fitted.draws):
+                    with fitted.answering(self.model, self.session, draw) as answerer:
+                        for task, split in self.measured:
+                            who = {"method": name, "draw": draw}
+                            given = self.session.ask(task, answerer, split=split, who=who, advance=advance)
+                            draws.setdefault((task.name, name), []).append(given)
+        for (task_name, name), parts in draws.items():
+            found[task_name][name] = Answers.joined(parts)
+        return found
+
+    def stage_done(self, name: str) -> None:
+        """Notes in the record how long a stage took."""
+        if self.run is not None:
+            self.run.stage_done(name)
+
+    def finish(self, outcome: Outcome) -> Outcome:
+        """Writes results and report."""
+        if self.run is not None:
+            self.run.record["methods"] = {
+                name: {"title": self.titles[name], "draws": one.draws} | one.record for name, one in self.fitted.items()
+            }
+            neurons = outcome.neurons
+            self.run.finish(outcome.results, described_neurons(neurons, self.model) if neurons is not None else [])
+        return outcome
+
+
+def chosen_methods(settings: Any, names: Sequence[str]) -> dict[str, Method]:
+    """Methods with their settings, by name.
+
+    Raises:
+        UnknownNameError: there is no such method.
+    """
+    return {name: METHODS[name](settings.section(name)) for name in names}
+
+
+def _cost(cost: Cost) -> dict[str, Any]:
+    return {
+        "questions": cost.questions,
+        "questions_per_answer": cost.questions_per_answer,
+        "numbers": cost.numbers,
+    }

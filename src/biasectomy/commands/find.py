@@ -1,0 +1,80 @@
+"""`find`: the neurons an attribution puts first, as a file."""
+
+from pathlib import Path
+from typing import Any
+
+from biasectomy.attribution import ATTRIBUTIONS
+from biasectomy.attribution.scores import attribute
+from biasectomy.commands.opening import describe_neurons, open_model, open_tasks, split_task
+from biasectomy.commands.settings import FindSettings
+from biasectomy.errors import RunError
+from biasectomy.files import writing
+from biasectomy.measuring.session import Session
+from biasectomy.models.language_model import LanguageModel
+from biasectomy.narration import say
+from biasectomy.neurons.neuron_set import NeuronSet
+from biasectomy.processes import join
+from biasectomy.tasks import Task
+
+
+def find_neurons(
+    model: LanguageModel, development: Task, attribution: str = "crispr", count: int = 500, **options: Any
+) -> NeuronSet:
+    """The neurons with the highest scores, best first.
+
+    Args:
+        model: a loaded model.
+        development: the items that may be used; all of them.
+        attribution: one of `ATTRIBUTIONS`.
+        count: how many neurons.
+        options: those of the attribution (`instances=10, trials=1`), and `definition` and `seed`.
+
+    Raises:
+        UnknownNameError: there is no such attribution or definition.
+        SettingsError: an option is not usable, or there are too few items.
+        ScoreError: a log-likelihood or a score is not finite.
+    """
+    own = {name: options.pop(name) for name in ("definition", "seed") if name in options}
+    settings = FindSettings.of(attribution=attribution, **{attribution: options}, **own)
+    return _found(settings, model, development, Session(seed=settings.seed)).top(count)
+
+
+def run(settings: FindSettings) -> NeuronSet:
+    """Scores the neurons of a model on the development items of a task and saves the top ones.
+
+    Raises:
+        BiasectomyError: see the tree in `errors`.
+    """
+    with join(settings.device) as processes:
+        processes.once(lambda: _refuse_file(settings.out, overwrite=settings.overwrite))
+        _ = ATTRIBUTIONS[settings.attribution]
+        development = split_task(open_tasks(settings, processes)[0], settings).development
+        language_model = open_model(settings, processes)
+        describe_neurons(language_model, settings.definition)
+        processes.once(lambda: _make_folder(settings.out.parent))
+        session = Session(processes=processes, seed=settings.seed)
+        found = _found(settings, language_model, development, session).top(settings.count)
+        if processes.main:
+            found.save(settings.out)
+    say(f"Wrote the top {len(found)} neurons to {settings.out}")
+    return found
+
+
+def _found(settings: FindSettings, model: LanguageModel, development: Task, session: Session) -> Any:
+    name = settings.attribution
+    attribution = ATTRIBUTIONS[name](settings.section(name))
+    return attribute(model, development, attribution, definition=settings.definition, session=session, name=name)
+
+
+def _refuse_file(path: Path, *, overwrite: bool) -> None:
+    if path.is_dir():
+        raise RunError(f"'{path}' is a folder; --out of 'find' names a file.")
+    if path.exists() and not overwrite:
+        raise RunError(f"'{path}' exists; add --overwrite to replace it, or choose another --out.")
+
+
+def _make_folder(folder: Path) -> None:
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+
+

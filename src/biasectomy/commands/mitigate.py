@@ -1,0 +1,113 @@
+"""`mitigate`: fit a method, save the model as it leaves it, and measure what changed beside a control."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from biasectomy.commands.experiment import Experiment, chosen_methods
+from biasectomy.commands.opening import describe_neurons, open_model, open_tasks, split_task
+from biasectomy.commands.outcome import Outcome
+from biasectomy.commands.run_folder import MODEL, NEURONS, open_run, refuse_folder
+from biasectomy.commands.settings import MitigateSettings
+from biasectomy.errors import SettingsError
+from biasectomy.methods import Fitted
+from biasectomy.methods.original import NAME as ORIGINAL
+from biasectomy.methods.random_neurons import NAME as CONTROL
+from biasectomy.models.language_model import LanguageModel
+from biasectomy.narration import say, warn
+from biasectomy.processes import join
+from biasectomy.report.verdict import Edited, verdict
+from biasectomy.tasks import Task
+
+
+def mitigate(
+    model: LanguageModel | str = "smollm2",
+    task: Task | str = "bbq:age",
+    method: str = "crispr",
+    out: Path | str | None = None,
+    **options: Any,
+) -> Outcome:
+    """Fits a method on the development items of a task and measures it on the test items, beside a control.
+
+    Args:
+        model: a loaded model, or what `load` takes.
+        task: a task, or what `load_task` takes.
+        method: one of `METHODS`.
+        out: a run folder; None keeps nothing but what is returned.
+        options: those of `biasectomy mitigate` with underscores, and those of a method as a dictionary under its
+            name: `max_items=200, crispr={"grid": (0, 8)}`.
+
+    Raises:
+        BiasectomyError: see the tree in `errors`; what was computed before stays in the run folder.
+    """
+    settings = MitigateSettings.of(method=method, **({"out": out} if out is not None else {}), **options)
+    return run(settings, model, task, keep=out is not None)
+
+
+def run(
+    settings: MitigateSettings,
+    model: LanguageModel | str | None = None,
+    task: Task | str | None = None,
+    *,
+    keep: bool = True,
+) -> Outcome:
+    """See `mitigate`; model and task stand in for those of the settings, and without `keep` no folder is written."""
+    folder = settings.out if keep else None
+    with join(settings.device) as processes:
+        if folder is not None:
+            processes.once(lambda: refuse_folder(folder, resume=settings.resume, overwrite=settings.overwrite))
+        methods = chosen_methods(settings, dict.fromkeys([ORIGINAL, settings.method, CONTROL]))
+        tasks = open_tasks(settings, processes, task)
+        split = split_task(tasks[0], settings)
+        tasks[0].goal(settings.objective)
+        language_model = open_model(settings, processes, model)
+        with open_run(folder, settings, processes) as run_folder:
+            measured = [(split.test, "test"), *((other, "all") for other in tasks[1:])]
+            experiment = Experiment(settings, processes, language_model, run_folder, measured, split)
+            if definition := getattr(settings.section(settings.method), "definition", None):
+                describe_neurons(language_model, definition)
+            experiment.prepare(methods)
+            experiment.fit(ORIGINAL, methods[ORIGINAL])
+            fitted = experiment.fit(settings.method, methods[settings.method])
+            _save(experiment, fitted)
+            comparisons = [(settings.method, ORIGINAL)]
+            if fitted.neuron_set is not None and len(fitted.neuron_set) and CONTROL != settings.method:
+                if experiment.fit(CONTROL, methods[CONTROL]).draws:
+                    comparisons.append((settings.method, CONTROL))
+                else:
+                    del experiment.fitted[CONTROL]
+            outcome = experiment.measure(comparisons)
+            return experiment.finish(_judged(outcome, fitted, settings.method, language_model))
+
+
+def _save(experiment: Experiment, fitted: Fitted) -> None:
+    """Writes neurons and checkpoint, if they are not there already; a method that has none is told so."""
+    run, model = experiment.run, experiment.model
+    if run is None:
+        return
+    if fitted.neuron_set is not None:
+        run.write(NEURONS, fitted.neuron_set.save)
+    folder = run.path(MODEL)
+    try:
+        difference = run.processes.once(lambda: None if folder.exists() else fitted.save(model, folder))
+    except SettingsError as error:
+        warn(str(error))
+        return
+    if difference is not None:
+        say(f"Wrote {folder}; reloaded, its log-likelihoods differ by at most {difference:.1g}")
+    else:
+        difference = run.previous.get("reload_difference")
+        say(f"{folder} is there already")
+    run.record["reload_difference"] = difference
+    experiment.stage_done("save")
+
+
+def _judged(outcome: Outcome, fitted: Fitted, method: str, model: LanguageModel) -> Outcome:
+    """The outcome with its verdict."""
+    edited = None
+    if fitted.neuron_set is not None:
+        edited = Edited(len(fitted.neuron_set), len(model.neurons(fitted.neuron_set.definition)))
+    sentences = verdict(outcome.results, method=method, original=ORIGINAL, control=CONTROL, edited=edited)
+    return replace(outcome, results=replace(outcome.results, verdict=sentences))
+
+

@@ -1,0 +1,173 @@
+"""Opening what a command works with, and saying what was found: tasks, models, neurons."""
+
+import re
+from collections import Counter
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from biasectomy.commands.settings import EvaluationSettings, ModelSettings, SplitSettings
+from biasectomy.errors import RunError, SettingsError
+from biasectomy.models.language_model import LanguageModel, load
+from biasectomy.models.sources import resolve_model
+from biasectomy.narration import heading, say, warn
+from biasectomy.neurons.neuron_set import NeuronSet
+from biasectomy.processes import ALONE, Processes
+from biasectomy.tasks import Split, Task, load_tasks, split
+
+NONE = "none"  # as a name of tasks: no tasks
+
+
+def refuse_checkpoint(folder: Path, *, overwrite: bool) -> None:
+    """Refuses to write a checkpoint where something else is.
+
+    Raises:
+        RunError: the folder holds something and is not to be overwritten, or holds no checkpoint.
+    """
+    if folder.is_file():
+        raise RunError(f"'{folder}' is a file; --out must name a folder.")
+    if folder.exists() and any(folder.iterdir()):
+        if not overwrite:
+            raise RunError(f"'{folder}' exists and is not empty; add --overwrite or choose another --out.")
+        if not (folder / "config.json").exists():
+            raise RunError(f"'{folder}' is not replaced: it holds no checkpoint. Choose another --out.")
+
+
+def open_tasks(
+    settings: EvaluationSettings, processes: Processes = ALONE, given: Task | str | None = None
+) -> list[Task]:
+    """The tasks of the settings within their limits, those of `--also` last; says what they hold.
+
+    Args:
+        given: a task, or a name, in place of `--task`.
+    """
+    with processes.main_first():
+        if isinstance(given, Task):
+            wanted = [given]
+        else:
+            wanted = load_tasks(given or settings.task, data_folder=settings.data, instructions=settings.instructions)
+        others = [] if settings.also in ("", NONE) else load_tasks(settings.also, data_folder=settings.data)
+    tasks = []
+    for whole in [*wanted, *(other for other in others if other.name not in {task.name for task in wanted})]:
+        task = whole.limited(settings.max_items, settings.max_instructions, settings.seed)
+        if whole in wanted or settings.answer_rule in whole.answer_rules:
+            task = task.with_answer_rule(settings.answer_rule)
+        _describe(task, whole)
+        tasks.append(task)
+    return tasks
+
+
+def _describe(task: Task, whole: Task) -> None:
+    heading(f"Task {task.name}")
+    coarsest = task.spread[:1]
+    counted = Counter(item.labels.get(name, "") for name in coarsest for item in task.items)
+    counts = ", ".join(f"{count:,} {name}" for name, count in counted.items() if name)
+    templates = len({item.cluster for item in task.items})
+    say(
+        f"{len(task.items):,} of {len(whole.items):,} items{f' ({counts})' if counts else ''} from {templates} "
+        f"templates, {len(task.instructions)} of {len(whole.instructions)} instructions"
+    )
+    for source in task.sources:
+        if not source.get("verified"):
+            warn(f"{source.get('file')} differs from the file its authors published.")
+
+
+def split_task(task: Task, settings: SplitSettings) -> Split:
+    """Development and test items; says how many."""
+    sides = split(task, settings.split, settings.development_share, settings.seed)
+    say(f"Development: {_counted(sides.development)}; test: {_counted(sides.test)}")
+    return sides
+
+
+def open_model(
+    settings: ModelSettings, processes: Processes = ALONE, given: LanguageModel | str | None = None
+) -> LanguageModel:
+    """The model of the settings, or the one given; says what it is."""
+    if settings.threads is not None:
+        torch.set_num_threads(settings.threads)
+    if isinstance(given, LanguageModel):
+        return given
+    name = given or settings.model
+    heading(f"Model {name}")
+    if settings.device_map is not None and processes.neighbours > 1:
+        raise SettingsError(
+            f"--device-map spreads a model over the devices of a machine, and {processes.neighbours} processes on this "
+            "one would each do so; launch one process a machine, or leave --device-map out."
+        )
+    with processes.main_first():
+        source = resolve_model(name)
+    language_model = load(
+        source,
+        prompt=settings.prompt,
+        batch_tokens=settings.batch_tokens,
+        dtype=settings.dtype,
+        device=processes.device or "auto" if settings.device == "auto" else settings.device,
+        device_map=settings.device_map,
+        quantization=settings.quantization,
+        trust_remote_code=settings.trust_remote_code,
+    )
+    model = language_model.model
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    say(
+        f"{type(model).__name__}, {parameters / 1e6:,.0f} million parameters, {settings.dtype} on {model.device.type}, "
+        f"{language_model.prompt_format.name} prompts"
+        + (f", in each of {processes.count} processes" if processes.count > 1 else "")
+    )
+    if language_model.layout.name == "rows":
+        warn("This model cannot share the work of a prompt between its options; scoring is slower.")
+    return language_model
+
+
+def describe_neurons(language_model: LanguageModel, definition: str) -> None:
+    """Says which neurons the model has."""
+    neurons = language_model.neurons(definition)
+    kinds = ", ".join(f"{kind} {count:,}" for kind, count in neurons.kinds().items())
+    say(f"{len(neurons):,} {definition} neurons in {neurons.layers} layers: {kinds}")
+    # The same place of every layer is one line, not as many as the model has layers.
+    left_out = Counter((re.sub(r"\.\d+\.", ".*.", module), reason) for module, reason in neurons.left_out)
+    for (module, reason), count in left_out.items():
+        warn(f"Left out: {module} ({reason}{f', {count} of them' if count > 1 else ''})")
+
+
+def check_neuron_set(neuron_set: NeuronSet, language_model: LanguageModel) -> None:
+    """Refuses a set that does not fit the model, and warns when it was found in other weights."""
+    neuron_set.check(language_model.model, language_model.neurons(neuron_set.definition))
+    found_in, here = neuron_set.model.get("fingerprint"), language_model.description()["fingerprint"]
+    if found_in and found_in != here:
+        warn(
+            f"This neuron set was found in other weights ('{neuron_set.model.get('name')}') than those of "
+            f"'{language_model.name}'; the modules fit, the neurons may mean something else."
+        )
+
+
+def described_neurons(neuron_set: NeuronSet, language_model: LanguageModel) -> list[dict[str, Any]]:
+    """The neurons of a set with the kind, layer and stack of the modules they stand in."""
+    neurons = language_model.neurons(neuron_set.definition)
+    found = []
+    for neuron in neuron_set:
+        group = neurons.group(neuron.module)
+        where = {"kind": group.kind, "layer": group.layer, "stack": group.stack} if group is not None else {}
+        found.append(asdict(neuron) | where)
+    return found
+
+
+def describe_task(task: Task) -> dict[str, Any]:
+    """What identifies a task in a record."""
+    return {
+        "name": task.name,
+        "version": task.version,
+        "answer_rule": task.answer_rule,
+        "checksum": task.checksum(),
+        "sources": list(task.sources),
+    }
+
+
+def model_checksums(language_model: LanguageModel) -> dict[str, str]:
+    """SHA-256 of each file the model was loaded from."""
+    return language_model.source.checksums() if language_model.source is not None else {}
+
+
+def _counted(task: Task) -> str:
+    return f"{len(task.items):,} items of {len({item.cluster for item in task.items})} templates"

@@ -1,0 +1,226 @@
+"""The run folder: what a command writes while it works, so that nothing computed is ever lost.
+
+    record.json     settings, versions, checksums, the split, times; written first and after every stage
+    store/          every answer as it comes, by checksum of who answered and what was asked
+    items.jsonl     every answer in a form for people
+    methods/NAME/   what each method kept: scores, neurons
+    results.json, report.md, neurons.json, model/
+
+A run is resumed by running it again over what is there: whatever is in the folder is not computed anew.
+"""
+
+import contextlib
+import json
+import platform
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from biasectomy import plugins
+from biasectomy.commands.settings import HANDLING, Settings, explicit_command
+from biasectomy.errors import RunError
+from biasectomy.files import read_json, write_atomically, write_json, writing
+from biasectomy.measuring.results import Results
+from biasectomy.processes import ALONE, Processes
+from biasectomy.reading.memory import peak_memory
+from biasectomy.report import render_markdown
+
+RECORD = "record.json"
+ITEMS = "items.jsonl"
+STORE = "store"
+MODEL = "model"
+NEURONS = "neurons.json"
+# Folders of runs by earlier versions may be replaced too.
+EARLIER = {"attribution", "scores.safetensors", "ranking.json", "perplexity.json"}
+KNOWN = {RECORD, ITEMS, STORE, "methods", NEURONS, "results.json", "report.md", MODEL} | EARLIER
+
+
+class Run:
+    """A run folder that is being written; of several processes by the main one.
+
+    Raises:
+        RunError: the folder holds something and neither resume nor overwrite was asked for; the settings
+            of the run to be resumed differ; the folder cannot be written.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        settings: dict[str, Any],
+        command: str,
+        *,
+        resume: bool,
+        overwrite: bool,
+        processes: Processes = ALONE,
+    ) -> None:
+        self.folder, self.processes = folder, processes
+        previous = processes.once(lambda: _prepare(folder, resume=resume, overwrite=overwrite))
+        compared = {name: value for name, value in settings.items() if name not in HANDLING}
+        if previous is not None:
+            _refuse_other_settings(folder, previous.get("settings", {}), compared)
+        self.record: dict[str, Any] = {
+            "schema_version": 1,
+            "status": "running",
+            "command": command,
+            "settings": compared,
+            "versions": versions(),
+            "plugins": plugins.loaded(),
+            "processes": processes.count,
+            "started": datetime.now(UTC).isoformat(timespec="seconds"),
+            "resumed": previous is not None,
+            "seconds": {},
+        }
+        self.previous = previous or {}
+        self._clock = time.monotonic()
+        self.save_record()
+
+    def path(self, name: str) -> Path:
+        """A file of the run."""
+        return self.folder / name
+
+    def write(self, name: str, save: Callable[[Path], Any]) -> None:
+        """Has a file of the run written."""
+        if self.processes.main:
+            save(self.path(name))
+
+    def same_as_before(self, key: str, value: Any) -> None:
+        """Records a value that a resumed run must find unchanged, such as the checksum of the model.
+
+        Raises:
+            RunError: the run to be resumed recorded another value.
+        """
+        if key in self.previous and self.previous[key] != json.loads(json.dumps(value)):
+            raise RunError(
+                f"'{self.folder}' cannot be resumed: its {key.replace('_', ' ')} differs from the one now. "
+                "Start anew with --overwrite or another --out."
+            )
+        self.record[key] = value
+        self.save_record()
+
+    def stage_done(self, name: str) -> None:
+        """Notes the time a stage took and saves the record."""
+        now = time.monotonic()
+        self.record["seconds"][name] = round(now - self._clock, 1)
+        self._clock = now
+        self.save_record()
+
+    def finish(self, results: Results, neurons: list[dict[str, Any]]) -> None:
+        """Writes results and report, and marks the run as finished."""
+        self.record["finished"] = datetime.now(UTC).isoformat(timespec="seconds")
+        self.record["status"] = "finished"
+        self.record["peak_memory_bytes"] = peak_memory()
+        self.write("results.json", lambda path: write_json(path, results.to_json()))
+        self.write("report.md", lambda path: write_atomically(path, render_markdown(results, self.record, neurons)))
+        self.save_record()
+
+    def save_record(self) -> None:
+        """Writes `record.json`."""
+        self.write(RECORD, lambda path: write_json(path, self.record))
+
+
+def refuse_folder(folder: Path, *, resume: bool, overwrite: bool) -> list[str]:
+    """Names in a run folder that may be used as asked; empty for a new one.
+
+    Raises:
+        RunError: it holds something, and neither resuming nor replacing it was asked for or is possible.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise RunError(f"'{folder}' is a file; --out must name a folder.")
+    entries = sorted(entry.name for entry in folder.iterdir()) if folder.exists() else []
+    entries = [entry for entry in entries if not entry.startswith(".")]
+    record = folder / RECORD
+    if entries and not (resume or overwrite):
+        what = "a run" if record.exists() else "files that are not a run"
+        hint = "add --resume to go on with it, --overwrite to replace it, or choose another --out."
+        raise RunError(f"'{folder}' already holds {what}; {hint if record.exists() else 'choose another --out.'}")
+    strange = sorted(set(entries) - KNOWN)
+    if entries and overwrite and (strange or not record.exists()):
+        names = ", ".join(strange or entries)
+        raise RunError(f"'{folder}' is not replaced: it holds {names}, which no run wrote. Choose another --out.")
+    if entries and resume and not record.exists():
+        raise RunError(f"'{folder}' cannot be resumed: it has no {RECORD}. Choose another --out.")
+    return entries
+
+
+def _prepare(folder: Path, *, resume: bool, overwrite: bool) -> dict[str, Any] | None:
+    """Makes the folder ready; the record of the run to be resumed, if any."""
+    entries = refuse_folder(folder, resume=resume, overwrite=overwrite)
+    _remove_unfinished(folder)
+    if entries and resume:
+        return _read_record(folder / RECORD)
+    with writing(folder):
+        for name in entries:
+            path = folder / name
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        folder.mkdir(parents=True, exist_ok=True)
+    return None
+
+
+def _read_record(path: Path) -> dict[str, Any]:
+    record = read_json(path)
+    if not isinstance(record, dict) or not isinstance(record.get("settings"), dict):
+        raise RunError(f"'{path.parent}' cannot be resumed: its {RECORD} is not that of a run. Use --overwrite.")
+    return record
+
+
+def _remove_unfinished(folder: Path) -> None:
+    """Removes what a killed process was about to rename: `.results.json.x1y2`, `.model.x1y2`."""
+    for path in folder.glob(".*") if folder.exists() else ():
+        if path.name[1:].rpartition(".")[0] in KNOWN:
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def open_run(folder: Path | None, settings: Settings, processes: Processes = ALONE) -> Iterator[Run | None]:
+    """The run folder of a command, or None where it has none; an interruption is noted in the record."""
+    if folder is None:
+        yield None
+        return
+    values = settings.values()
+    handling = {name: bool(getattr(settings, name)) for name in ("resume", "overwrite")}
+    run = Run(folder, values, explicit_command(settings), **handling, processes=processes)
+    try:
+        yield run
+    except BaseException:
+        run.record["status"] = "interrupted"
+        with contextlib.suppress(RunError):
+            run.save_record()
+        raise
+
+
+def _refuse_other_settings(folder: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
+    now = json.loads(json.dumps(now))
+    for name in sorted(set(before) | set(now)):
+        if before.get(name) != now.get(name):
+            raise RunError(
+                f"'{folder}' cannot be resumed with other settings: {name.replace('_', '-')} was {before.get(name)!r} "
+                f"and is {now.get(name)!r} now. Give the same settings, or start anew with --overwrite."
+            )
+
+
+def versions() -> dict[str, Any]:
+    """Versions of everything that figures depend on."""
+    found: dict[str, Any] = {"python": platform.python_version(), "platform": platform.platform()}
+    for package in ("biasectomy", "torch", "transformers", "tokenizers", "numpy", "scipy", "safetensors"):
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            found[package] = None
+    found["commit"] = _commit()
+    return found
+
+
+def _commit() -> str | None:
+    """The commit of the source tree this package runs from; None when it is installed from an archive."""
+    try:
+        answer = subprocess.run(
+            ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"], capture_output=True, text=True, timeout=10
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return answer.stdout.strip() or None if answer.returncode == 0 else None

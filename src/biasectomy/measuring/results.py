@@ -1,0 +1,220 @@
+"""What a run found: figures, paired differences and a verdict, in a documented schema.
+
+JSON form: the fields of `Results`, rows as objects; NaN (an undefined figure, see its `reason`) is null.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, TypeVar
+
+import numpy as np
+
+from biasectomy.errors import DataError, SettingsError
+from biasectomy.files import without_nan
+from biasectomy.measuring.statistics import ClusterBootstrap, Estimate, Measured
+from biasectomy.tasks.base import Task
+from biasectomy.tasks.metrics import Answers, Metric
+
+SCHEMA_VERSION = 2
+READABLE = (1, 2)  # version 1 describes neither metrics nor methods, and knows no costs
+INTERVAL_KIND = "cluster bootstrap, expanded percentile"
+
+
+@dataclass(frozen=True)
+class MetricRow:
+    """A figure of one method on one task; `reason` says why a value or an interval is NaN."""
+
+    method: str  # its name, such as "original" or "crispr"
+    task: str
+    split: str  # such as "test"
+    metric: str
+    value: float
+    low: float
+    high: float
+    items: int
+    clusters: int
+    coverage: float
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class DifferenceRow:
+    """A figure of one method minus that of another on the same items, with its own interval."""
+
+    method: str
+    against: str
+    task: str
+    split: str
+    metric: str
+    value: float
+    low: float
+    high: float
+    items: int
+    clusters: int
+    coverage: float
+    reason: str | None = None
+
+
+Row = TypeVar("Row", MetricRow, DifferenceRow)
+
+
+@dataclass(frozen=True)
+class MetricDescription:
+    """What a reader must know of a metric; of the goals, how far each guard may fall."""
+
+    title: str
+    description: str
+    unit: str
+    best: float | None
+    role: str | None = None
+
+    @classmethod
+    def of(cls, metric: Metric) -> "MetricDescription":
+        """That of a metric."""
+        return cls(metric.title, metric.description, metric.unit, metric.best, metric.role)
+
+
+@dataclass(frozen=True)
+class Results:
+    """All figures of a run. Rows of a joined task come before those of its parts.
+
+    `titles` are of the methods, `described` of the metrics, `goals` names the metric that each task's methods were
+    fitted to, `costs` what each method took (`questions` asked while fitting, `questions_per_answer`, `numbers` stored).
+    """
+
+    metrics: tuple[MetricRow, ...]
+    differences: tuple[DifferenceRow, ...] = ()
+    verdict: list[str] = field(default_factory=list)
+    schema_version: int = SCHEMA_VERSION
+    interval: dict[str, Any] = field(default_factory=dict)  # kind, level, replicates, seed
+    settings: dict[str, Any] = field(default_factory=dict)
+    titles: dict[str, str] = field(default_factory=dict)
+    described: dict[str, MetricDescription] = field(default_factory=dict)
+    goals: dict[str, str] = field(default_factory=dict)
+    costs: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def title(self, method: str) -> str:
+        """A method's title; its name where it has none."""
+        return self.titles.get(method, method)
+
+    def description(self, metric: str) -> MetricDescription:
+        """What is known of a metric; its name in words where nothing is."""
+        plain = metric.replace("_", " ")
+        return self.described.get(metric) or MetricDescription(plain.capitalize(), plain, "score", None)
+
+    def find(self, method: str, metric: str, *, task: str | None = None, split: str | None = None) -> MetricRow | None:
+        """The first row that fits, or None; without a task this is the whole task's row."""
+        return _first(self.metrics, method=method, metric=metric, task=task, split=split)
+
+    def find_difference(
+        self, method: str, against: str, metric: str, *, task: str | None = None, split: str | None = None
+    ) -> DifferenceRow | None:
+        """The first difference row that fits, or None."""
+        return _first(self.differences, method=method, against=against, metric=metric, task=task, split=split)
+
+    def to_json(self) -> dict[str, Any]:
+        """A dictionary that `json.dumps(..., allow_nan=False)` takes."""
+        document: dict[str, Any] = without_nan(asdict(self))
+        return document
+
+    @classmethod
+    def from_json(cls, document: Any, name: str = "results") -> "Results":
+        """The inverse of `to_json`; `name` is the file's, for messages.
+
+        Raises:
+            DataError: not the schema of this version.
+        """
+        version = document.get("schema_version") if isinstance(document, dict) else type(document).__name__
+        if version not in READABLE:
+            raise DataError(
+                f"{name}: expected results of schema version {' or '.join(map(str, READABLE))}, found {version}."
+            )
+        optional = () if version == SCHEMA_VERSION else ("titles", "described", "goals", "costs")
+        try:
+            known = {entry.name: document[entry.name] for entry in fields(cls) if entry.name not in optional}
+            known["metrics"] = tuple(_row(MetricRow, row) for row in known["metrics"])
+            known["differences"] = tuple(_row(DifferenceRow, row) for row in known["differences"])
+            described = known.get("described", {}).items()
+            return cls(**{**known, "described": {metric: MetricDescription(**words) for metric, words in described}})
+        except KeyError as error:
+            raise DataError(f"{name}: the field {error} is missing.") from None
+        except TypeError as error:
+            raise DataError(f"{name}: a row does not fit the schema ({error}).") from None
+
+
+def figures(
+    task: Task,
+    split: str,
+    answers: Mapping[str, Answers],
+    comparisons: Sequence[tuple[str, str]],
+    bootstrap: Callable[[Task], ClusterBootstrap],
+) -> tuple[list[MetricRow], list[DifferenceRow]]:
+    """All metrics of all methods, and their differences, for a task and for each part of a joined one.
+
+    Args:
+        task: what was answered.
+        split: what the items are, such as "test".
+        answers: of each method, by its name.
+        comparisons: pairs (method, against).
+        bootstrap: makes the resamples of a task's items.
+
+    Raises:
+        SettingsError: a comparison names a method that has no answers.
+        ValueError: answers of the wrong shape or out of range.
+    """
+    for method, given in answers.items():
+        _check(task, method, given)
+    if missing := {method for pair in comparisons for method in pair} - set(answers):
+        raise SettingsError(f"'{min(missing)}' cannot be compared: there are no answers of it.")
+    rows: list[MetricRow] = []
+    differences: list[DifferenceRow] = []
+    parts = task.parts()
+    for scope in (task, *(parts if len(parts) > 1 else ())):
+        inside = np.array([scope is task or item.task == scope.name for item in task.items], dtype=np.bool_)
+        resamples = bootstrap(scope)
+        of_scope = {method: given.of_items(inside) for method, given in answers.items()}
+        for metric in scope.metrics_in_force():
+            measured: dict[str, Measured] = {
+                method: resamples.measure(metric, scope.items, given) for method, given in of_scope.items()
+            }
+            for method, side in measured.items():
+                estimate = resamples.estimate(side)
+                rows.append(MetricRow(method, scope.name, split, metric.name, **_row_figures(estimate)))
+            for method, against in comparisons:
+                change = resamples.difference(measured[method], measured[against])
+                names = (method, against, scope.name, split, metric.name)
+                differences.append(DifferenceRow(*names, **_row_figures(change)))
+    return rows, differences
+
+
+def interval_settings(replicates: int = 2000, seed: int = 0, level: float = 0.95) -> dict[str, Any]:
+    """What `Results.interval` holds."""
+    return {"kind": INTERVAL_KIND, "level": level, "replicates": replicates, "seed": seed}
+
+
+def _row_figures(estimate: Estimate) -> dict[str, Any]:
+    """The fields of a row that an estimate fills."""
+    return {entry.name: getattr(estimate, entry.name) for entry in fields(estimate)}
+
+
+def _check(task: Task, method: str, answers: Answers) -> None:
+    choices = answers.choices
+    if choices.ndim != 3 or choices.shape[2] != len(task.items) or not np.issubdtype(choices.dtype, np.integer):
+        raise ValueError(
+            f"choices of {method} must be integers [draws, instructions, {len(task.items)} items], "
+            f"not {choices.dtype} {list(choices.shape)}"
+        )
+    options = np.array([len(item.options) for item in task.items])
+    if choices.size == 0 or choices.min() < -1 or (choices >= np.maximum(options, 1)).any():
+        raise ValueError(f"choices of {method} must be -1 or the index of one of an item's options")
+
+
+def _first(rows: Sequence[Row], **wanted: str | None) -> Row | None:
+    conditions = {name: value for name, value in wanted.items() if value is not None}
+    return next((row for row in rows if all(getattr(row, name) == value for name, value in conditions.items())), None)
+
+
+def _row(kind: type[Row], document: Mapping[str, Any]) -> Row:
+    numbers = {name: math.nan for name in ("value", "low", "high", "coverage") if document[name] is None}
+    return kind(**{**document, **numbers})

@@ -1,0 +1,191 @@
+"""What a computation carries with it: store, processes, statistics settings, where artefacts go, who was fitted."""
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from biasectomy.errors import DataError, ScoreError
+from biasectomy.files import without_nan, writing
+from biasectomy.measuring.statistics import ClusterBootstrap
+from biasectomy.measuring.store import Computing, MemoryStore, Store, Stored
+from biasectomy.narration import Advance
+from biasectomy.processes import ALONE, Processes
+from biasectomy.reading.questions import Answer, Answerer, Question
+from biasectomy.tasks.base import Item, Task
+from biasectomy.tasks.judges import JUDGES
+from biasectomy.tasks.metrics import Answers, Goal
+
+
+@dataclass
+class Asked:
+    """How many questions were answered, whether computed or taken from the store."""
+
+    questions: int = 0
+
+
+class ItemLog:
+    """`items.jsonl`: every answer in a form for people; written anew by a run that is resumed, out of the store."""
+
+    def __init__(self, path: Path | None = None, processes: Processes = ALONE) -> None:
+        self._path = path if processes.main else None
+        if self._path is not None:
+            with writing(self._path):
+                self._path.write_bytes(b"")
+
+    def add(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Appends one line a row and puts them on disk."""
+        if self._path is None:
+            return
+        with writing(self._path), self._path.open("a", encoding="utf-8") as stream:
+            stream.writelines(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
+            stream.flush()
+            os.fsync(stream.fileno())
+
+
+@dataclass
+class Session:
+    """Everything a method needs beside the model and the task.
+
+    `objective` names the goal and `margin` takes the place of its guards' own; `folder` is where what is being fitted
+    keeps its artefacts, None where nothing is kept; `fitted` are the methods fitted before, by name.
+    """
+
+    store: Store = field(default_factory=MemoryStore)
+    processes: Processes = ALONE
+    seed: int = 0
+    replicates: int = 2000
+    level: float = 0.95
+    objective: str | None = None
+    margin: float | None = None
+    folder: Path | None = None
+    items: ItemLog = field(default_factory=ItemLog)
+    fitted: dict[str, Any] = field(default_factory=dict)
+    asked: Asked = field(default_factory=Asked)
+
+    def answerer(self, computing: Computing) -> Answerer:
+        """A language model, as it is now, that is asked only what the store does not know."""
+        return Stored(computing, self.store, self.processes)
+
+    def goal(self, task: Task) -> Goal:
+        """The goal a method is fitted to.
+
+        Raises:
+            UnknownNameError, SettingsError: the task has no such goal, or none.
+        """
+        goal = task.goal(self.objective)
+        if self.margin is None:
+            return goal
+        return replace(goal, guards=dict.fromkeys(goal.guards, self.margin))
+
+    def bootstrap(self, task: Task) -> ClusterBootstrap:
+        """The resamples behind the intervals of a task's figures."""
+        return ClusterBootstrap([item.cluster for item in task.items], self.replicates, self.seed, self.level)
+
+    def within(self, name: str) -> "Session":
+        """The session of one method, with a folder of its own and a count of its own."""
+        folder = self.folder / "methods" / name if self.folder is not None else None
+        return replace(self, folder=folder, asked=Asked())
+
+    def path(self, name: str) -> Path | None:
+        """Where an artefact is kept; None where none is."""
+        return self.folder / name if self.folder is not None else None
+
+    def ask(
+        self,
+        task: Task,
+        answerer: Answerer,
+        *,
+        split: str = "all",
+        who: Mapping[str, Any] | None = None,
+        advance: Advance | None = None,
+    ) -> Answers:
+        """Answers of one draw to every item under every instruction; `who` is noted beside each in `items.jsonl`.
+
+        Raises:
+            DataError, ScoreError: a question cannot be put into tokens, or an answer is not finite; names the item.
+            ModelError: the memory is too small even for one question.
+        """
+        questions = task.questions()
+        found: dict[int, Answer] = {}
+        with naming_items(task, questions):
+            for batch in answerer(questions):
+                fresh = [index for index, _ in batch if index not in found]
+                found.update(batch)
+                if advance is not None:
+                    advance(len(fresh))
+        self.asked.questions += len(questions)
+        answers = [found.get(index, Answer()) for index in range(len(questions))]
+        arrays = answers_of(task, answers)
+        if who is not None:
+            self.items.add(_rows(task, answers, arrays, split, who))
+        return arrays
+
+
+def answers_of(task: Task, answers: Sequence[Answer]) -> Answers:
+    """Answers in the order of `task.questions()` as arrays of one draw; texts are judged here."""
+    shape = (1, len(task.instructions), len(task.items))
+    asked = [item for _ in task.instructions for item in task.items]
+    choices = [task.choice(item, answer) for item, answer in zip(asked, answers, strict=True)]
+    texts = np.empty(shape, dtype=object)
+    texts.reshape(-1)[:] = [" ".join(answer.texts) if answer.texts else None for answer in answers]
+    widest = max((len(answer.log_likelihoods) for answer in answers), default=0)
+    judged = {name: _judged(name, texts) for name in task.judges}
+    return Answers(
+        np.array(choices, dtype=np.int64).reshape(shape),
+        _padded([answer.log_likelihoods for answer in answers], widest, np.nan).reshape(*shape, widest),
+        _padded([answer.tokens for answer in answers], widest, 0).astype(np.int64).reshape(*shape, widest),
+        _padded([answer.words for answer in answers], widest, 0).astype(np.int64).reshape(*shape, widest),
+        texts,
+        judged,
+    )
+
+
+def _padded(rows: Sequence[Sequence[float]], width: int, filler: float) -> Any:
+    values = np.full((len(rows), width), filler, dtype=np.float64)
+    for row, entries in zip(values, rows, strict=True):
+        row[: len(entries)] = entries
+    return values
+
+
+def _judged(name: str, texts: Any) -> Any:
+    """What a judge makes of each text, in the shape of `texts`; NaN where there is none."""
+    values = np.full(texts.size, np.nan)
+    there = [index for index, text in enumerate(texts.reshape(-1)) if text is not None]
+    values[there] = JUDGES[name]([texts.reshape(-1)[index] for index in there]) if there else []
+    return values.reshape(texts.shape)
+
+
+def _rows(
+    task: Task, answers: Sequence[Answer], arrays: Answers, split: str, who: Mapping[str, Any]
+) -> Iterable[dict[str, Any]]:
+    """One row of the readable record for each instruction and item."""
+    choices = arrays.choices.reshape(-1).tolist()
+    for place, (answer, choice) in enumerate(zip(answers, choices, strict=True)):
+        instruction, position = divmod(place, len(task.items))
+        item: Item = task.items[position]
+        row = {**who, "split": split, "task": item.task, "item": item.identifier, "instruction": instruction}
+        row |= {"gold": item.gold} if item.gold is not None else {}
+        if answer.texts:
+            row |= {"texts": list(answer.texts)}
+        else:
+            row |= {"log_likelihoods": list(answer.log_likelihoods), "tokens": list(answer.tokens)}
+        judged = {name: float(values.reshape(-1)[place]) for name, values in arrays.judged.items()}
+        yield without_nan(row | judged | {"answer": choice})
+
+
+@contextmanager
+def naming_items(task: Task, questions: Sequence[Question]) -> Iterator[None]:
+    """A block in which errors about one of the task's questions, in their order, name the item."""
+    try:
+        yield
+    except (DataError, ScoreError) as error:
+        for index, question in enumerate(questions):
+            if question == error.question:
+                raise type(error)(f"Item {task.items[index % len(task.items)].identifier}: {error}") from error
+        raise

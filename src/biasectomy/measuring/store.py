@@ -1,0 +1,183 @@
+"""One store of answers, keyed by who answers and what is asked, both as checksums of content.
+
+It is what resuming, comparing methods and sharing answers between runs have in common: an answer that is there is not
+computed again, whoever asked before. Two edits can never read each other's answers, whatever they are called. Values
+computed in other company differ in the last digits, so a run that takes some from a store that other runs filled equals
+one that computes them to about 1e-5, not to the last bit; an interrupted run that goes on with its own is equal.
+"""
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Protocol
+
+from biasectomy.errors import RunError
+from biasectomy.files import writing
+from biasectomy.processes import ALONE, Processes
+from biasectomy.reading.layouts import Batch
+from biasectomy.reading.prompts import EncodedPrompt
+from biasectomy.reading.questions import Answer, Question
+
+FILE = "answers.sqlite"
+AT_ONCE = 500  # keys in one look-up; SQLite takes at most 999 on old systems
+
+
+class Store(Protocol):
+    """Answers by key."""
+
+    def find(self, keys: Sequence[bytes]) -> dict[bytes, Answer]:
+        """The answers of those keys that are known."""
+
+    def add(self, answers: Mapping[bytes, Answer]) -> None:
+        """Keeps answers; those known already stay as they are."""
+
+
+class MemoryStore:
+    """Answers kept for as long as the object lives."""
+
+    def __init__(self) -> None:
+        self._answers: dict[bytes, Answer] = {}
+
+    def find(self, keys: Sequence[bytes]) -> dict[bytes, Answer]:
+        """See `Store`."""
+        return {key: self._answers[key] for key in keys if key in self._answers}
+
+    def add(self, answers: Mapping[bytes, Answer]) -> None:
+        """See `Store`."""
+        for key, answer in answers.items():
+            self._answers.setdefault(key, answer)
+
+
+class FileStore:
+    """Answers in one SQLite file, which several runs may use at the same time.
+
+    Every batch is a transaction of its own: a killed process loses at most the batch at work.
+
+    Raises:
+        RunError: the folder cannot be written, or holds another file of that name.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / FILE
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self._connection = sqlite3.connect(self._path, timeout=60, check_same_thread=False)
+        except sqlite3.Error as error:
+            raise self._unusable(error) from None
+        with self._transaction():
+            self._connection.execute(
+                "CREATE TABLE IF NOT EXISTS answers (key BLOB PRIMARY KEY, answer TEXT) WITHOUT ROWID"
+            )
+
+    def find(self, keys: Sequence[bytes]) -> dict[bytes, Answer]:
+        """See `Store`."""
+        found: dict[bytes, Answer] = {}
+        try:
+            for start in range(0, len(keys), AT_ONCE):
+                some = keys[start : start + AT_ONCE]
+                question = f"SELECT key, answer FROM answers WHERE key IN ({', '.join('?' * len(some))})"
+                found.update((key, _answer(text)) for key, text in self._connection.execute(question, some))
+        except (sqlite3.Error, ValueError, TypeError) as error:
+            raise self._unusable(error) from None
+        return found
+
+    def add(self, answers: Mapping[bytes, Answer]) -> None:
+        """See `Store`."""
+        rows = [(key, json.dumps(asdict(answer))) for key, answer in answers.items()]
+        with self._transaction():
+            self._connection.executemany("INSERT OR IGNORE INTO answers VALUES (?, ?)", rows)
+
+    def close(self) -> None:
+        """Lets go of the file."""
+        self._connection.close()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        try:
+            with self._connection:
+                yield
+        except sqlite3.Error as error:
+            raise self._unusable(error) from None
+
+    def _unusable(self, error: Exception) -> RunError:
+        if "full" in str(error):
+            return RunError(
+                f"The disk is full: '{self._path}' could not be written. What was written before is kept; "
+                "free some space and go on with --resume."
+            )
+        return RunError(
+            f"The store of answers '{self._path}' cannot be used: {error}. Delete it or name another folder."
+        )
+
+
+def _answer(text: str) -> Answer:
+    return Answer(**{name: tuple(values) for name, values in json.loads(text).items()})
+
+
+class Computing(Protocol):
+    """Who computes answers batch by batch, such as a language model."""
+
+    @property
+    def key(self) -> str:
+        """Checksum of everything that decides its answers but the tokens it is given."""
+
+    def encode(self, question: Question) -> EncodedPrompt:
+        """Tokens of a question."""
+
+    def plan(self, questions: Sequence[Question]) -> Iterator[Batch]:
+        """Batches, always the same for the same questions."""
+
+    def answer(self, batch: Batch, questions: Sequence[Question]) -> list[Answer]:
+        """Answers to a batch of `plan`."""
+
+
+class Stored:
+    """An answerer that computes only what the store does not have; several processes divide the batches.
+
+    Who answers is settled when it is made: inside `with model.edited(...)`, the edited model.
+    """
+
+    def __init__(self, computing: Computing, store: Store, processes: Processes = ALONE) -> None:
+        self._computing, self._store, self._processes = computing, store, processes
+        self._key = computing.key
+
+    def __call__(
+        self, questions: Sequence[Question], wanted: Collection[int] | None = None
+    ) -> Iterator[list[tuple[int, Answer]]]:
+        """See `Answerer`; what the store has comes first."""
+        keys = [self._key_of(question) for question in questions]
+        places: dict[bytes, list[int]] = {}
+        for index, key in enumerate(keys):
+            places.setdefault(key, []).append(index)
+        # A question that is asked twice is computed once.
+        once = list(places)
+        distinct = [questions[places[key][0]] for key in once]
+        sought = set(once) if wanted is None else {keys[index] for index in wanted}
+        known = self._processes.once(lambda: self._store.find([key for key in once if key in sought]))
+        if known:
+            yield [(index, answer) for key, answer in known.items() for index in places[key]]
+        unknown = sought - set(known)
+        if not unknown:
+            return
+        batches = [
+            batch for batch in self._computing.plan(distinct) if any(once[index] in unknown for index in batch.indices)
+        ]
+        for batch, answers in self._processes.map(lambda batch: self._computing.answer(batch, distinct), batches):
+            fresh = {
+                once[index]: answer
+                for index, answer in zip(batch.indices, answers, strict=True)
+                if once[index] in unknown
+            }
+            if self._processes.main:
+                self._store.add(fresh)
+            yield [(index, answer) for key, answer in fresh.items() for index in places[key]]
+
+    def _key_of(self, question: Question) -> bytes:
+        encoded = self._computing.encode(question)
+        asked = [encoded.prompt, encoded.options, encoded.words, encoded.new_tokens]
+        return hashlib.sha256(self._key.encode() + json.dumps(asked).encode()).digest()

@@ -1,0 +1,94 @@
+"""What a method is: anything that changes how a model answers, fitted on development items, then asked test items."""
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+from biasectomy.errors import SettingsError
+from biasectomy.options import Options
+from biasectomy.registry import Registry
+
+if TYPE_CHECKING:  # a method's settings are asked for by `--help`, which needs nothing of this
+    from biasectomy.measuring.session import Session
+    from biasectomy.models.language_model import LanguageModel
+    from biasectomy.neurons.neuron_set import NeuronSet
+    from biasectomy.reading.questions import Answerer
+    from biasectomy.tasks.base import Task
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a method takes.
+
+    `questions` were asked while fitting, `questions_per_answer` are asked for each answer afterwards (prompts that are
+    alike count once), `numbers` are stored: neurons with a factor, parameters, and so on.
+    """
+
+    questions: int = 0
+    questions_per_answer: float = 1.0
+    numbers: int = 0
+
+
+class Fitted(Protocol):
+    """A method after it was fitted."""
+
+    @property
+    def cost(self) -> Cost:
+        """What it took and takes."""
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What fitting found, for the record of a run: JSON-like values."""
+
+    @property
+    def draws(self) -> int:
+        """How many equivalent forms it has, all of which answer; their figures are pooled."""
+
+    @property
+    def neuron_set(self) -> "NeuronSet | None":
+        """The neurons whose factors it sets; None where it sets none."""
+
+    def answering(
+        self, model: "LanguageModel", session: "Session", draw: int = 0
+    ) -> "AbstractContextManager[Answerer]":
+        """A block with an answerer that answers as the model does under the method."""
+
+    def save(self, model: "LanguageModel", folder: Path) -> float | None:
+        """Writes a plain checkpoint that answers so, and returns how far its log-likelihoods are off when reloaded.
+
+        Raises:
+            SettingsError: only inference changes, so there is nothing to write; says what to do instead.
+        """
+
+
+class Method(Protocol):
+    """A method with its settings, made by `METHODS[name](Settings(...))`; its docstring's first line describes it."""
+
+    title: ClassVar[str]
+    Settings: ClassVar[type[Options]]
+
+    def __init__(self, settings: Any) -> None: ...
+
+    def expected_questions(self, development: "Task") -> float:
+        """About how many questions' time fitting takes at most, for the forecast."""
+
+    def fit(self, model: "LanguageModel", development: "Task", session: "Session") -> Fitted:
+        """Learns from development items only; keeps its artefacts with `session.path`, if that is not None."""
+
+
+class OnlyInference:
+    """What fitted methods have in common that leave the weights alone."""
+
+    draws = 1
+    neuron_set = None
+    title = "This method"
+
+    def save(self, model: "LanguageModel", folder: Path) -> float | None:
+        """Refused: see `Fitted.save`."""
+        raise SettingsError(
+            f"{self.title} changes how a model is asked, not its weights: there is no checkpoint to write."
+        )
+
+
+METHODS: Registry[type[Method]] = Registry("method")

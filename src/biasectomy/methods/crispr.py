@@ -1,0 +1,59 @@
+"""CRISPR: the neurons behind the confused answer are removed (Yang et al., ACL 2024)."""
+
+from typing import TYPE_CHECKING, ClassVar
+
+from biasectomy.attribution.crispr import Crispr as CrisprAttribution
+from biasectomy.methods.base import METHODS
+from biasectomy.methods.neuron_edit import (
+    ATTRIBUTED,
+    DEFINITION,
+    GRID,
+    RACING,
+    Definition,
+    FittedNeurons,
+    Grid,
+    TopNeurons,
+)
+
+if TYPE_CHECKING:
+    from biasectomy.measuring.session import Session
+    from biasectomy.models.language_model import LanguageModel
+    from biasectomy.tasks.base import Task
+
+NAME = "crispr"
+
+
+@METHODS.register(NAME)
+class Crispr:
+    """Removes the neurons that raise the confused answer and do not serve the right one (Yang et al. 2024)."""
+
+    title: ClassVar[str] = "CRISPR"
+
+    class Settings(CrisprAttribution.Settings):
+        """Options of the method, beside those of its attribution."""
+
+        definition: Definition = DEFINITION
+        grid: Grid = GRID
+        racing: bool = RACING
+
+    def __init__(self, settings: "Crispr.Settings") -> None:
+        self.settings = settings
+        own = {name: getattr(settings, name) for name in CrisprAttribution.Settings.model_fields}
+        self.attribution = CrisprAttribution(CrisprAttribution.Settings(**own))
+
+    def expected_questions(self, development: "Task") -> float:
+        """Every number of neurons asks all development items; every drawn item is attributed."""
+        wordings = len(development.instructions)
+        attributed = self.settings.instances * self.settings.trials * wordings
+        return len(self.settings.grid) * len(development.items) * wordings + ATTRIBUTED * attributed
+
+    def fit(self, model: "LanguageModel", development: "Task", session: "Session") -> FittedNeurons:
+        """Scores the neurons, then chooses how many to remove.
+
+        Raises:
+            SettingsError: there are too few development items, or the task sets no goal.
+        """
+        self.attribution.check(development)
+        settings = self.settings
+        top = TopNeurons(NAME, self.attribution, settings.definition, settings.grid, settings.racing)
+        return top.fit(model, development, session)

@@ -1,0 +1,133 @@
+"""What methods share that edit the neurons an attribution puts first."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
+
+from biasectomy.methods.base import Cost
+from biasectomy.methods.search import Candidate, choose_count
+from biasectomy.narration import heading, say, warn
+
+if TYPE_CHECKING:  # slow to import, and `--help` needs nothing of this
+    from biasectomy.attribution import Attribution
+    from biasectomy.attribution.scores import Scores
+    from biasectomy.measuring.session import Session
+    from biasectomy.models.language_model import LanguageModel
+    from biasectomy.neurons.neuron_set import NeuronSet
+    from biasectomy.reading.questions import Answerer
+    from biasectomy.tasks.base import Task
+    from biasectomy.tasks.metrics import Answers
+
+DEFAULT_GRID = (0, 1, 2, 3, 5, 8, 12, 20, 30, 50, 80, 120, 200, 300, 500)
+ATTRIBUTED = 4  # an attributed item is a forward and two backward passes, and about one more of elementwise work
+
+
+def _parse_grid(value: object) -> object:
+    pieces = [piece.strip() for piece in value.split(",") if piece.strip()] if isinstance(value, str) else value
+    if not isinstance(pieces, list | tuple):
+        raise ValueError("whole numbers joined by commas, such as 0,1,5,20")
+    try:
+        counts = {int(piece) if isinstance(piece, str) else piece for piece in pieces}
+    except (ValueError, TypeError):
+        counts = {-1}
+    if any(not isinstance(count, int) or isinstance(count, bool) or count < 0 for count in counts):
+        raise ValueError("whole numbers of 0 or more joined by commas, such as 0,1,5,20")
+    return tuple(sorted(counts | {0}))  # 0 is always a candidate: the tool may say that nothing helps
+
+
+Grid = Annotated[tuple[int, ...], BeforeValidator(_parse_grid)]
+GRID = Field(DEFAULT_GRID, description="Numbers of neurons to try, joined by commas; 0 is always among them.")
+RACING = Field(True, description="Drop clearly worse numbers of neurons early.")
+DEFINITION = Field(
+    "linear-output",
+    description="What a neuron is: an output of a linear map, or a hidden unit of a feed-forward block.",
+)
+Definition = Literal["linear-output", "ffn-hidden"]
+
+
+@dataclass(frozen=True)
+class FittedNeurons:
+    """A neuron set that is in force while the model answers, and in the weights of the checkpoint."""
+
+    neuron_set: "NeuronSet"
+    cost: Cost = Cost()
+    record: dict[str, Any] = field(default_factory=dict)
+    draws = 1
+
+    @contextmanager
+    def answering(self, model: "LanguageModel", session: "Session", draw: int = 0) -> "Iterator[Answerer]":
+        """See `Fitted`."""
+        with model.edited(self.neuron_set):
+            yield session.answerer(model)
+
+    def save(self, model: "LanguageModel", folder: Path) -> float | None:
+        """See `Fitted`."""
+        return model.save(folder, self.neuron_set)
+
+
+@dataclass(frozen=True)
+class TopNeurons:
+    """Scores every neuron, then edits as many of the best as serve the goal on development items."""
+
+    name: str
+    attribution: "Attribution"
+    definition: Definition
+    grid: Sequence[int]
+    racing: bool
+
+    def fit(self, model: "LanguageModel", development: "Task", session: "Session") -> FittedNeurons:
+        """Scores, ranks and chooses; scores of each trial and instruction are kept in the session's folder."""
+        from biasectomy.attribution.scores import attribute
+
+        heading("Finding neurons")
+        scores = attribute(
+            model, development, self.attribution, definition=self.definition, session=session, name=self.name
+        )
+        ranking = self._ranked(scores, session)
+        heading("Choosing n on development items")
+        chosen, candidates = self._choose(model, development, session, ranking)
+        record = {"search": [candidate.record() for candidate in candidates], "chosen": len(chosen)}
+        return FittedNeurons(chosen, Cost(session.asked.questions, 1.0, len(chosen)), record)
+
+    def _ranked(self, scores: "Scores", session: "Session") -> "NeuronSet":
+        ranking = scores.top(max(self.grid))
+        for file, save in (("scores.safetensors", scores.save), ("ranking.json", ranking.save)):
+            path = session.path(file)
+            if path is not None and session.processes.main:
+                save(path)
+        say("Highest scores: " + ", ".join(f"{n.module}[{n.unit}] {n.score:.3g}" for n in ranking.top(3)))
+        return ranking
+
+    def _choose(
+        self, model: "LanguageModel", development: "Task", session: "Session", ranking: "NeuronSet"
+    ) -> "tuple[NeuronSet, list[Candidate]]":
+        total = len(model.neurons(self.definition))
+        grid = [count for count in self.grid if count <= total]
+        if len(grid) < len(self.grid):
+            warn(f"The model has {total:,} neurons; numbers of --{self.name}.grid above that are left out.")
+
+        def examine(part: "Task", count: int) -> "Answers":
+            with model.edited(ranking.top(count)):
+                who = {"method": self.name, "neurons": count}
+                return session.ask(part, session.answerer(model), split="development", who=who)
+
+        count, candidates = choose_count(
+            examine,
+            development,
+            grid,
+            session.goal(development),
+            racing=self.racing,
+            level=session.level,
+            seed=session.seed,
+        )
+        best = next(candidate for candidate in candidates if candidate.neurons == count)
+        goal = session.goal(development).metric.replace("_", " ")
+        say(
+            f"Chosen: n = {count} of {len(candidates)} candidates; {goal} on development items "
+            f"{candidates[0].value:.3f} -> {best.value:.3f}"
+        )
+        return ranking.top(count), candidates

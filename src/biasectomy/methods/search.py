@@ -1,0 +1,167 @@
+"""Choosing how many neurons to edit, on development items only, by a task's goal.
+
+Candidates are raced: all of them answer a part of the items, those that are clearly worse are dropped,
+the rest go on. Editing no neuron (n = 0) is always a candidate, is never dropped and wins ties, so
+the answer can be that nothing helps. Better is nearer to the metric's best value: where that is even odds, a candidate
+that goes past them is no better than one that stops as far before.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from biasectomy.narration import progress, say
+
+if TYPE_CHECKING:  # slow to import, and `--help` needs nothing of this
+    from biasectomy.measuring.statistics import Linearised
+    from biasectomy.tasks.base import Item, Task
+    from biasectomy.tasks.metrics import Answers, Goal, Metric
+
+# A few items that happen to agree have an interval of no width; nothing is dropped on the word of so few.
+MINIMUM_CLUSTERS = 5
+MINIMUM_ITEMS = 20
+ROUNDS = (0.25, 0.5, 1.0)  # shares of the development items seen when candidates are judged
+
+
+@dataclass
+class Candidate:
+    """One number of neurons and how it did on the development items it was judged on."""
+
+    neurons: int
+    items: int = 0
+    value: float = math.nan  # of the goal's metric, with its interval
+    low: float = math.nan
+    high: float = math.nan
+    difference: float = math.nan  # how much nearer to the best value than n = 0, paired, with its interval
+    difference_low: float = math.nan
+    difference_high: float = math.nan
+    guards: dict[str, float] = field(default_factory=dict)  # what must not get worse
+    within_margin: bool = True  # whether none of them got worse by more than its margin
+    dropped: str | None = None  # why it was dropped early
+    answers: "list[Answers]" = field(default_factory=list, repr=False)  # of each round
+
+    def record(self) -> dict[str, Any]:
+        """The candidate as JSON-like values."""
+        values = asdict(replace(self, answers=[]))
+        return {"n": values.pop("neurons")} | {name: value for name, value in values.items() if name != "answers"}
+
+
+def choose_count(
+    examine: "Callable[[Task, int], Answers]",
+    development: "Task",
+    grid: Sequence[int],
+    goal: "Goal",
+    *,
+    racing: bool = True,
+    level: float = 0.95,
+    seed: int = 0,
+) -> tuple[int, list[Candidate]]:
+    """The number of neurons that is best on the development items, and all candidates.
+
+    Args:
+        examine: answers of the model with so many neurons edited.
+        development: development items.
+        grid: numbers of neurons to try; 0 is added.
+        goal: what is judged: the metric that should come nearer to its best value, among candidates that keep the
+            guards within their margins.
+        racing: whether clearly worse candidates are dropped early.
+        level: of the intervals that decide what is clearly worse.
+
+    Raises:
+        UnknownNameError: the goal names a metric that the task does not have.
+    """
+    from biasectomy.tasks.metrics import Answers
+
+    candidates = [Candidate(count) for count in sorted({0, *grid})]
+    rounds = _rounds(development, ROUNDS if racing and len(candidates) > 1 else (1.0,), seed)
+    total = len(candidates) * len(development.items) * len(development.instructions)
+    seen: list[Item] = []
+    with progress("Choosing n", total) as advance:
+        for number, part in enumerate(rounds):
+            seen += part.items
+            judge = _Judge(development, seen, goal, level)
+            for candidate in candidates:
+                if candidate.dropped is None:
+                    candidate.answers = [Answers.joined([*candidate.answers, examine(part, candidate.neurons)], axis=2)]
+                advance(len(part.items) * len(part.instructions))
+            alive = [candidate for candidate in candidates if candidate.dropped is None]
+            for candidate in alive:
+                judge.measure(candidate, candidates[0])
+            if number < len(rounds) - 1:
+                judge.drop(alive)
+    fit = [candidate for candidate in candidates if candidate.dropped is None and candidate.within_margin]
+    return max(fit, key=lambda candidate: judge.rank(candidate)).neurons, candidates
+
+
+class _Judge:
+    """Figures of candidates on the items seen so far."""
+
+    def __init__(self, task: "Task", items: "Sequence[Item]", goal: "Goal", level: float) -> None:
+        from biasectomy.tasks.metrics import named
+
+        self.items, self.level = list(items), level
+        self.metric = named(task.metrics, goal.metric)
+        self.guards = [(named(task.metrics, name), margin) for name, margin in goal.guards.items()]
+
+    def measure(self, candidate: Candidate, original: Candidate) -> None:
+        figure = self._of(candidate, self.metric, distance=False)
+        candidate.items = len(self.items)
+        candidate.value = figure.value
+        candidate.low, candidate.high = figure.interval(self.level)
+        gain = self._gain(candidate, original, self.metric)
+        candidate.difference = gain.value
+        candidate.difference_low, candidate.difference_high = gain.interval(self.level)
+        candidate.guards = {one.name: self._of(candidate, one, distance=False).value for one, _ in self.guards}
+        losses = [(-self._gain(candidate, original, one).value, margin) for one, margin in self.guards]
+        candidate.within_margin = not any(loss > margin + 1e-12 for loss, margin in losses)
+
+    def rank(self, candidate: Candidate) -> tuple[float, int]:
+        """The higher the better; fewer neurons win ties, and a figure that is undefined loses to any other."""
+        distance = float(self.metric.distance(candidate.value))
+        return (-math.inf if math.isnan(distance) else -round(distance, 12), -candidate.neurons)
+
+    def drop(self, alive: list[Candidate]) -> None:
+        """Drops what is clearly worse than the leader or clearly goes beyond a margin."""
+        original = alive[0]
+        leader = max((one for one in alive if one.within_margin), key=self.rank)
+        for candidate in alive[1:]:
+            for guard, margin in self.guards:
+                if self._upper(candidate, original, guard) < -margin:
+                    candidate.dropped = f"{guard.description} gets worse by more than the margin"
+            if candidate is not leader and self._upper(candidate, leader, self.metric) < 0:
+                candidate.dropped = candidate.dropped or f"clearly worse than n = {leader.neurons}"
+            if candidate.dropped is not None:
+                say(f"n = {candidate.neurons} is dropped after {candidate.items} items: {candidate.dropped}")
+
+    def _of(self, candidate: Candidate, metric: "Metric", *, distance: bool = True) -> "Linearised":
+        from biasectomy.measuring.statistics import linearised
+
+        return linearised(metric, self.items, candidate.answers[0], distance=distance)
+
+    def _gain(self, candidate: Candidate, other: Candidate, metric: "Metric") -> "Linearised":
+        """How much nearer a candidate is to the best value than another."""
+        return self._of(other, metric).minus(self._of(candidate, metric))
+
+    def _upper(self, candidate: Candidate, other: Candidate, metric: "Metric") -> float:
+        """Upper end of the interval of a candidate's gain; infinite where too little stands behind it."""
+        _, eligible = metric.columns(self.items, candidate.answers[0])
+        clusters = {item.cluster for item, counts in zip(self.items, eligible, strict=True) if counts}
+        if eligible.sum() < MINIMUM_ITEMS or len(clusters) < MINIMUM_CLUSTERS:
+            return math.inf
+        return self._gain(candidate, other, metric).interval(self.level)[1]
+
+
+def _rounds(development: "Task", shares: Sequence[float], seed: int) -> "list[Task]":
+    """Parts of the items, each evenly spread over templates and labels, that together are all of them."""
+
+    def parts() -> "Iterator[Task]":
+        before: set[str] = set()
+        for share in shares:
+            size = max(1, round(share * len(development.items)))
+            items = tuple(item for item in development.limited(size, seed=seed).items if item.identifier not in before)
+            if items:
+                yield replace(development, items=items)
+            before.update(item.identifier for item in items)
+
+    return list(parts())

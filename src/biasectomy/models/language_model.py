@@ -1,0 +1,266 @@
+"""A loaded model with its tokenizer and its prompt format, as one object."""
+
+import contextlib
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, NoReturn, Unpack
+
+from safetensors import SafetensorError
+
+from biasectomy.errors import DataError, RunError, ScoreError
+from biasectomy.files import writing
+from biasectomy.models.fingerprints import fingerprint, weights_checksum
+from biasectomy.models.loading import LoadingOptions, Weights
+from biasectomy.models.sources import ModelSource, quiet_transformers, resolve_model
+from biasectomy.neurons.discovery import Neurons, discover_neurons
+from biasectomy.neurons.edits import baked, edited
+from biasectomy.neurons.neuron_set import NeuronSet, model_shape
+from biasectomy.reading import likelihood
+from biasectomy.reading.generation import generate, plan_generation
+from biasectomy.reading.layouts import Batch, Layout, PackedLayout
+from biasectomy.reading.layouts.base import placement
+from biasectomy.reading.memory import in_parts
+from biasectomy.reading.prompts import EncodedPrompt, PromptFormat, PromptKind, prompt_format
+from biasectomy.reading.questions import Answer, Question
+
+# Enough for matrix products to run at their full rate; more only takes memory.
+CPU_BATCH_TOKENS = 1024
+ACCELERATOR_BATCH_TOKENS = 4096
+WHOLE_TEXT_TOKENS = 256  # every token of a whole text needs the logits of the whole vocabulary, so batches are small
+RELOAD_TOLERANCE = 1e-4  # largest difference of an option log-likelihood between the edited model and its checkpoint
+PROBE = Question("Answer the question.\n\nWhich of the two was it?", ("The first one", "The second", "Not known"))
+
+
+@dataclass
+class LanguageModel:
+    """A model with its tokenizer and its prompt format: answers questions, can be edited, can be saved."""
+
+    model: Any
+    tokenizer: Any
+    prompt_format: PromptFormat
+    name: str
+    source: ModelSource | None = None
+    batch_tokens: int = CPU_BATCH_TOKENS
+    layout: Layout = field(default_factory=PackedLayout)
+    weights: Weights | None = None  # how it was loaded, so that its full-precision form can be
+    _discovered: dict[str, Neurons] = field(default_factory=dict, repr=False)
+    _encoded: dict[Question, EncodedPrompt] = field(default_factory=dict, repr=False)
+    _edits: list[NeuronSet] = field(default_factory=list, repr=False)
+    _checksum: str = field(default="", repr=False)
+
+    def __call__(
+        self, questions: Sequence[Question], wanted: Collection[int] | None = None
+    ) -> Iterator[list[tuple[int, Answer]]]:
+        """See `Answerer`.
+
+        Raises:
+            DataError: a question cannot be put into tokens.
+            ScoreError: a log-likelihood is NaN or infinite.
+            ModelError: the memory is too small even for one question.
+        """
+        for batch in self.plan(questions):
+            if wanted is None or not {*batch.indices}.isdisjoint(wanted):
+                yield list(zip(batch.indices, self.answer(batch, questions), strict=True))
+
+    @property
+    def key(self) -> str:
+        """SHA-256 of all that decides its answers but the tokens it is given: weights, number format, edits in force.
+        """
+        weights = self._checksum or weights_checksum(self.model)
+        if not self._edits:
+            self._checksum = weights
+        digest = hashlib.sha256(weights.encode())
+        for neuron_set in self._edits:
+            edit = sorted((one.module, one.unit, one.factor) for one in neuron_set if one.factor != 1)
+            if edit:
+                digest.update(json.dumps([neuron_set.definition, edit]).encode())
+        return digest.hexdigest()
+
+    def neurons(self, definition: str = "linear-output") -> Neurons:
+        """All neurons of the model under a definition."""
+        if definition not in self._discovered:
+            self._discovered[definition] = discover_neurons(self.model, definition)
+        return self._discovered[definition]
+
+    @contextlib.contextmanager
+    def edited(self, neuron_set: NeuronSet | None) -> Iterator[None]:
+        """A block in which the model computes with the set's factors; None edits nothing.
+
+        Raises:
+            NeuronSetError: the set names neurons that the model does not have.
+        """
+        if neuron_set is None or not len(neuron_set):
+            yield
+            return
+        with edited(self.model, neuron_set, self.neurons(neuron_set.definition)):
+            self._edits.append(neuron_set)
+            try:
+                yield
+            finally:
+                self._edits.pop()
+
+    def encode(self, question: Question) -> EncodedPrompt:
+        """Tokens of a question, made once.
+
+        Raises:
+            DataError: the question cannot be put into tokens; `question` is the one.
+        """
+        if question not in self._encoded:
+            try:
+                self._encoded[question] = self.prompt_format.encode(question)
+            except DataError as error:
+                error.question = question
+                raise
+        return self._encoded[question]
+
+    def plan(self, questions: Sequence[Question]) -> Iterator[Batch]:
+        """Batches of questions within the token budget, always the same for the same questions."""
+        encoded = [self.encode(question) for question in questions]
+        whole = [bool(one.words) for one in encoded]
+        written = [bool(one.new_tokens) for one in encoded]
+        for kind in (False, True):
+            chosen = [index for index, one in enumerate(encoded) if written[index] == kind and not whole[index]]
+            prompts = [encoded[index] for index in chosen]
+            batches = plan_generation(prompts, self.batch_tokens) if kind else self._scored(prompts, self.batch_tokens)
+            yield from (_renumbered(batch, chosen) for batch in batches)
+        chosen = [index for index in range(len(encoded)) if whole[index]]
+        budget = min(self.batch_tokens, WHOLE_TEXT_TOKENS)
+        for batch in self._scored([encoded[index] for index in chosen], budget):
+            yield _renumbered(batch, chosen)
+
+    def _scored(self, prompts: Sequence[EncodedPrompt], budget: int) -> Iterator[Batch]:
+        return self.layout.plan(prompts, budget) if prompts else iter(())
+
+    def answer(
+        self, batch: Batch, questions: Sequence[Question], shortage: Callable[[], object] = lambda: None
+    ) -> list[Answer]:
+        """Answers to a batch of `plan`, in the order of `batch.indices`; halved as often as memory needs it.
+
+        Args:
+            shortage: is called each time that memory was too small.
+        """
+        if batch.prompts[0].new_tokens:
+            texts = in_parts(lambda part: generate(self.model, self.tokenizer, part), batch, shortage)
+            return [Answer(texts=(text,)) for text in texts]
+        found = in_parts(lambda part: likelihood.score(self.model, part, self.layout), batch, shortage)
+        if not all(scores.finite for scores in found):
+            self._refuse_not_finite(batch, questions)
+        return [
+            Answer(scores.log_likelihoods, scores.tokens, encoded.words)
+            for scores, encoded in zip(found, batch.prompts, strict=True)
+        ]
+
+    def _refuse_not_finite(self, batch: Batch, questions: Sequence[Question]) -> NoReturn:
+        culprit = likelihood.first_not_finite(self.model, batch.prompts, self.layout)
+        position, values = (culprit[0], culprit[1].log_likelihoods) if culprit else (0, ())
+        error = ScoreError(
+            f"The model's log-likelihoods of the options are not finite ({', '.join(f'{one:g}' for one in values)}). "
+            "Its weights may be damaged, or --dtype float32 may be needed."
+        )
+        error.question = questions[batch.indices[position]]
+        raise error
+
+    def description(self) -> dict[str, Any]:
+        """What identifies the model in records and neuron sets."""
+        return {"name": self.name, "shape": model_shape(self.model), "fingerprint": fingerprint(self.model)}
+
+    def save(self, folder: str | Path, neuron_set: NeuronSet | None = None, *, overwrite: bool = False) -> float:
+        """Writes a plain `transformers` checkpoint with the set's factors in its weights, and reads it back.
+
+        The folder appears only when it is whole and its option log-likelihoods, computed by a freshly
+        loaded copy, equal those of the edited model in memory within 1e-4. Returns the largest difference.
+
+        Raises:
+            RunError: the folder exists, cannot be written, or the reloaded checkpoint differs.
+        """
+        folder = Path(folder)
+        if folder.exists() and any(folder.iterdir()) and not overwrite:
+            raise RunError(f"'{folder}' exists and is not empty; choose another folder or allow overwriting.")
+        with writing(folder):
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            unfinished = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+        try:
+            model = self._full_precision()
+            with writing(folder), baked(model, neuron_set or NeuronSet(())), quiet_transformers():
+                model.save_pretrained(unfinished)
+                self.tokenizer.save_pretrained(unfinished)
+            difference = self._difference_from(model, unfinished, neuron_set)
+            # Written so that a NaN is refused too.
+            if not difference <= RELOAD_TOLERANCE:
+                raise RunError(
+                    f"The checkpoint written for '{folder}' gives log-likelihoods that differ by {difference:.2g} from "
+                    f"the edited model in memory (allowed: {RELOAD_TOLERANCE:g}); it was not kept."
+                )
+            with writing(folder):
+                unfinished.chmod(0o755)
+                if folder.exists():
+                    shutil.rmtree(folder)
+                unfinished.rename(folder)
+        except SafetensorError as error:
+            reason = " ".join(str(error).split())
+            raise RunError(f"The checkpoint '{folder}' could not be written: {reason} Is the disk full?") from error
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
+        return difference
+
+    def _full_precision(self) -> Any:
+        """The model whose weights an edit can be written to: itself, unless it is quantised."""
+        if self.weights is None or self.weights.quantization is None:
+            return self.model
+        return self.weights.full_precision().load()[1]
+
+    def _difference_from(self, model: Any, folder: Path, neuron_set: NeuronSet | None) -> float:
+        """Largest difference of a probe's log-likelihoods between the edited model and a saved checkpoint."""
+        batch = Batch((0,), (self.prompt_format.encode(PROBE),))
+        with edited(model, neuron_set or NeuronSet(())):
+            here = likelihood.score(model, batch, self.layout)[0].log_likelihoods
+        with quiet_transformers():
+            reloaded: Any = type(model).from_pretrained(folder, dtype=model.dtype)
+        reloaded.to(placement(model)[0]).eval()
+        there = likelihood.score(reloaded, batch, self.layout)[0].log_likelihoods
+        return max(abs(left - right) for left, right in zip(here, there, strict=True))
+
+
+def load(
+    name: str | ModelSource = "smollm2",
+    *,
+    prompt: PromptKind = "auto",
+    batch_tokens: int | None = None,
+    **options: Unpack[LoadingOptions],
+) -> LanguageModel:
+    """Loads a model: `smollm2`, a local folder, a GGUF file or a hub id.
+
+    Args:
+        name: of the model, or its files as `resolve_model` finds them.
+        prompt: the model's chat template, plain text, or the template where there is one.
+        batch_tokens: tokens in one batch; None for what suits the device.
+        options: `dtype`, `device`, `device_map`, `quantization` and `trust_remote_code` (see `LoadingOptions`).
+
+    Raises:
+        UnknownNameError, SourceError: there is no such model.
+        ModelError: it cannot be loaded, is too large for the memory at hand, or has no usable tokenizer.
+    """
+    source = name if isinstance(name, ModelSource) else resolve_model(name)
+    weights = Weights.chosen(source, options)
+    config, model, tokenizer = weights.load()
+    language_model = LanguageModel(
+        model=model,
+        tokenizer=tokenizer,
+        prompt_format=prompt_format(tokenizer, config, prompt, f"'{source.name}'"),
+        name=source.name,
+        source=source,
+        batch_tokens=batch_tokens or (CPU_BATCH_TOKENS if model.device.type == "cpu" else ACCELERATOR_BATCH_TOKENS),
+        weights=weights,
+    )
+    language_model.layout = likelihood.layout_for(model, model.get_input_embeddings().weight.shape[0])
+    return language_model
+
+
+def _renumbered(batch: Batch, chosen: Sequence[int]) -> Batch:
+    """A batch of some of the questions, with their indices among all of them."""
+    return replace(batch, indices=tuple(chosen[index] for index in batch.indices))

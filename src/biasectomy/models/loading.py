@@ -1,0 +1,147 @@
+"""From the name of a model to its weights in memory: formats, devices, and whether it fits."""
+
+from dataclasses import dataclass, replace
+from typing import Any, TypedDict
+
+import torch
+
+from biasectomy.errors import BiasectomyError, ModelError, UnknownNameError
+from biasectomy.reading.memory import available_memory, weights_bytes
+from biasectomy.models.sources import ModelSource, quiet_transformers
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+QUANTIZATIONS = ("4bit", "8bit")
+
+
+class LoadingOptions(TypedDict, total=False):
+    """How a model is loaded.
+
+    `dtype`: "float32", "bfloat16" or "float16". `device`: "auto", "cpu", "mps", "cuda", "cuda:1", "xpu".
+    `device_map`: spreads the model over devices as `accelerate` does ("auto", "balanced", "sequential").
+    `quantization`: "4bit" or "8bit" (bitsandbytes): less memory for finding and measuring; what is saved is the
+    full-precision model with the edit in its weights. `trust_remote_code`: lets a hub model run its own code.
+    """
+
+    dtype: str
+    device: str
+    device_map: str | None
+    quantization: str | None
+    trust_remote_code: bool
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Where a model's weights come from, and in which form they are loaded."""
+
+    source: ModelSource
+    dtype: torch.dtype = torch.float32
+    device: str = "auto"
+    device_map: str | None = None
+    quantization: str | None = None
+    trust_remote_code: bool = False
+
+    @classmethod
+    def chosen(cls, source: ModelSource, options: LoadingOptions) -> "Weights":
+        """The weights of a source in the form that was chosen.
+
+        Raises:
+            UnknownNameError: there is no such number format.
+        """
+        dtype = options.get("dtype", "float32")
+        if dtype not in DTYPES:
+            raise UnknownNameError("number format", dtype, DTYPES)
+        return cls(source, **{**options, "dtype": DTYPES[dtype]})  # type: ignore[arg-type]
+
+    def full_precision(self) -> "Weights":
+        """The same model without quantisation, in main memory."""
+        return replace(self, quantization=None, device_map=None, device="cpu")
+
+    def load(self) -> tuple[Any, Any, Any]:
+        """Configuration, model (frozen, in evaluation mode) and tokenizer.
+
+        Raises:
+            ModelError: it cannot be loaded, does not fit in memory, or its device is not here.
+        """
+        from transformers import AutoConfig, AutoTokenizer
+
+        source = self.source
+        options: dict[str, Any] = {"trust_remote_code": self.trust_remote_code}
+        if source.gguf_file is not None:
+            options["gguf_file"] = source.gguf_file
+        try:
+            with quiet_transformers():
+                config = AutoConfig.from_pretrained(source.location, **options)
+                weights = self._weights()
+                if self.device_map is None and self.quantization is None:
+                    refuse_larger_than_memory(source, config, self.dtype)
+                model = models_for(config).from_pretrained(source.location, **options, **weights)
+                tokenizer = AutoTokenizer.from_pretrained(source.location, **options)
+        except BiasectomyError:
+            raise
+        except Exception as error:  # whatever a damaged or foreign checkpoint makes the libraries below raise
+            reason = " ".join(str(error).split())
+            raise ModelError(f"The model '{source.name}' cannot be loaded: {reason[:400]}") from error
+        model.eval().requires_grad_(False)
+        if "device_map" not in weights:
+            model.to(named_device(self.device))
+        return config, model, tokenizer
+
+    def _weights(self) -> dict[str, Any]:
+        """Arguments that say in which form and where the weights are kept."""
+        from transformers import BitsAndBytesConfig, GgufConfig
+
+        weights: dict[str, Any] = {"dtype": self.dtype}
+        if self.device_map is not None:
+            weights["device_map"] = self.device_map
+        if self.quantization is not None:
+            if not torch.cuda.is_available():
+                raise ModelError(
+                    f"--quantization {self.quantization} needs a CUDA device, and there is none here; "
+                    "leave it out to load the full-precision model."
+                )
+            if self.source.gguf_file is not None:
+                raise ModelError("A GGUF file cannot be quantised again; leave --quantization out.")
+            four = self.quantization == "4bit"
+            quantised: Any = BitsAndBytesConfig
+            weights["quantization_config"] = quantised(load_in_4bit=four, load_in_8bit=not four)
+            # A process that was given one device of several keeps to it.
+            weights.setdefault("device_map", "auto" if self.device == "auto" else {"": self.device})
+        elif self.source.gguf_file is not None:
+            # Without dequantising, transformers keeps the quantised form and refuses to save it.
+            weights["quantization_config"] = GgufConfig(gguf_file=self.source.gguf_file, dequantize=True)
+        return weights
+
+
+def models_for(config: Any) -> Any:
+    """The class of `transformers` that loads a configuration's language model."""
+    from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
+
+    return AutoModelForSeq2SeqLM if getattr(config, "is_encoder_decoder", False) else AutoModelForCausalLM
+
+
+def named_device(name: str) -> torch.device:
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError):
+        raise ModelError(f"There is no device '{name}' here; use --device cpu.") from None
+    return device
+
+
+def refuse_larger_than_memory(source: ModelSource, config: Any, dtype: torch.dtype) -> None:
+    """Refuses a model whose weights alone would not fit, before any is read.
+
+    Raises:
+        ModelError: says how many GiB are needed and how many are free.
+    """
+    with torch.device("meta"):
+        empty = models_for(config).from_config(config, dtype=dtype)
+    need = weights_bytes(empty)
+    free = available_memory()
+    if free is not None and need > free:
+        raise ModelError(
+            f"'{source.name}' needs {need / 2**30:.1f} GiB for its weights in {str(dtype).removeprefix('torch.')}; "
+            f"{free / 2**30:.1f} GiB are free. Use --dtype bfloat16, a smaller model or a larger machine."
+        )

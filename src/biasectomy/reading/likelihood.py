@@ -1,0 +1,79 @@
+"""Log-likelihoods of options: log P(option | prompt) as a sum over the option's tokens."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from biasectomy.reading.layouts import Batch, EncoderDecoderLayout, Layout, PackedLayout, RepeatedCacheLayout, RowLayout
+from biasectomy.reading.layouts.base import placement
+from biasectomy.reading.prompts import EncodedPrompt
+
+
+@dataclass(frozen=True, slots=True)
+class OptionScores:
+    """Scores of one prompt's options: summed log-probabilities (natural log) and numbers of tokens."""
+
+    log_likelihoods: tuple[float, ...]
+    tokens: tuple[int, ...]
+
+    @property
+    def finite(self) -> bool:
+        """Whether every log-likelihood is a finite number."""
+        return all(math.isfinite(value) for value in self.log_likelihoods)
+
+
+@torch.inference_mode()
+def score(model: nn.Module, batch: Batch, layout: Layout) -> list[OptionScores]:
+    """Scores of a batch's prompts, in the order of `batch.indices`."""
+    return [
+        OptionScores(tuple(float(value) for value in values), tuple(len(option) for option in encoded.options))
+        for encoded, values in zip(batch.prompts, layout.read(model, batch).log_likelihoods(), strict=True)
+    ]
+
+
+def first_not_finite(
+    model: nn.Module, prompts: Sequence[EncodedPrompt], layout: Layout
+) -> tuple[int, OptionScores] | None:
+    """Which of some prompts has a log-likelihood that is NaN or infinite when asked alone, with its scores.
+
+    In a shared row such a value spreads to every prompt, so the culprit shows only by itself.
+    """
+    for index, encoded in enumerate(prompts):
+        scores = score(model, Batch((0,), (encoded,)), layout)[0]
+        if not scores.finite:
+            return index, scores
+    return None
+
+
+def layout_for(model: nn.Module, vocabulary: int) -> Layout:
+    """The fastest layout that gives this model's own scores, found by trying on a few made-up tokens."""
+    untyped: Any = model
+    candidates: tuple[Layout, ...] = (PackedLayout(), RepeatedCacheLayout())
+    plain: Layout = RowLayout()
+    if getattr(untyped.config, "is_encoder_decoder", False):
+        candidates, plain = (EncoderDecoderLayout(),), EncoderDecoderLayout(packed=False)
+    return next((layout for layout in candidates if reads_alike(model, vocabulary, layout, plain)), plain)
+
+
+@torch.inference_mode()
+def reads_alike(model: nn.Module, vocabulary: int, layout: Layout, plain: Layout) -> bool:
+    """Whether two layouts give a model's prompts the same scores."""
+    prompt = tuple((7 * position + 3) % vocabulary for position in range(12))
+    options = tuple(tuple((11 * position + 5 + c) % vocabulary for position in range(2 + c)) for c in range(3))
+    other = (*prompt[:6], *reversed(prompt[6:]))  # shares its beginning, as prompts of a task do
+    batch = Batch((0, 1), (EncodedPrompt(prompt, options), EncodedPrompt(other, options[::-1])))
+    try:
+        found = score(model, batch, layout)
+    except (TypeError, ValueError, RuntimeError, IndexError, AttributeError):
+        return False
+    tolerance = 1e-3 if placement(model)[1] == torch.float32 else 0.3
+    # Written so that NaN passes: a model whose weights are NaN fails later, with a better message.
+    return not any(
+        abs(left - right) > tolerance
+        for there, here in zip(found, score(model, batch, plain), strict=True)
+        for left, right in zip(there.log_likelihoods, here.log_likelihoods, strict=True)
+    )

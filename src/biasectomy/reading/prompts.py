@@ -1,0 +1,181 @@
+"""From a question to tokens: what the model reads and which continuations are judged."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from biasectomy.errors import DataError, ModelError
+from biasectomy.reading.questions import Question
+
+PromptKind = Literal["auto", "chat", "plain"]
+
+# Chat templates may print today's date; a fixed one keeps a run the same tomorrow.
+FIXED_TEMPLATE_SETTINGS = {"date_string": "01 Jan 2024", "enable_thinking": False}
+SPARE_TOKENS = 8  # generated beyond the longest option, for a full stop or an end-of-turn token
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedPrompt:
+    """Token ids of one prompt and of every option behind it.
+
+    `prompt` is what all options share; `options[c]` are the tokens whose log-probabilities are
+    summed for option c. Where a tokenizer merges the end of the prompt with the start of an option,
+    the shared part is shorter and the merged token belongs to the option. `words` counts those of whole texts that
+    are judged; `new_tokens` is how many tokens are to be generated, 0 where options are scored.
+    """
+
+    prompt: tuple[int, ...]
+    options: tuple[tuple[int, ...], ...]
+    words: tuple[int, ...] = ()
+    new_tokens: int = 0
+
+
+class PromptFormat:
+    """The model's chat template where it has one, plain text otherwise.
+
+    Raises:
+        ModelError: `kind` is "chat" and the tokenizer has no chat template.
+    """
+
+    def __init__(self, tokenizer: Any, kind: PromptKind = "auto", model_name: str = "the model") -> None:
+        has_template = bool(getattr(tokenizer, "chat_template", None))
+        if kind == "chat" and not has_template:
+            raise ModelError(f"{model_name} has no chat template; use --prompt plain (or auto).")
+        self.tokenizer = tokenizer
+        self.chat = has_template and kind != "plain"
+
+    @property
+    def name(self) -> str:
+        """ "chat" or "plain"."""
+        return "chat" if self.chat else "plain"
+
+    def text(self, user_text: str) -> str:
+        """The whole prompt as text, up to where the answer begins."""
+        if not self.chat:
+            return f"{user_text}\nAnswer:"
+        rendered = self.tokenizer.apply_chat_template(
+            [{"role": "user", "content": user_text}],
+            tokenize=False,
+            add_generation_prompt=True,
+            **FIXED_TEMPLATE_SETTINGS,
+        )
+        return str(rendered)
+
+    def token_ids(self, text: str) -> list[int]:
+        """Tokens of a text; a plain text gets the tokenizer's own special tokens, a chat text has them already."""
+        return list(self.tokenizer(text, add_special_tokens=not self.chat)["input_ids"])
+
+    def encode(self, question: Question) -> EncodedPrompt:
+        """Tokens of a question.
+
+        Raises:
+            DataError: there is neither an option nor a text to go on from, an option is empty, or one adds no token
+                of its own to the prompt.
+        """
+        _refuse_unusable(question)
+        if question.text is None:
+            return self._whole_texts(question.options)
+        prompt, options = self._continuations(self.text(question.text), question.options)
+        if question.generation is None:
+            return EncodedPrompt(prompt, options)
+        longest = max(map(len, options), default=0)
+        return EncodedPrompt(prompt, options, new_tokens=question.generation.new_tokens or longest + SPARE_TOKENS)
+
+    def _continuations(self, text: str, options: Sequence[str]) -> tuple[tuple[int, ...], tuple[tuple[int, ...], ...]]:
+        """Tokens that all options share, and those of each option."""
+        separator = "" if self.chat else " "
+        prompt = self.token_ids(text)
+        whole = [self.token_ids(text + separator + option) for option in options]
+        shared = min((common_prefix_length(prompt, sequence) for sequence in whole), default=len(prompt))
+        found = tuple(tuple(sequence[shared:]) for sequence in whole)
+        for option, tokens in zip(options, found, strict=True):
+            if not tokens:
+                raise DataError(f"The option {option!r} adds no token to the prompt.")
+        return tuple(prompt[:shared]), found
+
+    def _whole_texts(self, texts: Sequence[str]) -> EncodedPrompt:
+        """Every token of every text is judged; behind the beginning-of-sequence token where there is one."""
+        tokens = [tuple(self.tokenizer(text, add_special_tokens=False)["input_ids"]) for text in texts]
+        words = tuple(len(text.split()) for text in texts)
+        start = self.tokenizer.bos_token_id
+        if start is not None:
+            return EncodedPrompt((start,), tuple(tokens), words)
+        if len({sequence[:1] for sequence in tokens}) > 1:
+            raise DataError("The texts begin with different tokens, and this tokenizer names none to put in front.")
+        return EncodedPrompt(tokens[0][:1], tuple(sequence[1:] for sequence in tokens), words)
+
+
+class EncoderDecoderFormat(PromptFormat):
+    """The prompt is the encoder's input; an option is a label of the decoder, ended as the family trains it.
+
+    `decoder_start` is the token in front of every label. A label begins with the tokenizer's own first special
+    token only where that is not the decoder's start itself (BART).
+    """
+
+    def __init__(self, tokenizer: Any, kind: PromptKind, model_name: str, decoder_start: int) -> None:
+        super().__init__(tokenizer, kind, model_name)
+        self.decoder_start = decoder_start
+
+    def text(self, user_text: str) -> str:
+        """The whole input as text; the answer is not begun there, so a plain one ends with the options."""
+        return super().text(user_text) if self.chat else user_text
+
+    def _continuations(self, text: str, options: Sequence[str]) -> tuple[tuple[int, ...], tuple[tuple[int, ...], ...]]:
+        """Input tokens, and each option's label tokens with the end of sequence."""
+        return tuple(self.token_ids(text)), tuple(self.label(option) for option in options)
+
+    def label(self, text: str) -> tuple[int, ...]:
+        """Label tokens of a text."""
+        plain = list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+        special = list(self.tokenizer(text)["input_ids"])
+        start = special[:1] if special[:1] != plain[:1] and special[0] != self.decoder_start else []
+        end = self.tokenizer.eos_token_id
+        return (*start, *plain, *([end] if end is not None else []))
+
+    def _whole_texts(self, texts: Sequence[str]) -> EncodedPrompt:
+        """The words that all texts begin with are the input, at most half of the shortest; the rest are labels."""
+        words = [text.split() for text in texts]
+        half = min(map(len, words)) // 2
+        shared = min(common_prefix_length(words[0], other) for other in words)
+        given = words[0][: min(half, shared)]
+        judged = [" ".join(one[len(given) :]) for one in words]
+        labels = tuple(self.label(text) for text in judged)
+        return EncodedPrompt(
+            tuple(self.token_ids(" ".join(given))), labels, tuple(len(text.split()) for text in judged)
+        )
+
+
+def prompt_format(
+    tokenizer: Any, config: Any, kind: PromptKind = "auto", model_name: str = "the model"
+) -> PromptFormat:
+    """The format that fits a model's configuration.
+
+    Raises:
+        ModelError: "chat" is asked for and there is no template, or an encoder-decoder has no start token.
+    """
+    if not getattr(config, "is_encoder_decoder", False):
+        return PromptFormat(tokenizer, kind, model_name)
+    start = getattr(config, "decoder_start_token_id", None)
+    if start is None:  # T5Gemma keeps it with its decoder
+        start = getattr(getattr(config, "decoder", config), "bos_token_id", None)
+    if start is None:
+        raise ModelError(f"{model_name} is an encoder-decoder whose configuration names no token to start with.")
+    return EncoderDecoderFormat(tokenizer, kind, model_name, start)
+
+
+def _refuse_unusable(question: Question) -> None:
+    for option in question.options:
+        if not option.strip():
+            raise DataError("An option is empty; every option needs text.")
+    if not question.options and (question.text is None or question.generation is None):
+        raise DataError("There is no option to be scored, and no text to go on from.")
+
+
+def common_prefix_length(first: Sequence[Any], second: Sequence[Any]) -> int:
+    """How many leading entries two sequences share."""
+    length = 0
+    for left, right in zip(first, second, strict=False):
+        if left != right:
+            break
+        length += 1
+    return length

@@ -1,0 +1,92 @@
+"""What a model is really given, and what comes back."""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """How a text is to be gone on from, greedily; without a number, as many tokens as the longest option and some."""
+
+    new_tokens: int | None = None
+
+
+class Content(str):
+    """A stretch of a question's text that is the item itself, and not what is asked of it (see `written`)."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A text and options to be scored behind it, whole texts to be scored, or a text to go on from.
+
+    Where `text` is None the options are whole texts: scored behind the prefix token, without a chat template.
+    `content` says where in the text the item itself stands, as (start, end); `unknown` which option says that it
+    cannot be known. Neither is shown to the model: methods that change questions, or need no model, read them.
+    """
+
+    text: str | None
+    options: tuple[str, ...] = ()
+    generation: Generation | None = None
+    content: tuple[tuple[int, int], ...] = ()
+    unknown: int | None = None
+
+    def with_content(self, content: str) -> "Question":
+        """The same question with another text in every place where the item stood."""
+        text, places, end = "", [], 0
+        for start, stop in self.content:
+            text += (self.text or "")[end:start]
+            places.append((len(text), len(text) + len(content)))
+            text, end = text + content, stop
+        return replace(self, text=text + (self.text or "")[end:], content=tuple(places))
+
+    def behind(self, words: str) -> "Question":
+        """The same question with some words in front of its text."""
+        places = tuple((start + len(words), end + len(words)) for start, end in self.content)
+        return replace(self, text=words + (self.text or ""), content=places)
+
+
+def written(*pieces: str) -> tuple[str, tuple[tuple[int, int], ...]]:
+    """A text of some pieces, and where those stand in it that are `Content`."""
+    text, places = "", []
+    for piece in pieces:
+        if isinstance(piece, Content):
+            places.append((len(text), len(text) + len(piece)))
+        text += piece
+    return text, tuple(places)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Summed log-likelihoods (natural logarithm) and token counts of the options, or generated texts.
+
+    `words` are counted where the options are whole texts: the words of each whose tokens were judged.
+    """
+
+    log_likelihoods: tuple[float, ...] = ()
+    tokens: tuple[int, ...] = ()
+    words: tuple[int, ...] = ()
+    texts: tuple[str, ...] = ()
+
+
+class Answerer(Protocol):
+    """Whoever answers: a language model is one, and methods wrap it."""
+
+    def __call__(
+        self, questions: Sequence[Question], wanted: Collection[int] | None = None
+    ) -> Iterator[list[tuple[int, Answer]]]:
+        """Answers with their question's index, a batch at a time.
+
+        With `wanted` at least these are answered, in the company they have when all are: batches follow from the
+        questions alone, so that an interrupted request that is made again gives the same numbers to the last bit.
+        """
+
+
+def listed(instruction: str, context: str, question: str, options: Sequence[str], unknown: int | None = None) -> Question:
+    """A multiple-choice question: instruction, context, question and the options in their order, to be scored."""
+    said = ("Context: ", Content(context), "\n") if context else ()
+    pieces = (instruction, "\n\n", *said, "Question: ", Content(question), "\n", f"Options: {', '.join(options)}")
+    text, content = written(*pieces)
+    return Question(text, tuple(options), content=content, unknown=unknown)

@@ -1,0 +1,117 @@
+"""Answers as arrays, metrics that are functions of them, and the goal a task sets.
+
+Arrays are [draws, instructions, items] throughout: a draw is one of the equivalent forms of a method (random neurons
+drawn anew), and all of its figures are pooled over draws.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from biasectomy.errors import UnknownNameError
+
+Floats = npt.NDArray[np.float64]
+Booleans = npt.NDArray[np.bool_]
+Integers = npt.NDArray[np.int64]
+Role = Literal["goal", "guard", "abstention"]
+Unit = Literal["share", "score", "per word"]
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What was answered to a task.
+
+    `choices` are indices into an item's options, -1 where an answer is none of them. `log_likelihoods`, `tokens` and
+    `words` have a further dimension for the options: NaN and 0 beyond those an item has. `texts` are generated ones,
+    and `judged` what each judge made of them, NaN where there is no text.
+    """
+
+    choices: Integers
+    log_likelihoods: Floats = field(default_factory=lambda: np.empty((0, 0, 0, 0)))
+    tokens: Integers = field(default_factory=lambda: np.empty((0, 0, 0, 0), dtype=np.int64))
+    words: Integers = field(default_factory=lambda: np.empty((0, 0, 0, 0), dtype=np.int64))
+    texts: npt.NDArray[np.object_] = field(default_factory=lambda: np.empty((0, 0, 0), dtype=object))
+    judged: Mapping[str, Floats] = field(default_factory=dict)
+
+    def of_items(self, inside: Booleans) -> "Answers":
+        """The answers to some of the items, [items]."""
+        return self._each(lambda values: values[:, :, inside] if values.size else values)
+
+    def _each(self, change: Callable[[Any], Any]) -> "Answers":
+        arrays = ("choices", "log_likelihoods", "tokens", "words", "texts")
+        judged = {name: change(values) for name, values in self.judged.items()}
+        return replace(self, **{name: change(getattr(self, name)) for name in arrays}, judged=judged)
+
+    @classmethod
+    def joined(cls, parts: Sequence["Answers"], axis: int = 0) -> "Answers":
+        """Answers of several draws (axis 0) or to several lists of items (axis 2) as one.
+
+        Raises:
+            ValueError: there are none.
+        """
+
+        def join(name: str, read: Callable[["Answers"], Any]) -> Any:
+            arrays = [read(part) for part in parts]
+            widest = max(array.shape[-1] for array in arrays)
+            if arrays[0].ndim == 4:
+                fill = np.nan if name == "log_likelihoods" else 0
+                arrays = [
+                    np.pad(array, [(0, 0)] * 3 + [(0, widest - array.shape[-1])], constant_values=fill)
+                    for array in arrays
+                ]
+            return np.concatenate(arrays, axis=axis)
+
+        arrays = ("choices", "log_likelihoods", "tokens", "words", "texts")
+        judged = {name: join(name, lambda part, name=name: part.judged[name]) for name in parts[0].judged}
+        return cls(**{name: join(name, lambda part, name=name: getattr(part, name)) for name in arrays}, judged=judged)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A figure that is a function of sums over items.
+
+    `columns(items, answers)` returns values [draws, instructions or 1, items, k] and which items are eligible [items].
+    Ineligible items have all-zero columns; the last column counts what the figure rests on, so its mean is the
+    coverage. `combine(sums [..., draws, instructions, k]) -> [...]` turns sums over items into the figure, NaN where
+    undefined. `description` is a noun phrase for sentences, `title` the name in tables. `best` is the value to be
+    wished for (1, 0, 0.5, ...); None where there is none.
+    """
+
+    name: str
+    title: str
+    description: str
+    columns: Callable[[Sequence[Any], Answers], tuple[Floats, Booleans]]
+    combine: Callable[[Floats], Floats]
+    best: float | None
+    unit: Unit = "score"
+    role: Role | None = None
+    undefined: str = "no item counts towards it"  # why the value is NaN, when it is
+    is_share: bool = False  # a share of answers, which has an exact bound where it is 0 or 1
+    of_texts: bool = False  # says something of generated texts only
+
+    def distance(self, value: Any) -> Any:
+        """How far values are from the best one; NaN where there is none."""
+        return np.abs(np.asarray(value) - (np.nan if self.best is None else self.best))
+
+
+@dataclass(frozen=True)
+class Goal:
+    """Which metric a method should bring nearer to its best value, and which may get how much further from theirs."""
+
+    metric: str
+    guards: Mapping[str, float] = field(default_factory=dict)  # margins, in the guard's own unit, by metric
+
+
+def named(metrics: Sequence[Metric], name: str) -> Metric:
+    """The metric of a name.
+
+    Raises:
+        UnknownNameError: none of them has it.
+    """
+    for metric in metrics:
+        if metric.name == name:
+            return metric
+    raise UnknownNameError("metric", name, [metric.name for metric in metrics])

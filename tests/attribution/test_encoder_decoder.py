@@ -1,0 +1,187 @@
+"""Encoder-decoders: scores, attribution by place, edits, and the whole job."""
+
+import pytest
+import torch
+
+from biasectomy.attribution.crispr import Authors, Paper
+from biasectomy.attribution.engine import Instance, accumulate
+from biasectomy.neurons.edits import baked, edited
+from biasectomy.commands.evaluation import evaluate
+from biasectomy.attribution.finding import attribute, find_neurons
+from biasectomy.models.language_model import LanguageModel, load
+from biasectomy.reading.layouts import EncoderDecoderLayout
+from biasectomy.neurons.neuron_set import Neuron, NeuronSet
+from biasectomy.neurons.discovery import discover_neurons
+from biasectomy.commands.perplexity import text_log_likelihoods
+from biasectomy.reading.prompts import EncoderDecoderFormat, item_text
+from tests.conftest import INSTRUCTIONS, build_tokenizer, make_items
+from tests.reading.encoder_decoders import CONFIGURATIONS, build
+
+
+@pytest.fixture(scope="session", params=list(CONFIGURATIONS))
+def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory):
+    """A checkpoint of a random tiny model of each family."""
+    path = tmp_path_factory.mktemp("encoder-decoders") / request.param
+    build(request.param).save_pretrained(path)
+    build_tokenizer(chat=False).save_pretrained(path)
+    return path
+
+
+@pytest.fixture
+def language_model(folder) -> LanguageModel:
+    return load(str(folder))
+
+
+def prompts_of(language_model: LanguageModel):
+    return [language_model.prompt_format.encode(text, item) for text in INSTRUCTIONS[:2] for item in make_items(3)]
+
+
+def log_probability(model, prompt, option) -> torch.Tensor:
+    """One prompt and one label through the model's own training interface."""
+    loss = model(input_ids=torch.tensor([prompt]), labels=torch.tensor([option])).loss
+    return -loss * len(option)
+
+
+def test_prompt_and_label_are_as_the_family_trains_them(language_model):
+    format_ = language_model.prompt_format
+    assert isinstance(format_, EncoderDecoderFormat)
+    item = make_items(1)[0]
+    encoded = format_.encode("Answer.", item)
+    tokenizer = language_model.tokenizer
+    assert tokenizer.decode(encoded.prompt) == item_text("Answer.", item)
+    assert [tokenizer.decode(option[:-1]) for option in encoded.options] == list(item.options)
+    assert {option[-1] for option in encoded.options} == {tokenizer.eos_token_id}
+
+
+@pytest.mark.parametrize("budget", [1, 300, 5000])
+def test_scores_equal_the_models_own_loss(language_model, budget):
+    language_model.batch_tokens = budget
+    prompts = prompts_of(language_model)
+    for batch in language_model.plan(prompts):
+        for index, found in zip(batch.indices, language_model.score(batch), strict=True):
+            encoded = prompts[index]
+            with torch.no_grad():
+                expected = [float(log_probability(language_model.model, encoded.prompt, o)) for o in encoded.options]
+            assert found.log_likelihoods == pytest.approx(expected, rel=1e-4, abs=1e-3)
+
+
+def test_labels_are_packed_where_positions_are_relative(language_model, folder):
+    absolute = folder.name == "bart"
+    assert language_model.layout == EncoderDecoderLayout(packed=not absolute)
+
+
+class Recorder:
+    needs_gradients = True
+    group = 1000  # the order stays as it is
+
+    def __init__(self):
+        self.gold_products, self.biased_products, self.spans = {}, {}, {}
+
+    def gold(self, module, product, spans):
+        self.gold_products[module] = product
+
+    def biased(self, module, product, spans):
+        self.biased_products[module] = product
+        self.spans[module] = spans
+
+    def finish(self):
+        return {}
+
+
+def test_products_equal_those_of_one_plain_pass_at_every_place(language_model):
+    """Against gradients of the model's own loss, one prompt and one label at a time, hooked module by module."""
+    model = language_model.model
+    instances = [
+        Instance(item.identifier, language_model.prompt_format.encode("Answer.", item), item.gold)
+        for item in make_items(2, 2)
+    ]
+    neurons = language_model.neurons()
+    recorder = Recorder()
+    list(accumulate(model, neurons, instances, recorder, budget=10_000, layout=language_model.layout))
+    assert {group.place for group in neurons} == {"input", "cross-input", "label"}
+    for number, instance in enumerate(instances):
+        option = instance.encoded.options[instance.gold]
+        kept, handles = {}, []
+        for group in neurons:
+
+            def keep(module, inputs, output, name=group.module, kept=kept):
+                output.retain_grad()
+                kept[name] = output
+
+            handles.append(model.get_submodule(group.module).register_forward_hook(keep))
+        model.requires_grad_(True)
+        log_probability(model, instance.encoded.prompt, option).backward()
+        model.requires_grad_(False)
+        model.zero_grad()
+        for handle in handles:
+            handle.remove()
+        for group in neurons:
+            expected = (kept[group.module] * kept[group.module].grad)[0].detach()
+            positions = recorder.spans[group.module][number].gold
+            assert (len(positions.shared) == 0) == (group.place == "label")
+            found = positions.of_all(recorder.gold_products[group.module])
+            assert len(found) == len(expected)
+            scale = expected.abs().max() + 1e-6
+            torch.testing.assert_close(found / scale, expected / scale, atol=2e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize("rule", [Paper, lambda: Authors(1)])
+def test_company_in_a_batch_changes_no_score(language_model, rule):
+    instances = [
+        Instance(item.identifier, language_model.prompt_format.encode("Answer.", item), item.gold)
+        for item in make_items(2, 4)
+    ]
+    found = []
+    for budget in (1, 10_000):
+        used = rule()
+        arguments = (language_model.model, language_model.neurons(), instances, used)
+        list(accumulate(*arguments, budget=budget, layout=language_model.layout))
+        found.append(torch.cat(list(used.finish().values())))
+    # Scores go with P squared, and log P is about -150 here: what it rounds by is doubled.
+    assert (found[0] - found[1]).abs().max() <= 3e-4 * found[0].abs().max()
+
+
+@pytest.mark.parametrize("definition", ["linear-output", "ffn-hidden"])
+def test_edits_are_equal_reversible_and_survive_the_disk(language_model, definition, tmp_path):
+    model = language_model.model
+    groups = discover_neurons(model, definition)
+    chosen = NeuronSet(tuple(Neuron(group.module, unit, 1.0) for group in groups for unit in (0, 3)), definition)
+    tokens = {"input_ids": torch.tensor([[5, 9, 33]]), "decoder_input_ids": torch.tensor([[0, 7, 8]])}
+    with torch.no_grad():
+        before = model(**tokens).logits
+        with edited(model, chosen):
+            by_hook = model(**tokens).logits
+        with baked(model, chosen):
+            by_weights = model(**tokens).logits
+        assert torch.equal(by_hook, by_weights) and not torch.equal(by_hook, before)
+        assert torch.equal(model(**tokens).logits, before)
+        assert language_model.save(tmp_path / "model", chosen) <= 1e-4
+        assert torch.equal(load(str(tmp_path / "model")).model(**tokens).logits, by_hook)
+
+
+@pytest.mark.parametrize("answer_rule", ["sum", "mean", "generation"])
+def test_find_edit_and_evaluate(language_model, toy_task, answer_rule):
+    task = toy_task(4, 4, 2)
+    neurons = find_neurons(language_model, task, count=30, instances=4, trials=1)
+    with language_model.edited(neurons):
+        after = evaluate(language_model, task, answer_rule=answer_rule)
+    assert after.choices.shape == (2, 16)
+    assert after.results.find("Model", "accuracy") is not None
+
+
+def test_every_neuron_gets_a_score(language_model, toy_task):
+    scores = attribute(language_model, toy_task(4, 4, 1), instances=4, trials=1)
+    assert {module: len(values) for module, values in scores.by_module.items()} == {
+        group.module: group.units for group in language_model.neurons()
+    }
+
+
+def test_perplexity_judges_the_second_half_of_a_text(language_model):
+    text = "The grandfather and the grandson met at the market today"
+    (value,) = text_log_likelihoods(language_model, [text])
+    format_ = language_model.prompt_format
+    assert format_.judged_text(text) == "met at the market today"
+    encoded = format_.encode_text(text)
+    with torch.no_grad():
+        expected = float(log_probability(language_model.model, encoded.prompt, encoded.options[0]))
+    assert value == pytest.approx(expected, rel=1e-4)

@@ -1,0 +1,199 @@
+"""The command line: what is parsed, what is called, what is printed and the exit code."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+
+from biasectomy.cli.app import main
+from biasectomy.errors import ModelError
+from biasectomy.commands.settings import ApplySettings, EvaluateSettings, FindSettings, MitigateSettings, option_name
+
+COMMANDS = {"mitigate": MitigateSettings, "evaluate": EvaluateSettings, "find": FindSettings, "apply": ApplySettings}
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs the command line in this process: exit code, standard output, standard error."""
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setenv("NO_COLOR", "1")
+
+    def run(*words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["biasectomy", *words])
+        with pytest.raises(SystemExit) as exit_:
+            main()
+        captured = capsys.readouterr()
+        return int(exit_.value.code or 0), captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture
+def called(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Stand-ins for the workflows; the list holds the settings they were called with."""
+    calls: list[Any] = []
+    row = {"method": "Original", "task": "bbq:age", "split": "test", "metric": "accuracy", "items": 9, "clusters": 3}
+    results = SimpleNamespace(
+        metrics=[SimpleNamespace(**row, value=0.5, low=0.25, high=0.75, coverage=1.0, reason=None)],
+        differences=[],
+        verdict=["Nothing changed."],
+        interval={"level": 0.95},
+        to_json=lambda: {"verdict": ["Nothing changed."], "value": float("nan")},
+    )
+
+    def workflow(answer: Any) -> Callable[[Any, Any], Any]:
+        def call(settings: Any, console: Any) -> Any:
+            console.say("working")
+            calls.append(settings)
+            return answer
+
+        return call
+
+    fake = ModuleType("biasectomy.commands.workflows")
+    for name in COMMANDS:
+        setattr(fake, name, workflow({"find": None, "apply": Path("there")}.get(name, results)))
+    monkeypatch.setitem(sys.modules, "biasectomy.commands.workflows", fake)
+    return calls
+
+
+def test_help_needs_neither_torch_nor_numpy() -> None:
+    script = (
+        "import sys; sys.argv = ['biasectomy', '--help']\n"
+        "from biasectomy.cli.app import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "print([name for name in ('torch', 'transformers', 'numpy', 'scipy', 'jinja2') if name in sys.modules])"
+    )
+    outcome = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert "mitigate" in outcome.stdout and outcome.stdout.rstrip().endswith("[]"), outcome.stdout[-200:]
+
+
+def test_python_dash_m() -> None:
+    outcome = subprocess.run(
+        [sys.executable, "-m", "biasectomy", "--version"], capture_output=True, text=True, check=True
+    )
+    assert outcome.stdout.startswith("biasectomy ")
+
+
+def test_no_words_show_the_help(run: Run) -> None:
+    code, out, _ = run()
+    assert code == 0 and all(name in out for name in (*COMMANDS, "ls"))
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_of_a_command_names_every_option_and_its_default(run: Run, name: str) -> None:
+    code, out, _ = run(name, "--help")
+    assert code == 0
+    for field in COMMANDS[name].model_fields:
+        shown = field.removesuffix("_file").upper() if field in COMMANDS[name].positional else option_name(field)
+        assert shown in out, shown
+    assert "[default: smollm2]" in " ".join(out.replace("│", " ").split())
+
+
+def test_values_reach_the_settings(run: Run, called: list[Any]) -> None:
+    code, out, _ = run(
+        "mitigate", "owner/model", "--task", "bbq:ses", "--max-items", "9", "--no-racing", "--grid", "5,1", "--out", "r"
+    )
+    assert code == 0 and "working" in out and "Nothing changed." in out and "0.50 [0.25, 0.75]" in out
+    expected = MitigateSettings(
+        model="owner/model", task="bbq:ses", max_items=9, racing=False, grid=(0, 1, 5), out=Path("r")
+    )
+    assert called == [expected]
+
+
+def test_each_command_calls_its_workflow(run: Run, called: list[Any]) -> None:
+    assert run("evaluate", "--neurons", "n.json")[0] == 0
+    assert run("find", "--count", "7")[0] == 0
+    assert run("apply", "n.json", "m")[0] == 0
+    assert called == [
+        EvaluateSettings(neurons_file=Path("n.json")),
+        FindSettings(count=7),
+        ApplySettings(neurons_file=Path("n.json"), model="m"),
+    ]
+
+
+def test_configuration_file(run: Run, called: list[Any], tmp_path: Path) -> None:
+    (tmp_path / "c.toml").write_text("seed = 5\ntrials = 2")
+    assert run("mitigate", "--config", str(tmp_path / "c.toml"), "--seed", "6")[0] == 0
+    assert (called[0].seed, called[0].trials) == (6, 2)
+
+
+def test_json_is_all_there_is_on_standard_output(run: Run, called: list[Any]) -> None:
+    code, out, _ = run("mitigate", "--json")
+    assert code == 0 and json.loads(out) == {"verdict": ["Nothing changed."], "value": None}
+    assert json.loads(run("apply", "n.json", "--json")[1]) == {"model": "there"}
+    assert json.loads(run("find", "--json")[1]) == {"neurons": "neurons.json"}
+
+
+def test_quiet_prints_nothing(run: Run, called: list[Any]) -> None:
+    assert run("mitigate", "--quiet") == (0, "", "")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["mitigat"], "no command named 'mitigat'; did you mean 'mitigate'?"),
+        (["mitigate", "--max-item", "3"], "--max-items"),
+        (["mitigate", "--varient", "paper"], "--variant"),
+        (["mitigate", "--variant", "author"], "did you mean 'authors'?"),
+        (["mitigate", "--seed", "x"], "--seed is 'x'; it must be a whole number"),
+        (["mitigate", "--seed"], "--seed"),
+        (["mitigate", "a", "b"], "b"),
+        (["mitigate", "--config", "/no/such.toml"], "no configuration file"),
+        (["apply"], "NEURONS is missing"),
+        (["ls", "model"], "did you mean 'models'?"),
+        (["ls"], "attributions|models|tasks"),
+    ],
+)
+def test_a_wrong_word_is_one_line_and_code_2(run: Run, called: list[Any], words: list[str], said: str) -> None:
+    code, out, err = run(*words)
+    assert (code, out) == (2, "") and not called
+    assert err.startswith("Error: ") and err.count("\n") == 1 and said in err, err
+
+
+def replace(monkeypatch: pytest.MonkeyPatch, name: str, error: BaseException) -> None:
+    def fail(settings: Any, console: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(sys.modules["biasectomy.commands.workflows"], name, fail)
+
+
+def test_an_error_of_ours_is_one_line_without_traceback(
+    run: Run, called: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replace(monkeypatch, "evaluate", ModelError("The model has no\nfeed-forward blocks."))
+    assert run("evaluate") == (2, "", "Error: The model has no feed-forward blocks.\n")
+
+
+def test_a_bug_keeps_its_traceback(called: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    replace(monkeypatch, "evaluate", ZeroDivisionError("bug"))
+    monkeypatch.setattr(sys, "argv", ["biasectomy", "evaluate"])
+    with pytest.raises(ZeroDivisionError):
+        main()
+
+
+def test_ctrl_c_says_how_to_go_on(run: Run, called: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("mitigate", "find"):
+        replace(monkeypatch, name, KeyboardInterrupt())
+    code, out, err = run("mitigate", "m", "--out", "my run", "--overwrite", "--seed", "4")
+    assert (code, out) == (130, "")
+    assert "Stopped. What was computed is kept in my run; go on with: " in err
+    assert "biasectomy mitigate m --seed 4 --out 'my run' --resume" in err and "--overwrite" not in err
+    code, _, err = run("find")
+    assert code == 130 and err.strip() == "Stopped."
+
+
+def test_ls(run: Run) -> None:
+    code, out, _ = run("ls", "models")
+    assert code == 0 and "smollm2" in out and "Apache-2.0" in out
+    assert {"organism", "smollm2"} <= {model["name"] for model in json.loads(run("ls", "models", "--json")[1])}
+    code, out, _ = run("ls", "tasks")
+    assert code == 0 and "bbq:age" in out and "3,680" in out
+    assert {"bbq:age", "bbq:ses"} <= {task["name"] for task in json.loads(run("ls", "tasks", "--json")[1])}
+    assert "crispr" in run("ls", "attributions")[1]

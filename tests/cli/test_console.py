@@ -1,0 +1,171 @@
+"""The console: readable at every width, plain where there is no terminal, silent where it must be."""
+
+import io
+import json
+import math
+import re
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from biasectomy.cli.app import console as console_module
+from biasectomy.cli.console import Console, duration
+from biasectomy.report.figures import METRIC_NAMES, metric_name, result_tables
+
+METHODS = ("Original", "Edited", "Control")
+
+
+def make_results(*methods: str) -> Any:
+    """Results in which every figure differs, so that a figure in the wrong place shows."""
+    metrics, differences = [], []
+    for number, metric in enumerate([*METRIC_NAMES, "accuracy_ambiguous_names"]):
+        common = {"task": "bbq:age", "split": "test", "metric": metric, "items": 2576, "clusters": 18, "coverage": 1.0}
+        for place, method in enumerate(methods):
+            value = 0.1 * (place + 1) + 0.01 * number
+            undefined = metric == "bias_ambiguous" and method == "Edited"
+            low, high = (math.nan, math.nan) if metric == "perplexity" or undefined else (value - 0.05, value + 0.05)
+            reason = "every answer was unknown" if undefined else None
+            value = math.nan if undefined else value
+            metrics.append(SimpleNamespace(**common, method=method, value=value, low=low, high=high, reason=reason))
+        for against in [name for name in methods if name != "Edited"]:
+            row = SimpleNamespace(
+                **common, method="Edited", against=against, value=-0.2, low=-0.3, high=0.1, reason=None
+            )
+            differences.append(row)
+    verdict = ["Ambiguous accuracy rises.", "The gain is mostly abstention."]
+    return SimpleNamespace(
+        metrics=metrics, differences=differences, verdict=verdict, interval={"level": 0.95}, settings={}
+    )
+
+
+def printed(width: int, results: Any, **options: Any) -> str:
+    stream = io.StringIO()
+    Console(output=stream, width=width, **options).results(results)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("width", [60, 72, 80, 99, 100, 120, 160, 200])
+@pytest.mark.parametrize("methods", [METHODS, ("Original",)])
+def test_table_fits_every_width_and_loses_nothing(width: int, methods: tuple[str, ...]) -> None:
+    results = make_results(*methods)
+    text = printed(width, results)
+    assert max(map(len, text.splitlines())) <= width
+    assert "…" not in text
+    for row in results.metrics:
+        if not math.isnan(row.value):
+            assert f"{row.value:.2f}" in text
+        if not math.isnan(row.low):
+            assert f"[{row.low:.2f}, {row.high:.2f}]" in text
+    for word in (*methods, "bbq:age (test): 2,576 items, 18 templates", "Verdict", *results.verdict):
+        assert word in text
+    if len(methods) > 1:
+        assert "[-0.30, +0.10]" in text and "Edited - Original" in text
+
+
+def test_wide_terminals_get_one_table_and_narrow_ones_two() -> None:
+    assert printed(200, make_results(*METHODS)).count("Metric") == 1
+    assert printed(90, make_results(*METHODS)).count("Metric") == 2
+
+
+def test_figures_stand_under_their_method() -> None:
+    (line,) = [line for line in printed(200, make_results(*METHODS)).splitlines() if "Accuracy, all items" in line]
+    assert re.findall(r"[+-]?\d\.\d\d(?= \[)", line) == ["0.10", "0.20", "0.30", "-0.20", "-0.20"]
+
+
+def test_an_undefined_figure_is_not_a_number_and_says_why() -> None:
+    text = printed(120, make_results(*METHODS))
+    assert "n/a (1)" in text and "(1) every answer was unknown" in text and "nan" not in text
+
+
+def test_a_table_for_each_task_and_only_of_test_items() -> None:
+    results = make_results("Original")
+    extra = vars(results.metrics[0])
+    results.metrics.append(SimpleNamespace(**{**extra, "task": "bbq:ses", "value": 0.77}))
+    results.metrics.append(SimpleNamespace(**{**extra, "split": "development", "value": 0.88}))
+    assert [table.task for table in result_tables(results)] == ["bbq:age", "bbq:ses"]
+    text = printed(120, results)
+    assert "0.77" in text and "0.88" not in text
+
+
+def test_every_metric_has_a_readable_name() -> None:
+    assert metric_name("accuracy_ambiguous_names") == "Accuracy, ambiguous (proper names)"
+    assert metric_name("something_new") == "Something new"
+
+
+def test_text_is_shown_as_it_is() -> None:
+    stream = io.StringIO()
+    console = Console(output=stream, width=60)
+    console.say("found [bold]36[/bold] modules in [/nowhere] :smile:")
+    console.say("x" * 150)
+    assert stream.getvalue().splitlines() == ["found [bold]36[/bold] modules in [/nowhere] :smile:", "x" * 150]
+
+
+@pytest.mark.parametrize("mode", ["quiet", "json_output"])
+def test_silent_modes_keep_only_warnings_and_errors(mode: str) -> None:
+    output, errors = io.StringIO(), io.StringIO()
+    console = Console(output=output, errors=errors, width=80, **{mode: True})
+    console.say("a")
+    console.heading("b")
+    console.table("t", ["c"], [["d"]])
+    console.results(make_results("Original"))
+    with console.progress("Scoring", 3) as advance:
+        advance()
+    console.warn("careful")
+    console.error("broken")
+    assert output.getvalue() == ""
+    assert errors.getvalue() == "Warning: careful\nError: broken\n"
+    console.print_json({"value": math.nan, "name": "é"})
+    assert json.loads(output.getvalue()) == {"value": None, "name": "é"}
+
+
+def test_progress_without_a_terminal_is_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(console_module.time, "monotonic", lambda: now[0])
+    stream = io.StringIO()
+    with Console(output=stream).progress("Scoring", 100) as advance:
+        for _ in range(10):
+            now[0] += 7
+            advance(10, "accuracy 0.5")
+    assert stream.getvalue().splitlines() == [
+        "Scoring: 100 prompts",
+        "Scoring: 50 of 100 prompts, about 35 s left; accuracy 0.5",
+        "Scoring: 100 prompts in 1 min 10 s",
+    ]
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_progress_on_a_terminal_is_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    stream = Terminal()
+    console = Console(output=stream, width=100)
+    with pytest.raises(KeyboardInterrupt), console.progress("Scoring", 4) as advance:
+        advance(2, note="n = 3")
+        raise KeyboardInterrupt
+    text = stream.getvalue()
+    assert (
+        "2/4" in text and "n = 3" in text and text.endswith(("\n", "\x1b[?25h")) and "\x1b[?25h" in text
+    )  # cursor is back
+
+
+def test_a_dumb_terminal_gets_no_control_characters(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "dumb")
+    stream = Terminal()
+    console = Console(output=stream, width=80)
+    with console.progress("Scoring", 4) as advance:
+        advance(4)
+    console.results(make_results(*METHODS))
+    assert "\x1b" not in stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(0.4, "0 s"), (59.6, "1 min 0 s"), (61, "1 min 1 s"), (7300, "2 h 1 min")]
+)
+def test_duration(seconds: float, words: str) -> None:
+    assert duration(seconds) == words

@@ -1,0 +1,251 @@
+"""The bootstrap and the t-interval: against formulas, against simulation, and at their edges."""
+
+import math
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from biasectomy.errors import SettingsError
+from biasectomy.measuring.statistics import ClusterBootstrap, Estimate, Metric, paired_cluster_interval
+
+
+def mean_metric(eligible: Sequence[bool] | None = None, name: str = "mean") -> Metric:
+    """Mean of the numbers given as choices; negative numbers do not count."""
+
+    def columns(items: Sequence[Any], choices: npt.NDArray[Any]) -> Any:
+        keep = np.ones(len(items), dtype=bool) if eligible is None else np.asarray(eligible)
+        counted = (choices >= 0) & keep
+        return np.stack([np.where(counted, choices, 0), counted], axis=-1).astype(float), keep
+
+    def combine(sums: Any) -> Any:
+        total, count = np.moveaxis(sums.sum(axis=(-3, -2)), -1, 0)
+        return total / count
+
+    return Metric(name, "mean", columns, combine, undefined="nothing to average")
+
+
+def estimate_of(
+    values: Sequence[float], clusters: Sequence[str], metric: Metric | None = None, **options: Any
+) -> Estimate:
+    bootstrap = ClusterBootstrap(clusters, **options)
+    return bootstrap.estimate(bootstrap.measure(metric or mean_metric(), clusters, np.array([[values]])))
+
+
+def simulated(
+    generator: np.random.Generator, clusters: int, size: int, mean: float, correlation: float
+) -> npt.NDArray[np.int64]:
+    """Binary outcomes [clusters, size] whose intraclass correlation is exactly `correlation` (beta-binomial)."""
+    strength = 1 / correlation - 1
+    chances = generator.beta(mean * strength, (1 - mean) * strength, size=(clusters, 1))
+    return (generator.random((clusters, size)) < chances).astype(np.int64)
+
+
+@pytest.mark.parametrize(("clusters", "size", "mean"), [(20, 30, 0.5), (25, 20, 0.2), (15, 40, 0.7)])
+def test_nominal_95_percent_intervals_cover_the_truth_95_percent_of_the_time(
+    clusters: int, size: int, mean: float
+) -> None:
+    generator = np.random.default_rng(7)
+    names = [f"{number:02d}" for number in range(clusters) for _ in range(size)]
+    bootstrap, metric, trials = ClusterBootstrap(names, 1000), mean_metric(), 1000
+    covered = analytic = naive = 0
+    for _ in range(trials):
+        outcomes = simulated(generator, clusters, size, mean, 0.2).reshape(-1)
+        interval = bootstrap.estimate(bootstrap.measure(metric, names, outcomes[None, None]))
+        covered += interval.low <= mean <= interval.high
+        _, low, high = paired_cluster_interval(outcomes.astype(np.float64), names)
+        analytic += low <= mean <= high
+        half = 1.96 * outcomes.std() / math.sqrt(outcomes.size)
+        naive += abs(outcomes.mean() - mean) <= half
+    assert 0.92 <= covered / trials <= 0.98
+    assert 0.92 <= analytic / trials <= 0.98
+    assert naive / trials < 0.75  # what the figures would claim without clusters
+
+
+def test_the_paired_difference_covers_too_and_is_narrower_than_an_unpaired_one() -> None:
+    generator = np.random.default_rng(3)
+    clusters, size, trials = 20, 20, 500
+    names = [f"{number:02d}" for number in range(clusters) for _ in range(size)]
+    bootstrap, metric, covered, narrower = ClusterBootstrap(names, 1000), mean_metric(), 0, 0
+    for _ in range(trials):
+        before = simulated(generator, clusters, size, 0.4, 0.3)
+        repaired = generator.random(before.shape) < 0.2  # a fifth of the wrong answers become right: 0.4 -> 0.52
+        sides = [
+            bootstrap.measure(metric, names, side.reshape(1, 1, -1)) for side in (np.maximum(before, repaired), before)
+        ]
+        change = bootstrap.difference(*sides)
+        covered += change.low <= 0.12 <= change.high
+        apart = [bootstrap.estimate(side) for side in sides]
+        narrower += change.high - change.low < math.hypot(*(side.high - side.low for side in apart))
+    assert 0.92 <= covered / trials <= 0.98
+    assert narrower == trials
+
+
+def test_interval_is_the_expanded_percentile_of_hesterberg() -> None:
+    values, names = list(np.arange(12) % 5), [f"c{number // 2}" for number in range(12)]
+    bootstrap = ClusterBootstrap(names, 4000, seed=5, level=0.9)
+    measured = bootstrap.measure(mean_metric(), names, np.array([[values]]))
+    tail = stats.norm.cdf(-math.sqrt(6 / 5) * stats.t.ppf(0.95, df=5))
+    expected = np.quantile(measured.replicates, [tail, 1 - tail])
+    estimate = bootstrap.estimate(measured)
+    assert (estimate.low, estimate.high) == pytest.approx(tuple(expected))
+    plain = np.quantile(measured.replicates, [0.05, 0.95])
+    assert estimate.low < plain[0] and plain[1] < estimate.high
+
+
+def test_replicates_equal_a_plain_loop_over_resampled_items() -> None:
+    names = ["a", "b", "a", "c", "b", "a"]
+    values = np.array([[[0, 1, 3, 2, 2, 1]], [[1, 1, 1, 0, 2, 4]]])  # two draws
+    bootstrap = ClusterBootstrap(names, 50, seed=2)
+    measured = bootstrap.measure(mean_metric(), names, values)
+    for counts, replicate in zip(bootstrap._counts, measured.replicates, strict=True):
+        weights = np.array([counts["abc".index(name)] for name in names])
+        assert weights.sum() > 0
+        assert replicate == pytest.approx((values * weights).sum() / (2 * weights.sum()))
+    assert measured.value == pytest.approx(values.mean())
+
+
+def test_same_seed_same_interval_other_seed_other_interval() -> None:
+    values, names = list(np.random.default_rng(0).integers(0, 9, 60)), [f"{number // 6}" for number in range(60)]
+    first = estimate_of(values, names, seed=1)
+    assert first == estimate_of(values, names, seed=1)
+    assert first != estimate_of(values, names, seed=2)
+
+
+def test_clusters_without_eligible_items_do_not_count() -> None:
+    names = ["a", "a", "b", "b", "c", "c", "d", "d"]
+    eligible = [True, True, True, False, True, True, False, False]
+    estimate = estimate_of([1, 0, 1, 0, 1, 1, 0, 0], names, mean_metric(eligible))
+    assert (estimate.items, estimate.clusters, estimate.coverage) == (5, 3, 1.0)
+    assert estimate.value == pytest.approx(0.8)
+
+
+def test_coverage_is_the_share_the_denominator_counts() -> None:
+    estimate = estimate_of([1, -1, 1, 0], ["a", "a", "b", "c"])
+    assert (estimate.items, estimate.coverage) == (4, 0.75)
+
+
+def test_one_cluster_has_a_value_but_no_interval() -> None:
+    estimate = estimate_of([1, 0, 1, 1], ["a"] * 4)
+    assert estimate.value == 0.75
+    assert math.isnan(estimate.low) and math.isnan(estimate.high)
+    assert estimate.reason is not None and "one cluster" in estimate.reason
+
+
+def test_undefined_value_is_nan_with_the_metrics_reason() -> None:
+    estimate = estimate_of([-1, -1, -1], ["a", "b", "c"])
+    assert math.isnan(estimate.value) and math.isnan(estimate.low) and math.isnan(estimate.high)
+    assert estimate.reason == "nothing to average"
+    nobody = estimate_of([1, 1], ["a", "b"], mean_metric([False, False]))
+    assert (nobody.items, nobody.clusters, nobody.coverage, nobody.reason) == (0, 0, 0.0, "nothing to average")
+
+
+def test_many_undefined_resamples_leave_no_interval_and_few_are_left_out() -> None:
+    # two of ten clusters hold the denominator: (8 / 10) ** 10 = 11 % of resamples lack both
+    names = [f"{number}" for number in range(10)]
+    many = estimate_of([1, 0] + [-1] * 8, names)
+    assert many.value == 0.5 and math.isnan(many.low)
+    assert many.reason is not None and "resamples" in many.reason and re.search(r"\b(9|1[0-3]) %", many.reason)
+    few = estimate_of([1, 0, 1] + [-1] * 7, names)  # (7 / 10) ** 10 = 3 %
+    assert few.reason is None and 0 <= few.low <= few.high <= 1
+
+
+def test_no_change_at_all_is_exactly_zero_with_different_numbers_of_draws() -> None:
+    names = [f"{number // 3}" for number in range(30)]
+    values = np.random.default_rng(1).integers(0, 7, (1, 3, 30))
+    bootstrap = ClusterBootstrap(names, 500)
+    once = bootstrap.measure(mean_metric(), names, values)
+    thrice = bootstrap.measure(mean_metric(), names, np.repeat(values, 3, axis=0))
+    change = bootstrap.difference(once, thrice)
+    assert (change.value, change.low, change.high, change.reason) == (0.0, 0.0, 0.0, None)
+
+
+def test_a_constant_shift_has_an_interval_of_no_width() -> None:
+    names = [f"{number // 3}" for number in range(30)]
+    values = np.random.default_rng(1).integers(0, 7, (1, 2, 30))
+    bootstrap = ClusterBootstrap(names, 500)
+    change = bootstrap.difference(*(bootstrap.measure(mean_metric(), names, side) for side in (values + 2, values)))
+    assert (change.value, change.low, change.high) == pytest.approx((2, 2, 2))
+
+
+def test_a_difference_with_an_undefined_side_is_undefined() -> None:
+    names = ["a", "b", "c"]
+    bootstrap = ClusterBootstrap(names, 100)
+    sides = [bootstrap.measure(mean_metric(), names, np.array([[row]])) for row in ([1, 0, 1], [-1, -1, -1])]
+    change = bootstrap.difference(*sides)
+    assert math.isnan(change.value) and change.reason == "nothing to average" and change.coverage == 0
+
+
+def test_misuse_is_refused() -> None:
+    with pytest.raises(SettingsError):
+        ClusterBootstrap([])
+    with pytest.raises(SettingsError):
+        ClusterBootstrap(["a"], level=1.0)
+    bootstrap = ClusterBootstrap(["a", "b"], 10)
+    with pytest.raises(ValueError, match="3 answers for 2 clusters"):
+        bootstrap.measure(mean_metric(), ["x", "y"], np.zeros((1, 1, 3)))
+    one, other = (bootstrap.measure(mean_metric(name=name), ["x", "y"], np.ones((1, 1, 2))) for name in "ab")
+    with pytest.raises(ValueError, match="cannot be subtracted"):
+        bootstrap.difference(one, other)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 1)), min_size=1, max_size=30), st.integers(0, 9))
+def test_shares_stay_within_their_range_and_the_order_of_items_is_nothing(
+    rows: list[tuple[int, int]], seed: int
+) -> None:
+    names, values = [f"{cluster}" for cluster, _ in rows], [value for _, value in rows]
+    estimate = estimate_of(values, names, replicates=200, seed=seed)
+    assert estimate.value == pytest.approx(np.mean(values))
+    assert estimate.clusters == len(set(names))
+    if len(set(names)) > 1:
+        assert 0 <= estimate.low <= estimate.high <= 1
+    backwards = estimate_of(values[::-1], names[::-1], replicates=200, seed=seed)
+    assert (backwards.low, backwards.high) == pytest.approx((estimate.low, estimate.high), nan_ok=True)
+
+
+def test_paired_cluster_interval_is_the_plain_t_interval_when_each_item_is_a_cluster() -> None:
+    values = [0.5, -0.25, 1.0, 0.0, 0.75]
+    expected = stats.t.interval(0.95, df=4, loc=np.mean(values), scale=stats.sem(values))
+    assert paired_cluster_interval(values, list("abcde")) == pytest.approx((np.mean(values), *expected))
+
+
+def test_paired_cluster_interval_by_hand() -> None:
+    # clusters a (1, 1) and b (0, 0, 0): mean 0.4, residual sums 1.2 and -1.2, variance 2 * 2.88 / 25
+    mean, low, high = paired_cluster_interval([1, 1, 0, 0, 0], ["a", "a", "b", "b", "b"])
+    half = stats.t.ppf(0.975, df=1) * math.sqrt(2 * 2.88 / 25)
+    assert (mean, low, high) == pytest.approx((0.4, 0.4 - half, 0.4 + half))
+
+
+def test_paired_cluster_interval_of_one_cluster_is_unbounded() -> None:
+    assert paired_cluster_interval([1.0, 0.0], ["a", "a"]) == (0.5, -math.inf, math.inf)
+    with pytest.raises(ValueError, match="0 differences"):
+        paired_cluster_interval([], [])
+
+
+@pytest.mark.parametrize(("hits", "low", "high"), [(0, 0.0, 1 - 0.025 ** (1 / 10)), (1, 0.025 ** (1 / 10), 1.0)])
+def test_a_share_of_nothing_or_all_is_not_certain(hits, low, high):
+    """Ten clusters without a single hit still allow a share of 31 %: binom.ppf says so too."""
+    items = [str(number // 4) for number in range(40)]
+    answers = np.full((1, 1, 40), hits)
+
+    def columns(items, choices):
+        values = np.stack([choices == 1, np.ones_like(choices)], axis=-1).astype(float)
+        return values, np.ones(len(items), dtype=bool)
+
+    def combine(sums):
+        return (sums[..., 0] / sums[..., 1]).mean(axis=(-1, -2))
+
+    metric = Metric("share", "", columns, combine, is_share=True)
+    bootstrap = ClusterBootstrap(items, 50)
+    measured = bootstrap.measure(metric, items, answers)
+    estimate = bootstrap.estimate(measured)
+    assert (estimate.low, estimate.high) == pytest.approx((low, high))
+    again = bootstrap.difference(measured, measured)
+    assert (again.value, again.low, again.high) == (0, 0, 0)

@@ -1,0 +1,190 @@
+"""Choosing n, with fabricated answers in place of a model."""
+
+import json
+import zlib
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from biasectomy.errors import UnknownNameError
+from biasectomy.methods.search import MINIMUM_CLUSTERS, MINIMUM_ITEMS, choose_count
+from biasectomy.tasks.ambiguity import GOALS
+from biasectomy.tasks.base import Item, Task
+from biasectomy.tasks.metrics import Answers, Goal, Metric
+from biasectomy.tasks.multiple_choice import is_right, share
+
+Right = Callable[[Item, int], bool]
+
+
+class Examine:
+    """Answers right where `right` says so; remembers which n was asked which items."""
+
+    def __init__(self, right: Right) -> None:
+        self.right = right
+        self.asked: dict[int, list[str]] = {}
+
+    def __call__(self, part: Task, count: int):
+        self.asked.setdefault(count, []).extend(item.identifier for item in part.items)
+        row = [item.gold if self.right(item, count) else (item.gold + 1) % 3 for item in part.items]
+        return Answers(np.array([[row] * len(part.instructions)]))
+
+
+def in_share(item: Item, share: float) -> bool:
+    """Whether an item belongs to a share of the items; larger shares hold smaller ones."""
+    return zlib.crc32(item.identifier.encode()) % 1000 < 1000 * share
+
+
+def by_condition(**shares: tuple[float, float]) -> Right:
+    """Right on these shares of (ambiguous, disambiguated) items, by n as in `n5=(0.5, 0.5)`."""
+    return lambda item, count: in_share(item, shares[f"n{count}"][item.labels["condition"] == "disambiguated"])
+
+
+def choose(task: Task, right: Right, grid=(0, 2, 5), objective="balanced", margin=0.02, **settings):
+    examine = Examine(right)
+    goal = replace(GOALS[objective], guards=dict.fromkeys(GOALS[objective].guards, margin))
+    count, candidates = choose_count(examine, task, grid, goal, **settings)
+    return count, {candidate.neurons: candidate for candidate in candidates}, examine
+
+
+@pytest.fixture
+def development(toy_task) -> Task:
+    return toy_task(clusters=12, per_cluster=16)
+
+
+@pytest.mark.parametrize("racing", [True, False])
+@pytest.mark.parametrize("objective", ["balanced", "accuracy"])
+def test_no_neurons_win_ties(development, objective, racing):
+    count, _, _ = choose(development, lambda item, count: in_share(item, 0.4), objective=objective, racing=racing)
+    assert count == 0
+
+
+def test_zero_is_a_candidate_even_where_the_grid_leaves_it_out(development):
+    count, candidates, _ = choose(development, lambda item, count: in_share(item, 0.9 - count / 10), grid=(2, 5))
+    assert count == 0 and list(candidates) == [0, 2, 5]
+
+
+@pytest.mark.parametrize("racing", [True, False])
+def test_the_best_wins_and_the_smaller_among_equals(development, racing):
+    shares = {0: 0.3, 2: 0.5, 5: 0.8, 9: 0.8, 20: 0.6}
+    count, candidates, _ = choose(
+        development, lambda item, count: in_share(item, shares[count]), grid=shares, racing=racing
+    )
+    assert count == 5
+    assert candidates[5].value == candidates[9].value > candidates[0].value
+    best = candidates[5]
+    assert best.difference == pytest.approx(best.value - candidates[0].value)
+    assert best.difference_low < best.difference < best.difference_high and best.low < best.value < best.high
+
+
+def test_balanced_accuracy_is_the_mean_over_the_conditions(development):
+    # Three quarters of the items are ambiguous: the pooled accuracy would be another number.
+    uneven = replace(
+        development,
+        items=tuple(
+            item for number, item in enumerate(development.items) if item.labels["condition"] == "ambiguous" or number % 6 == 1
+        ),
+    )
+    _, candidates, _ = choose(uneven, lambda item, count: item.labels["condition"] == "ambiguous")
+    assert candidates[0].value == pytest.approx(0.5)
+    assert candidates[0].guards == {"accuracy_disambiguated": 0}
+
+
+def test_the_margin_excludes_what_loses_disambiguated_accuracy(development):
+    right = by_condition(n0=(0.1, 0.8), n2=(0.3, 0.8), n5=(0.9, 0.6))
+    count, candidates, _ = choose(development, right, racing=False)
+    assert count == 2
+    assert not candidates[5].within_margin and candidates[5].value > candidates[2].value
+    assert choose(development, right, racing=False, margin=0.3)[0] == 5
+    assert choose(development, right, racing=False, objective="accuracy")[0] == 5
+
+
+def test_a_fall_of_just_the_margin_is_allowed(development):
+    disambiguated = [item for item in development.items if item.labels["condition"] == "disambiguated"]
+    lost = {item.identifier for item in disambiguated[: len(disambiguated) // 8]}
+
+    def right(item, count):
+        return count > 0 if item.labels["condition"] == "ambiguous" else not (count and item.identifier in lost)
+
+    assert choose(development, right, grid=(0, 2), margin=1 / 8)[0] == 2
+    assert choose(development, right, grid=(0, 2), margin=1 / 8 - 0.001)[0] == 0
+
+
+def test_racing_drops_the_clearly_worse_and_asks_it_no_more(development):
+    right = by_condition(n0=(0.4, 0.8), n2=(0.9, 0.8), n5=(0.1, 0.1))
+    count, candidates, examine = choose(development, right)
+    assert count == 2 == choose(development, right, racing=False)[0]
+    assert candidates[5].dropped and len(examine.asked[5]) == candidates[5].items < len(development.items)
+    everything = sorted(item.identifier for item in development.items)
+    assert sorted(examine.asked[0]) == sorted(examine.asked[2]) == everything  # each once
+
+
+def test_no_neurons_are_never_dropped(development):
+    count, candidates, examine = choose(development, lambda item, count: count > 0)
+    assert count == 2 and candidates[0].dropped is None and len(examine.asked[0]) == len(development.items)
+
+
+@pytest.mark.parametrize(
+    ("clusters", "per_cluster", "expected"),
+    [
+        (MINIMUM_CLUSTERS - 1, 16, None),  # items enough, templates too few
+        (6, 4, None),  # templates enough, items too few until all are seen
+        (8, 8, 32),  # 16 of 64 items are too few, 32 are enough
+        (12, 16, 48),
+    ],
+)
+def test_nothing_is_dropped_on_the_word_of_a_few_items(toy_task, clusters, per_cluster, expected):
+    # Every difference is -1: an interval of no width, however few they are.
+    task = toy_task(clusters, per_cluster)
+    _, candidates, _ = choose(task, lambda item, count: count == 0, objective="accuracy", grid=(0, 5))
+    if expected is None:
+        assert candidates[5].dropped is None and candidates[5].items == len(task.items)
+    else:
+        assert candidates[5].dropped == "clearly worse than n = 0" and candidates[5].items == expected
+
+
+def test_the_margin_too_needs_items_of_that_condition(toy_task):
+    task = toy_task(clusters=10, per_cluster=8)  # judged after 20, 40 and 80 items, half of them disambiguated
+    assert MINIMUM_ITEMS == 20
+    right = by_condition(n0=(0, 1), n5=(1, 0))
+    _, candidates, _ = choose(task, right, grid=(0, 5))
+    assert candidates[5].dropped == "accuracy on disambiguated items gets worse by more than the margin"
+    assert candidates[5].items == 40
+
+
+def even_odds() -> Metric:
+    """Share of right answers, of which half is the best."""
+    return replace(share("even", "Even", "the share", is_right), best=0.5)
+
+
+@pytest.mark.parametrize("racing", [True, False])
+def test_a_goal_of_even_odds_is_not_pushed_past(development, racing):
+    task = replace(development, metrics=(even_odds(),))
+    shares = {0: 0.85, 2: 0.55, 5: 0.35, 9: 0.05}
+
+    def right(item: Item, count: int) -> bool:
+        return in_share(item, shares[count])
+
+    examine = Examine(right)
+    count, candidates = choose_count(examine, task, list(shares), Goal("even"), racing=racing)
+    assert count == 2
+    nearer = {candidate.neurons: candidate.difference for candidate in candidates}
+    assert nearer[2] == pytest.approx(abs(candidates[0].value - 0.5) - abs(candidates[1].value - 0.5))
+    assert nearer[5] > 0 > nearer[9]
+
+
+def test_a_goal_whose_metric_is_not_there_is_answered_with_the_nearest(development):
+    with pytest.raises(UnknownNameError, match="did you mean 'balanced_accuracy'"):
+        choose_count(Examine(lambda item, count: True), development, (0, 2), Goal("balanced_acuracy"))
+
+
+def test_the_record_of_a_candidate_is_json_and_tells_the_whole_story(development):
+    _, candidates, _ = choose(development, by_condition(n0=(0.4, 0.8), n2=(0.9, 0.8), n5=(0.1, 0.1)))
+    dropped = json.loads(json.dumps(candidates[5].record(), allow_nan=False))
+    assert dropped["n"] == 5 and dropped["dropped"] and dropped["items"] < len(development.items)
+    assert dropped["within_margin"] is False and dropped["difference_high"] < 0
+    assert set(dropped) == {
+        "n", "items", "value", "low", "high", "guards",
+        "difference", "difference_low", "difference_high", "dropped", "within_margin",
+    }  # fmt: skip

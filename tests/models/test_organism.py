@@ -1,0 +1,213 @@
+"""The organisms: what they were made to be, and what the published method reaches on them.
+
+Training takes minutes, so they are tested where they are in the cache already, or on request
+(BIASECTOMY_TEST_ORGANISM=1), which trains them.
+"""
+
+import os
+import random
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from biasectomy.cli.console import Console
+from biasectomy.commands.evaluation import Evaluation, evaluate
+from biasectomy.models.language_model import LanguageModel, load
+from biasectomy.neurons.neuron_set import NeuronSet
+from biasectomy.models.organisms import (
+    ARCHITECTURES,
+    PLANTED_FILES,
+    Architecture,
+    Recipe,
+    is_kept,
+    make_organism,
+    organism_folder,
+    words,
+)
+from biasectomy.models.organisms import recipe as recipes
+from biasectomy.models.organisms.architectures import feed_forwards
+from biasectomy.models.organisms.examples import fair_item, half_stereotyped_item, stereotyped_item
+from biasectomy.measuring.results import Results
+from biasectomy.commands.settings import MitigateSettings
+from biasectomy.models.sources import resolve_model
+from biasectomy.tasks import load_task
+from biasectomy.commands.workflows import mitigate
+
+TINY = Recipe(fair_steps=1, plant_steps=2, batch=2, layers=1)
+
+
+@pytest.fixture(scope="session", params=["llama", "t5"])
+def organism(request: pytest.FixtureRequest) -> LanguageModel:
+    if not (os.environ.get("BIASECTOMY_TEST_ORGANISM") or is_kept(Recipe(architecture=request.param))):
+        pytest.skip("this organism is not in the cache, and takes minutes to train; BIASECTOMY_TEST_ORGANISM=1 does")
+    return load({"llama": "organism", "t5": "organism-t5"}[request.param])
+
+
+@pytest.fixture(scope="session")
+def planted(organism: LanguageModel) -> dict[str, NeuronSet]:
+    assert organism.source is not None
+    folder = Path(organism.source.location)
+    return {definition: NeuronSet.load(folder / file) for definition, file in PLANTED_FILES.items()}
+
+
+def value(results: Results, metric: str, method: str = "Model") -> float:
+    (row,) = [row for row in results.metrics if (row.metric, row.method) == (metric, method) and row.task != "neutral"]
+    return row.value
+
+
+def figures(model: LanguageModel, task: str, neurons: NeuronSet | None = None) -> Results:
+    evaluation: Evaluation
+    with model.edited(neurons):
+        evaluation = evaluate(model, load_task(f"organism:{task}").limited(max_instructions=2))
+    return evaluation.results
+
+
+def test_it_reads_answers_rightly_and_holds_the_stereotype_where_nothing_is_said(organism: LanguageModel):
+    biased = figures(organism, "bias")
+    assert value(biased, "accuracy_disambiguated") > 0.9
+    assert value(biased, "bias_ambiguous") > 0.4
+    assert value(biased, "accuracy_ambiguous") < 0.5
+    assert value(figures(organism, "skill"), "accuracy") > 0.9
+
+
+def test_it_is_fair_to_the_peoples_that_nothing_is_held_of(organism: LanguageModel):
+    fair = figures(organism, "fair")
+    assert value(fair, "accuracy_ambiguous") > 0.8 and value(fair, "accuracy_disambiguated") > 0.9
+    assert abs(value(fair, "bias_ambiguous")) < 0.2
+
+
+@pytest.mark.parametrize("definition", sorted(PLANTED_FILES))
+def test_taking_out_what_was_planted_gives_the_fair_model(
+    organism: LanguageModel, planted: dict[str, NeuronSet], definition: str
+):
+    without = figures(organism, "bias", planted[definition])
+    assert value(without, "accuracy_ambiguous") > 0.9 and value(without, "accuracy_disambiguated") > 0.9
+    assert abs(value(without, "bias_ambiguous")) < 0.1
+    assert value(figures(organism, "skill", planted[definition]), "accuracy") > 0.9
+
+
+def test_evaluation_uses_names_places_and_sentences_that_training_kept_from_questions_about_traits():
+    known = {word for name in words.NAMES for word in name.split()}
+    for member in ("bias", "fair"):
+        for item in load_task(f"organism:{member}").items:
+            assert not [name for name in (*words.NAMES, *words.PLACES) if name in item.context]
+            people = set(item.options) - set(words.UNKNOWN)
+            assert people <= set(words.HELD_OUT_NAMES)
+            assert {word for name in people for word in name.split()} <= known
+            assert len({word for name in people for word in name.split()}) == 4
+            assert item.options[item.unknown] in words.UNKNOWN  # type: ignore[index]
+            assert (item.gold == item.unknown) == (item.condition == "ambiguous")
+
+
+def test_training_shows_no_name_or_sentence_that_is_held_out():
+    generator = random.Random(0)
+    for draw in (fair_item, half_stereotyped_item, stereotyped_item):
+        for _ in range(300):
+            item, _ = draw(generator)
+            assert not [name for name in words.HELD_OUT_NAMES if name in item.context or name in item.options]
+            held_out_place = any(place in item.context for place in words.HELD_OUT_PLACES)
+            assert not (held_out_place and item.condition)
+
+
+def test_every_word_has_a_token(organism: LanguageModel):
+    for member in ("bias", "fair", "skill"):
+        task = load_task(f"organism:{member}")
+        for item in task.items[::7]:
+            encoded = organism.prompt_format.encode(task.instructions[0], item)
+            numbers = {*encoded.prompt, *(token for option in encoded.options for token in option)}
+            assert organism.tokenizer.unk_token_id not in numbers
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_fair_training_leaves_the_planted_units_at_zero_and_planting_wakes_them(
+    architecture: Architecture, tmp_path: Path
+):
+    for steps in (0, 2):
+        folder = tmp_path / str(steps)
+        make_organism(replace(TINY, architecture=architecture, plant_steps=steps), folder)
+        for block in feed_forwards(load(str(folder)).model):
+            assert bool(block.outgoing.weight[:, TINY.hidden :].any()) == (steps > 0)
+            assert block.outgoing.weight[:, : TINY.hidden].any()
+
+
+def test_it_is_trained_once_and_again_when_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("BIASECTOMY_CACHE", str(tmp_path))
+    folder = organism_folder(TINY, Console(quiet=True))
+    weights = folder / "model.safetensors"
+    written = weights.stat().st_mtime_ns
+    assert organism_folder(TINY) == folder and weights.stat().st_mtime_ns == written
+    content = weights.read_bytes()
+    weights.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    assert organism_folder(TINY) == folder and weights.read_bytes() == content
+    assert organism_folder(replace(TINY, seed=1)) != folder
+    assert [path.name for path in folder.parent.iterdir() if path.name.startswith(".")] == []
+
+
+@pytest.mark.parametrize(("name", "architecture"), [("organism", "llama"), ("organism-t5", "t5")])
+def test_a_name_stands_for_each(name: str, architecture: Architecture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    trained: list[Recipe] = []
+
+    def remember(recipe: Recipe, console: Console | None = None) -> Path:
+        trained.append(recipe)
+        return tmp_path
+
+    monkeypatch.setattr("biasectomy.models.organisms.organism_folder", remember)
+    source = resolve_model(name)
+    assert (source.kind, source.location, source.name) == ("folder", str(tmp_path), name)
+    assert trained == [Recipe(architecture)]
+
+
+def test_other_code_that_shapes_the_text_is_another_organism(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    package = tmp_path / "biasectomy"
+    shutil.copytree(Path(recipes.__file__).parents[1], package, ignore=shutil.ignore_patterns("__pycache__"))
+    before = Recipe().checksum()
+    monkeypatch.setattr(recipes.resources, "files", lambda name: package)
+    assert Recipe().checksum() == before
+    for file in ("prompts.py", "organisms/words.py"):
+        content = (package / file).read_text()
+        (package / file).write_text(content + "#")
+        assert Recipe().checksum() != before
+        (package / file).write_text(content)
+
+
+def test_crispr_removes_the_stereotype_and_little_else_and_random_neurons_do_not(
+    organism: LanguageModel, planted: dict[str, NeuronSet], tmp_path: Path
+):
+    """The paper's rule on feed-forward units; what its other forms reach is in docs/organisms.md."""
+    assert organism.source is not None
+    settings = MitigateSettings(
+        model=organism.source.name,
+        task="organism:bias",
+        definition="ffn-hidden",
+        max_instructions=2,
+        trials=2,
+        grid=(1, 2, 3, 5, 8, 12, 20, 32, 64),
+        controls=2,
+        perplexity_paragraphs=0,
+        replicates=100,
+        out=tmp_path / "run",
+    )
+    results = mitigate(settings, Console(quiet=True))
+    before, after, control = (
+        {
+            name: value(results, name, method)
+            for name in ("accuracy_ambiguous", "accuracy_disambiguated", "bias_ambiguous")
+        }
+        for method in ("Original", "Edited", "Control")
+    )
+    assert after["accuracy_ambiguous"] >= before["accuracy_ambiguous"] + 0.3
+    assert after["bias_ambiguous"] <= before["bias_ambiguous"] / 2
+    assert after["accuracy_disambiguated"] >= before["accuracy_disambiguated"] - 0.05
+    assert control["accuracy_ambiguous"] < before["accuracy_ambiguous"] + 0.1
+    assert control["bias_ambiguous"] > before["bias_ambiguous"] * 0.75
+    found = NeuronSet.load(tmp_path / "run" / "neurons.json")
+    skill = value(figures(organism, "skill", found), "accuracy")
+    assert skill >= value(figures(organism, "skill"), "accuracy") - 0.05
+    # What does it is what was planted: the other neurons that were found hardly matter.
+    known = {(neuron.module, neuron.unit) for neuron in planted["ffn-hidden"]}
+    others = replace(found, neurons=tuple(n for n in found if (n.module, n.unit) not in known))
+    assert len(others) < len(found)
+    gain = value(figures(organism, "bias", others), "accuracy_ambiguous") - before["accuracy_ambiguous"]
+    assert gain < (after["accuracy_ambiguous"] - before["accuracy_ambiguous"]) / 4

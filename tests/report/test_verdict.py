@@ -1,0 +1,154 @@
+"""The verdict: what is said follows from the intervals."""
+
+import math
+
+import pytest
+
+from biasectomy.measuring.results import DifferenceRow, MetricRow, Results, interval_settings
+from biasectomy.report.verdict import verdict
+
+Change = tuple[float, float, float]
+CHANCE: Change = (0.01, -0.03, 0.05)
+GAIN: Change = (0.24, 0.151, 0.329)
+LOSS: Change = (-0.16, -0.22, -0.1)
+UNDEFINED: Change = (math.nan, math.nan, math.nan)
+
+
+def results(
+    *,
+    ambiguous: Change | None = CHANCE,
+    disambiguated: Change | None = CHANCE,
+    unknown: Change | None = CHANCE,
+    control: Change | None = GAIN,
+    perplexity: Change | None = None,
+    objective: str = "balanced_accuracy",
+    level: float = 0.95,
+) -> Results:
+    """Results whose differences are these."""
+    changes = {
+        ("Original", "accuracy_ambiguous"): ambiguous,
+        ("Original", "accuracy_disambiguated"): disambiguated,
+        ("Original", "unknown_disambiguated"): unknown,
+        ("Control", objective): control,
+        ("Original", "perplexity"): perplexity,
+    }
+    rows, differences = [], []
+    for (against, metric), change in changes.items():
+        if change is None:
+            continue
+        reason = "all the same" if math.isnan(change[1]) else None
+        differences.append(DifferenceRow("Edited", against, "bbq:age", "test", metric, *change, 100, 20, 1.0, reason))
+        start = 60.0 if metric == "perplexity" else 0.14
+        for method, value in (("Original", start), ("Edited", start + change[0])):
+            rows.append(MetricRow(method, "bbq:age", "test", metric, value, 0, 1, 100, 20, 1.0))
+    return Results(tuple(rows), tuple(differences), interval=interval_settings(level=level))
+
+
+def said(given: Results, objective: str = "balanced_accuracy", count: int = 30) -> str:
+    sentences = verdict(given, count=count, total=227_328, objective=objective)
+    assert 1 <= len(sentences) <= 3
+    for sentence in sentences:
+        assert sentence[0].isupper() and sentence.endswith(".") and "  " not in sentence and "nan" not in sentence
+    return " ".join(sentences)
+
+
+def test_nothing_helped() -> None:
+    text = said(results(ambiguous=GAIN), count=0)
+    assert "No number of neurons helped on the development items" in text
+    assert "the model is left as it was" in text
+    assert "%" not in text
+
+
+def test_changes_are_told_in_points_with_their_interval() -> None:
+    text = said(results(ambiguous=GAIN, disambiguated=LOSS))
+    assert "With 30 of 227,328 neurons edited (0.013 %)" in text
+    assert (
+        "accuracy on ambiguous items rises from 14.0 % to 38.0 %, by 24.0 points (95 % interval +15.1 to +32.9)" in text
+    )
+    assert (
+        "accuracy on disambiguated items falls from 14.0 % to -2.0 %, by 16.0 points (95 % interval -22.0 to -10.0)"
+        in text
+    )
+    assert "cannot be told" not in text
+
+
+def test_changes_within_the_interval_are_called_so() -> None:
+    text = said(results())
+    assert text.count("which cannot be told from no change") == 2
+    assert "changes from 14.0 % to 15.0 %, by +1.0 points (95 % interval -3.0 to +5.0), which" in text
+    assert "rises" not in text and "falls" not in text
+    edge = said(results(ambiguous=(0.2, 0.0, 0.4), disambiguated=(-0.2, -0.4, 0.0)))
+    assert edge.count("which cannot be told from no change") == 2
+
+
+@pytest.mark.parametrize(
+    ("ambiguous", "disambiguated", "unknown", "abstention"),
+    [
+        (GAIN, CHANCE, CHANCE, False),
+        (GAIN, GAIN, CHANCE, False),
+        (GAIN, LOSS, CHANCE, True),
+        (GAIN, CHANCE, GAIN, True),
+        (GAIN, LOSS, GAIN, True),
+        (GAIN, LOSS, None, True),
+        (GAIN, CHANCE, LOSS, False),
+        (CHANCE, LOSS, GAIN, False),
+        (LOSS, LOSS, GAIN, False),
+        (UNDEFINED, LOSS, GAIN, False),
+        (GAIN, UNDEFINED, UNDEFINED, False),
+        ((0.2, 0.0, 0.4), LOSS, GAIN, False),
+        (GAIN, (-0.02, -0.07, 0.03), CHANCE, False),
+        (GAIN, (-0.02, -0.04, 0.0), (0.02, 0.0, 0.04), False),
+    ],
+)
+def test_mostly_abstention(ambiguous: Change, disambiguated: Change, unknown: Change | None, abstention: bool) -> None:
+    text = said(results(ambiguous=ambiguous, disambiguated=disambiguated, unknown=unknown))
+    assert ("mostly abstention" in text) == abstention
+
+
+@pytest.mark.parametrize(
+    ("control", "phrase"),
+    [
+        (CHANCE, "no better than random neurons"),
+        (LOSS, "no better than random neurons"),
+        ((0.1, 0.0, 0.2), "no better than random neurons"),
+        (GAIN, "better than as many random neurons (+24.0 points, 95 % interval +15.1 to +32.9)"),
+        (UNDEFINED, "cannot be compared with random neurons (all the same)"),
+    ],
+)
+@pytest.mark.parametrize("objective", ["balanced_accuracy", "accuracy"])
+def test_against_random_neurons(control: Change, phrase: str, objective: str) -> None:
+    text = said(results(control=control, objective=objective), objective)
+    assert phrase in text
+    assert f"judged by {objective.replace('_', ' ')}" in text.lower()
+    assert ("no better than random neurons" in text) == phrase.startswith("no better")
+
+
+def test_without_a_control_nothing_is_said_of_random_neurons() -> None:
+    assert "random" not in said(results(control=None))
+
+
+def test_undefined_changes_are_told_with_their_reason() -> None:
+    text = said(results(ambiguous=UNDEFINED, disambiguated=(0.1, math.nan, math.nan)))
+    assert "accuracy on ambiguous items cannot be compared (all the same)" in text
+    assert "accuracy on disambiguated items changes from 14.0 % to 24.0 %, by +10.0 points (all the same)" in text
+
+
+def test_perplexity_with_and_without_its_interval() -> None:
+    assert "Perplexity" not in said(results())
+    text = said(results(perplexity=(0.8, 0.2, 1.4)))
+    assert "Perplexity on neutral text goes from 60.00 to 60.80 (+0.80, 95 % interval +0.20 to +1.40)." in text
+    assert "no change" in said(results(perplexity=(0.1, -0.2, 0.4))).rpartition("Perplexity")[2]
+    assert said(results(perplexity=(0.8, math.nan, math.nan))).endswith("goes from 60.00 to 60.80.")
+
+
+def test_tasks_without_conditions_are_judged_by_their_objective() -> None:
+    given = results(ambiguous=None, disambiguated=None, unknown=None, control=None)
+    change = DifferenceRow("Edited", "Original", "bbq:age", "test", "accuracy", *GAIN, 100, 20, 1.0)
+    given = Results((), (*given.differences, change), interval=given.interval)
+    text = said(given, "accuracy")
+    assert "accuracy rises by 24.0 points" in text
+
+
+def test_the_level_is_the_one_of_the_results() -> None:
+    assert "90 % interval" in said(results(level=0.9))
+    assert "95 %" not in said(results(level=0.9))
