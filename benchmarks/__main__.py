@@ -66,4 +66,4 @@ def run(
 
 
 if __name__ == "__main__":
-    run_and_exit(app, "python -m benchmarks")
+    run_and_exit(lambda: app, "python -m benchmarks")

@@ -4,6 +4,6 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Options(BaseModel):
-    """Base of such settings: frozen, and no unknown names; descriptions are the help text."""
+    """Base of all settings: frozen, and no unknown names; descriptions are the help text."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, defer_build=True)

@@ -1,7 +1,7 @@
 """Named things: attributions, tasks and whatever else can be asked for by name."""
 
 from collections.abc import Callable, Iterator
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from biasectomy.errors import UnknownNameError
 
@@ -42,3 +42,8 @@ class Registry(Generic[Entry]):
 
     def __contains__(self, name: str) -> bool:
         return name in self._entries
+
+
+def described(entry: Any) -> str:
+    """The first line of an entry's docstring."""
+    return next(iter((entry.__doc__ or "").strip().splitlines()), "")

@@ -8,6 +8,7 @@ import importlib
 import pkgutil
 
 from biasectomy.attribution.base import ATTRIBUTIONS, Attribution
+from biasectomy.registry import described
 
 __all__ = ["ATTRIBUTIONS", "Attribution", "describe_attributions"]
 
@@ -18,7 +19,4 @@ for _module in pkgutil.iter_modules(__path__):
 
 def describe_attributions() -> list[dict[str, str]]:
     """Name and first sentence of every attribution."""
-    return [
-        {"name": name, "description": (ATTRIBUTIONS[name].__doc__ or "").strip().splitlines()[0]}
-        for name in ATTRIBUTIONS
-    ]
+    return [{"name": name, "description": described(ATTRIBUTIONS[name])} for name in ATTRIBUTIONS]

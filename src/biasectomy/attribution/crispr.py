@@ -35,7 +35,10 @@ if TYPE_CHECKING:  # slow to import, and `--help` needs nothing of this
     from biasectomy.tasks.base import Task
 
 
-@ATTRIBUTIONS.register("crispr")
+NAME = "crispr"
+
+
+@ATTRIBUTIONS.register(NAME)
 class Crispr:
     """CRISPR (Yang et al. 2024): confusion score, skill disentanglement, maximum over tokens."""
 

@@ -1,32 +1,26 @@
-"""The command line: parses, calls, prints. Options come from the settings models."""
+"""The command line: parses, calls, prints. Options come from the settings."""
 
 import inspect
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
 
-from biasectomy.errors import UnknownNameError
 from biasectomy.cli.exits import run_and_exit
-from biasectomy.cli.options import option_parameters
+from biasectomy.errors import UnknownNameError
 from biasectomy.processes import is_main, speaks
-from biasectomy.commands.settings import (
-    ApplySettings,
-    EvaluateSettings,
-    FindSettings,
-    MitigateSettings,
-    Settings,
-    explicit_command,
-    load_settings,
-)
 
 if TYPE_CHECKING:
     from biasectomy.cli.console import Console
+    from biasectomy.commands.settings import Settings
 
-KINDS = ("attributions", "models", "tasks")
+LISTS = ("attributions", "judges", "methods", "models", "tasks")
+HIDDEN_COLUMNS = ("citation", "source")  # of lists, but for --json
 
 
 class SuggestingGroup(TyperGroup):
@@ -41,13 +35,78 @@ class SuggestingGroup(TyperGroup):
         return super().resolve_command(context, args)
 
 
-app = typer.Typer(
-    cls=SuggestingGroup,
-    add_completion=False,
-    rich_markup_mode="rich",
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-)
+def _mitigate(settings: Any, console: "Console") -> None:
+    """Fit a method to a model, write the checkpoint, and show what changed beside a control."""
+    from biasectomy.commands.mitigate import run
+
+    _show(run(settings), console)
+
+
+def _compare(settings: Any, console: "Console") -> None:
+    """Fit several methods, ask each the same items, and show them in one table."""
+    from biasectomy.commands.compare import run
+
+    _show(run(settings), console)
+
+
+def _evaluate(settings: Any, console: "Console") -> None:
+    """Measure a model on a task, as it is or with a neuron set applied."""
+    from biasectomy.commands.evaluate import run
+
+    _show(run(settings), console)
+
+
+def _find(settings: Any, console: "Console") -> None:
+    """Score the neurons of a model on a task and write the top ones to a file."""
+    from biasectomy.commands.find import run
+
+    run(settings)
+    if console.json_output:
+        console.print_json({"neurons": str(settings.out)})
+
+
+def _apply(settings: Any, console: "Console") -> None:
+    """Make a checkpoint from a model and a saved neuron set."""
+    if not is_main():
+        return  # there is nothing to divide
+    from biasectomy.commands.apply import run
+
+    folder = run(settings)
+    if console.json_output:
+        console.print_json({"model": str(folder)})
+
+
+RUNS: dict[str, Callable[[Any, "Console"], None]] = {
+    "mitigate": _mitigate,
+    "compare": _compare,
+    "evaluate": _evaluate,
+    "find": _find,
+    "apply": _apply,
+}
+
+
+def application(arguments: Sequence[str]) -> typer.Typer:
+    """The commands; options are made only for the one that the arguments name, since that takes time.
+
+    Raises:
+        SettingsError, PluginError: a configuration file or a plugin that the arguments name cannot be used; plugins
+            bring options of their own.
+    """
+    app = typer.Typer(
+        cls=SuggestingGroup,
+        add_completion=False,
+        rich_markup_mode="rich",
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    )
+    app.callback()(biasectomy)
+    wanted = next((argument for argument in arguments if argument in (*RUNS, "ls")), None)
+    if wanted is not None:
+        _load_plugins(arguments)
+    for name, run in RUNS.items():
+        app.command(name)(_command(name, run) if name == wanted else _described(run))
+    app.command("ls")(_list)
+    return app
 
 
 def _show_version(wanted: bool) -> None:
@@ -56,130 +115,139 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def biasectomy(
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Find the neurons that make a language model answer with a stereotype, take them out, prove what changed."""
+    """Find the neurons that make a language model answer with a stereotype, change them, prove what changed."""
 
 
-def command(kind: type[Settings], name: str) -> Callable[[Callable[[Any, "Console"], None]], None]:
-    """Registers `run(settings, console)` as a command whose options are the fields of `kind`."""
+def _load_plugins(arguments: Sequence[str]) -> None:
+    """Loads the plugins that the command line, the environment or a configuration file names."""
+    named = _given(arguments, "--plugin") or os.environ.get("BIASECTOMY_PLUGIN")
+    config = _given(arguments, "--config")
+    if not named and not config:
+        return
+    from biasectomy.commands.settings_loading import PLUGIN, load_plugins, read_config
 
-    def register(run: Callable[[Any, "Console"], None]) -> None:
-        def call(**given: Any) -> None:
-            from biasectomy.cli.console import Console
+    load_plugins(named or read_config(Path(str(config))).get(PLUGIN))
 
-            config = given.pop("config")
-            settings = load_settings(kind, {key: value for key, value in given.items() if value is not None}, config)
-            values = settings.__dict__
-            console = Console(quiet=values["quiet"], json_output=values["json_output"], muted=not is_main())
-            try:
+
+def _given(arguments: Sequence[str], option: str) -> str | None:
+    """The value of an option, before the options there are are known."""
+    for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
+        if argument == option:
+            return following
+        if argument.startswith(f"{option}="):
+            return argument.partition("=")[2]
+    return None
+
+
+def _described(run: Callable[..., None]) -> Callable[[], None]:
+    def call() -> None: ...
+
+    call.__doc__ = run.__doc__
+    return call
+
+
+def _command(name: str, run: Callable[[Any, "Console"], None]) -> Callable[..., None]:
+    """`run(settings, console)` as a command whose options are the settings of its name."""
+    from biasectomy.cli.options import option_parameters
+    from biasectomy.commands.settings import COMMANDS
+    from biasectomy.commands.settings_loading import load_settings
+
+    kind = COMMANDS[name]
+    parameters = option_parameters(kind)
+    names = {parameter.name: setting for setting, parameter in parameters.items()}
+
+    def call(**given: Any) -> None:
+        from biasectomy.cli.console import Console
+
+        config = given.pop("config")
+        settings = load_settings(kind, {names[key]: one for key, one in given.items() if one is not None}, config)
+        values = settings.__dict__
+        console = Console(quiet=values["quiet"], json_output=values["json_output"], muted=not is_main())
+        try:
+            with console.listening():
                 run(settings, console)
-            except KeyboardInterrupt:
-                _stopped(settings, console)
+        except KeyboardInterrupt:
+            _stopped(settings)
 
-        call.__signature__ = inspect.Signature(option_parameters(kind))  # type: ignore[attr-defined]
-        call.__annotations__ = {parameter.name: parameter.annotation for parameter in option_parameters(kind)}
-        call.__doc__ = run.__doc__
-        app.command(name)(call)
-
-    return register
+    call.__signature__ = inspect.Signature(list(parameters.values()))  # type: ignore[attr-defined]
+    call.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters.values()}
+    call.__doc__ = run.__doc__
+    return call
 
 
-@command(MitigateSettings, "mitigate")
-def _mitigate(settings: MitigateSettings, console: "Console") -> None:
-    """Find the bias neurons of a model, take them out, and write the checkpoint with figures of what changed."""
-    from biasectomy.commands.workflows import mitigate
-
-    _show_results(mitigate(settings, console), console)
-
-
-@command(EvaluateSettings, "evaluate")
-def _evaluate(settings: EvaluateSettings, console: "Console") -> None:
-    """Measure a model on a task, as it is or with a neuron set applied."""
-    from biasectomy.commands.workflows import evaluate
-
-    _show_results(evaluate(settings, console), console)
-
-
-@command(FindSettings, "find")
-def _find(settings: FindSettings, console: "Console") -> None:
-    """Score the neurons of a model on a task and write the top ones to a file."""
-    from biasectomy.commands.workflows import find
-
-    find(settings, console)
-    if console.json_output:
-        console.print_json({"neurons": str(settings.out)})
-
-
-@command(ApplySettings, "apply")
-def _apply(settings: ApplySettings, console: "Console") -> None:
-    """Make a checkpoint from a model and a saved neuron set."""
-    if not is_main():
-        return  # there is nothing to divide
-    from biasectomy.commands.workflows import apply
-
-    folder = apply(settings, console)
-    if console.json_output:
-        console.print_json({"model": str(folder)})
-
-
-@app.command("ls")
 def _list(
-    kind: Annotated[str, typer.Argument(metavar="|".join(KINDS), help="What to list.", show_default=False)],
+    kind: Annotated[str, typer.Argument(metavar="|".join(LISTS), help="What to list.", show_default=False)],
     json_output: Annotated[bool, typer.Option("--json", help="Print the list as JSON.")] = False,
+    plugin: Annotated[str, typer.Option("--plugin", metavar="LIST", help="Plugins to load before.")] = "",
 ) -> None:
-    """List the tasks, models or attributions there are."""
+    """List the tasks, models, methods, attributions or judges there are."""
     from biasectomy.cli.console import Console
 
-    if kind not in KINDS:
-        raise UnknownNameError("list", kind, KINDS)
-    entries: Sequence[Mapping[str, Any]]
-    if kind == "models":
-        from biasectomy.models.sources import describe_models
-
-        entries = describe_models()
-    elif kind == "tasks":
-        from biasectomy.tasks import describe_tasks
-
-        entries = [asdict(task) for task in describe_tasks()]
-    else:
-        from biasectomy.attribution import describe_attributions
-
-        entries = describe_attributions()
+    if kind not in LISTS:
+        raise UnknownNameError("list", kind, LISTS)
+    entries = _entries(kind)
     console = Console(json_output=json_output, muted=not is_main())
     if json_output:
         console.print_json(entries)
+    elif not entries:
+        console.say(f"There are no {kind} yet; a plugin can bring some.")
     else:
-        columns = [column for column in (entries[0] if entries else {}) if column not in ("citation", "source")]
+        columns = [column for column in entries[0] if column not in HIDDEN_COLUMNS]
         rows = [[_cell(entry.get(column)) for column in columns] for entry in entries]
         console.table("", [column.capitalize() for column in columns], rows)
         for note in dict.fromkeys(_cell(entry.get("source")) for entry in entries if entry.get("source")):
             console.say(f"Source: {note}")
 
 
+def _entries(kind: str) -> Sequence[Mapping[str, Any]]:
+    if kind == "models":
+        from biasectomy.models.sources import describe_models
+
+        return describe_models()
+    if kind == "tasks":
+        from biasectomy.tasks import describe_tasks
+
+        return [asdict(task) for task in describe_tasks()]
+    if kind == "methods":
+        from biasectomy.methods import describe_methods
+
+        return describe_methods()
+    if kind == "judges":
+        from biasectomy.tasks.judges import describe_judges
+
+        return describe_judges()
+    from biasectomy.attribution import describe_attributions
+
+    return describe_attributions()
+
+
 def main() -> NoReturn:
     """The console command."""
-    run_and_exit(app, "biasectomy", sys.argv[1:] or ["--help"], speaks=speaks)
+    arguments = sys.argv[1:] or ["--help"]
+    run_and_exit(lambda: application(arguments), "biasectomy", arguments, speaks=speaks)
 
 
-def _stopped(settings: Settings, console: "Console") -> NoReturn:
+def _stopped(settings: "Settings") -> NoReturn:
+    from biasectomy.commands.settings_loading import explicit_command
+
     message = "Stopped."
-    if isinstance(settings, MitigateSettings) or (isinstance(settings, EvaluateSettings) and settings.out):
-        message += f" What was computed is kept in {settings.out}; go on with: {explicit_command(settings)} --resume"
+    if getattr(settings, "out", None) and hasattr(settings, "resume"):
+        message += f" What was computed is kept in {settings.out}; go on with: {explicit_command(settings)} --resume"  # type: ignore[attr-defined]
     if is_main():
         sys.stderr.write(f"\n{message}\n")
     sys.exit(130)
 
 
-def _show_results(results: Any, console: "Console") -> None:
+def _show(outcome: Any, console: "Console") -> None:
     if console.json_output:
-        console.print_json(results.to_json())
+        console.print_json(outcome.results.to_json())
     else:
-        console.results(results)
+        console.results(outcome.results)
 
 
 def _cell(value: Any) -> str:

@@ -2,34 +2,28 @@
 
 import contextlib
 import json
+import logging
 import os
 import sys
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Protocol, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from rich import box
 from rich.console import Console as RichConsole
 from rich.markup import escape
-from rich.measure import Measurement
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
 from biasectomy.files import without_nan
-from biasectomy.report.figures import Cell, ResultTable, result_tables
+from biasectomy.narration import HEADING, LOGGER, Advance, watching
+from biasectomy.report.text import WIDTH, duration, print_results
 
 if TYPE_CHECKING:
     from biasectomy.measuring.results import Results
 
-PLAIN_WIDTH = 100  # of output that goes to a file, where nobody has said how wide a line may be
 PLAIN_PROGRESS_SECONDS = 30.0
-
-
-class Advance(Protocol):
-    """Reports that so many more units are done, and perhaps what they showed."""
-
-    def __call__(self, count: int = 1, note: str | None = None) -> None: ...
 
 
 class Console:
@@ -57,7 +51,7 @@ class Console:
         self._err = RichConsole(file=errors, stderr=errors is None, width=width, highlight=False, quiet=muted)
         self._live = self._out.is_terminal and not self._out.is_dumb_terminal
         if width is None and not self._out.is_terminal and "COLUMNS" not in os.environ:
-            self._out.width = PLAIN_WIDTH
+            self._out.width = WIDTH
 
     def say(self, text: str) -> None:
         """One line: something that was found or done. Shown as it is, without markup."""
@@ -77,7 +71,23 @@ class Console:
         self._err.print(Text.assemble(("Error: ", "bold red"), text), soft_wrap=True)
 
     @contextlib.contextmanager
-    def progress(self, description: str, total: int, unit: str = "prompts") -> Iterator[Advance]:
+    def listening(self) -> Iterator[None]:
+        """A block in which all that the library says and how far it is appears here."""
+        handler = _Shown(self)
+        level, propagate = LOGGER.level, LOGGER.propagate
+        LOGGER.addHandler(handler)
+        LOGGER.setLevel(logging.INFO)
+        LOGGER.propagate = False  # said once
+        try:
+            with watching(self.progress):
+                yield
+        finally:
+            LOGGER.removeHandler(handler)
+            LOGGER.setLevel(level)
+            LOGGER.propagate = propagate
+
+    @contextlib.contextmanager
+    def progress(self, description: str, total: int, unit: str = "questions") -> Iterator[Advance]:
         """A bar with count and time remaining; on anything but a terminal a line now and then."""
         if self.silent:
             yield lambda count=1, note=None: None
@@ -88,19 +98,8 @@ class Console:
 
     def results(self, results: "Results") -> None:
         """The final figures, one table a task, and the verdict."""
-        if self.silent:
-            return
-        for table in result_tables(results):
-            self._out.print()
-            self._out.print(Text(table.caption, style="italic"))
-            for layout in self._layout(table):
-                self._out.print(layout)
-            for number, footnote in enumerate(table.footnotes, start=1):
-                self._out.print(Text(f"({number}) {footnote}", style="dim"))
-        if results.verdict:
-            self.heading("Verdict")
-            for sentence in results.verdict:
-                self._out.print(Text(sentence))
+        if not self.silent:
+            print_results(results, self._out)
 
     def table(self, title: str, columns: list[str], rows: list[list[str]]) -> None:
         """A plain table of text."""
@@ -160,45 +159,19 @@ class Console:
         yield advance
         self.say(f"{description}: {done:,} {unit} in {duration(time.monotonic() - started)}")
 
-    def _layout(self, table: ResultTable) -> list[Table]:
-        """The widest of the layouts that fits: one table; two tables; two with intervals below their figures."""
-        both = _figures_table(table, figures=True, changes=True, stacked=False)
-        if self._fits(both):
-            return [both]
-        parts: list[Table] = []
-        for stacked in (False, True):
-            parts = [_figures_table(table, figures=True, changes=False, stacked=stacked)]
-            if table.comparisons:
-                parts.append(_figures_table(table, figures=False, changes=True, stacked=stacked))
-            if all(map(self._fits, parts)):
-                break
-        return parts
 
-    def _fits(self, table: Table) -> bool:
-        return Measurement.get(self._out, self._out.options.update(width=1000), table).maximum <= self._out.width
+class _Shown(logging.Handler):
+    """Shows what is logged: headings, lines, and warnings; what is fetched is a line like others."""
 
+    def __init__(self, console: Console) -> None:
+        super().__init__()
+        self._console = console
 
-def _figures_table(table: ResultTable, *, figures: bool, changes: bool, stacked: bool) -> Table:
-    grid = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    grid.add_column("Metric", max_width=18 if stacked else None)
-    for name in (table.methods if figures else ()) + (table.comparisons if changes else ()):
-        grid.add_column(name, justify="right", no_wrap=not stacked)
-    for name, values, differences in table.rows:
-        cells = (values if figures else ()) + (differences if changes else ())
-        if any(map(str, cells)):
-            grid.add_row(name, *(_cell_text(cell, stacked) for cell in cells))
-    return grid
-
-
-def _cell_text(cell: Cell, stacked: bool) -> Text:
-    return Text(f"{cell.value}\n{cell.interval}".rstrip() if stacked else str(cell))
-
-
-def duration(seconds: float) -> str:
-    """A length of time in words: 8 s, 3 min 5 s, 2 h 10 min."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
+    def emit(self, record: logging.LogRecord) -> None:
+        text = record.getMessage()
+        if getattr(record, HEADING, False):
+            self._console.heading(text)
+        elif record.levelno >= logging.WARNING and record.name == LOGGER.name:
+            self._console.warn(text)
+        else:
+            self._console.say(text)

@@ -1,35 +1,42 @@
-"""Command-line options made from the fields of a settings model, so that nothing is described twice."""
+"""Command-line options made from the fields of settings, so that nothing is described twice."""
 
 import inspect
 from pathlib import Path
 from types import UnionType
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
 from pydantic.fields import FieldInfo
 
-from biasectomy.commands.settings import Settings, choices, option_name
+from biasectomy.commands.complaints import choices
+from biasectomy.commands.settings import Settings, option_name
+from biasectomy.commands.settings_loading import label, settable
 
-PANELS = ("Evaluation", "Finding neurons", "Choosing n and saving", "Applying", "Model and machine", "Output")
+PANELS = ("Task", "Method", "Finding neurons", "Evaluation", "Applying", "Model and machine", "Output")
 
 
-def option_parameters(kind: type[Settings]) -> list[inspect.Parameter]:
-    """A parameter for each field, and one for --config.
+def option_parameters(kind: type[Settings]) -> dict[str, inspect.Parameter]:
+    """A parameter for each setting, and one for --config, by the setting's name; those of sections have a panel each.
 
-    Values stay text and unset ones None: the settings model judges them, and the environment and the
-    file can speak where the command line does not.
+    Values stay text and unset ones None: the settings judge them, and the environment and the file can speak where the
+    command line does not.
     """
-    arguments = [_parameter(name, *_argument(name, kind.model_fields[name])) for name in kind.positional]
-    fields = [(name, field) for name, field in kind.model_fields.items() if name not in kind.positional]
-    fields.sort(key=lambda pair: PANELS.index(_panel(kind, pair[0])))
-    options = [_parameter(name, *_option(name, field, _panel(kind, name))) for name, field in fields]
+    fields = settable(kind)
+    positional = {name: _parameter(name, *_argument(kind, name)) for name in kind.positional}
+    panels = {name: _panel(kind, name) for name in fields if name not in positional}
+    sections = [f"Options of {name}" for name in kind.sections or ()]
+    order = [*PANELS[:-2], *sections, *PANELS[-2:]]
+    options = {
+        name: _parameter(name, *_option(name, fields[name], panels[name]))
+        for name in sorted(panels, key=lambda name: order.index(panels[name]))
+    }
     config = typer.Option("--config", metavar="FILE", help="TOML file with settings.", rich_help_panel=PANELS[-1])
-    return [*arguments, *options, _parameter("config", Path, config)]
+    return positional | options | {"config": _parameter("config", Path, config)}
 
 
-def _argument(name: str, field: FieldInfo) -> tuple[Any, Any]:
-    label = name.removesuffix("_file").upper()
-    return str, typer.Argument(metavar=label, help=_help(field), show_default=False)
+def _argument(kind: type[Settings], name: str) -> tuple[Any, Any]:
+    help_text = _help(kind.model_fields[name])
+    return str, typer.Argument(metavar=label(kind, name), help=help_text, show_default=False)
 
 
 def _option(name: str, field: FieldInfo, panel: str) -> tuple[Any, Any]:
@@ -42,26 +49,38 @@ def _option(name: str, field: FieldInfo, panel: str) -> tuple[Any, Any]:
 
 
 def _parameter(name: str, annotation: Any, details: Any) -> inspect.Parameter:
+    identifier = name.replace(".", "__").replace("-", "_")
     return inspect.Parameter(
-        name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[annotation | None, details]
+        identifier, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[annotation | None, details]
     )
 
 
 def _help(field: FieldInfo) -> str:
     description, default = field.description or "", field.default
-    if not field.is_required() and default is not None and default is not False:
+    if not field.is_required() and default is not None and default is not False and default != ():
         shown = ",".join(map(str, default)) if isinstance(default, tuple) else "on" if default is True else str(default)
         description += f" [default: {shown}]"
+    if (chosen := choices(field.annotation)) and not _is_short(chosen):
+        description += f" [one of: {', '.join(chosen)}]"
     return description.replace("[", "\\[")  # help is rich markup
 
 
 def _metavar(annotation: Any) -> str:
-    if chosen := choices(annotation):
+    if (chosen := choices(annotation)) and _is_short(chosen):
         return "|".join(chosen)
     kinds = get_args(annotation) if isinstance(annotation, UnionType) else (annotation,)
-    return {int: "INTEGER", float: "NUMBER", Path: "PATH", str: "NAME"}.get(kinds[0], "LIST")
+    kind = get_origin(kinds[0]) or kinds[0]
+    return {int: "INTEGER", float: "NUMBER", Path: "PATH", str: "NAME", Literal: "NAME"}.get(kind, "LIST")
+
+
+def _is_short(chosen: list[str]) -> bool:
+    """Whether choices leave room for the names of options on a terminal of 80 columns."""
+    return len("|".join(chosen)) <= 16
 
 
 def _panel(kind: type[Settings], name: str) -> str:
+    section, dot, _ = name.rpartition(".")
+    if dot:
+        return f"Options of {section}"
     declaring = next(one for one in reversed(kind.__mro__) if name in inspect.get_annotations(one))
     return str(vars(declaring)["panel"])

@@ -1,6 +1,7 @@
 """`compare`: several methods on the same items, one table a task."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from biasectomy.commands.settings import CompareSettings
 from biasectomy.methods.original import NAME as ORIGINAL
 from biasectomy.models.language_model import LanguageModel
 from biasectomy.processes import join
+from biasectomy.report.verdict import ranking
 from biasectomy.tasks import Task
 
 
@@ -51,16 +53,19 @@ def run(
     with join(settings.device) as processes:
         if folder is not None:
             processes.once(lambda: refuse_folder(folder, resume=settings.resume, overwrite=settings.overwrite))
-        methods = chosen_methods(settings, list(dict.fromkeys([ORIGINAL, *settings.methods])))
+        methods = chosen_methods(settings)
         tasks = open_tasks(settings, processes, task)
         split = split_task(tasks[0], settings)
         tasks[0].goal(settings.objective)
+        fitting = sum(one.expected_questions(split.development) for one in methods.values())
         language_model = open_model(settings, processes, model)
         with open_run(folder, settings, processes) as run_folder:
             measured = [(split.test, "test"), *((other, "all") for other in tasks[1:])]
             experiment = Experiment(settings, processes, language_model, run_folder, measured, split)
-            experiment.prepare(methods)
+            experiment.prepare(fitting, len(methods))
             for name, method in methods.items():
                 experiment.fit(name, method)
             comparisons = [(name, ORIGINAL) for name in methods if name != ORIGINAL]
-            return experiment.finish(experiment.measure(comparisons))
+            outcome = experiment.measure(comparisons)
+            sentences = ranking(outcome.results, original=ORIGINAL)
+            return experiment.finish(replace(outcome, results=replace(outcome.results, verdict=sentences)))

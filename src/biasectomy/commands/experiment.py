@@ -8,9 +8,9 @@ from biasectomy.commands.forecast import announce, fitting_batch_tokens
 from biasectomy.commands.opening import describe_task, described_neurons, model_checksums
 from biasectomy.commands.outcome import Outcome
 from biasectomy.commands.run_folder import ITEMS, STORE, Run
-from biasectomy.commands.settings import EvaluationSettings
+from biasectomy.commands.settings import EvaluationSettings, FittingSettings
 from biasectomy.measuring.results import DifferenceRow, MetricDescription, MetricRow, Results, figures, interval_settings
-from biasectomy.measuring.session import ItemLog, Session
+from biasectomy.measuring.session import ItemLog, Session, naming_items
 from biasectomy.measuring.store import FileStore, MemoryStore
 from biasectomy.methods import METHODS, Cost, Fitted, Method
 from biasectomy.models.language_model import LanguageModel
@@ -53,17 +53,18 @@ class Experiment:
             fitted=self.fitted,
         )
 
-    def prepare(self, methods: Mapping[str, Method], given: Mapping[str, Any] | None = None) -> None:
+    def prepare(self, fitting: float, methods: int = 1, given: Mapping[str, Any] | None = None) -> None:
         """Settles the batch size, says what to expect, and records what everything rests on.
 
         Args:
-            methods: those to be fitted, by name.
+            fitting: how many questions' time fitting takes at most.
+            methods: how many are measured.
             given: further values that a resumed run must find unchanged.
 
         Raises:
             RunError: the run to be resumed rests on something else.
         """
-        self._settle_batches(methods)
+        self._settle_batches(fitting, methods)
         if self.run is None:
             return
         self.run.same_as_before("model", self.model.description())
@@ -80,7 +81,7 @@ class Experiment:
             self.run.record["items"] = {task.name: len(task.items) for task, _ in self.measured}
         self.stage_done("prepare")
 
-    def _settle_batches(self, methods: Mapping[str, Method]) -> None:
+    def _settle_batches(self, fitting: float, methods: int) -> None:
         """The batch size, from the run that is resumed where there is one: the same batches give the same bits."""
         model, asked = self.model, self.model.batch_tokens
         previous = self.run.previous if self.run is not None else {}
@@ -89,12 +90,11 @@ class Experiment:
         else:
             first = self.measured[0][0]
             probes = [first.question(first.instructions[0], item) for item in first.items]
-            budget, seconds = fitting_batch_tokens(model, probes, self.processes)
+            with naming_items(first, probes):
+                budget, seconds = fitting_batch_tokens(model, probes, self.processes)
         model.batch_tokens = int(budget)
-        questions = sum(len(task.items) * len(task.instructions) for task, _ in self.measured) * max(1, len(methods))
-        if self.split is not None:
-            questions += sum(method.expected_questions(self.split.development) for method in methods.values())
-        announce(model, asked, seconds, questions, self.processes)
+        questions = sum(len(task.items) * len(task.instructions) for task, _ in self.measured)
+        announce(model, asked, seconds, questions * methods + fitting, self.processes)
         if self.run is not None:
             self.run.record |= {"batch_tokens": model.batch_tokens, "seconds_a_question": seconds}
 
@@ -125,7 +125,6 @@ class Experiment:
             rows = figures(task, split, answers[task.name], comparisons, self.session.bootstrap)
             metrics, differences = [*metrics, *rows[0]], [*differences, *rows[1]]
             described |= {metric.name: MetricDescription.of(metric) for metric in task.metrics}
-        learned = self.split.development if self.split is not None else None
         first = self.measured[0][0]
         results = Results(
             tuple(metrics),
@@ -134,11 +133,18 @@ class Experiment:
             settings=self.settings.compared() | {"instruction_count": len(first.instructions)},
             titles=self.titles,
             described=described,
-            goals={learned.name: self.session.goal(learned).metric} if learned is not None else {},
+            goals=self._goals(),
             costs={name: _cost(one.cost) for name, one in self.fitted.items()},
         )
         self.stage_done("measure")
         return Outcome(results, tuple(task for task, _ in self.measured), dict(self.fitted), answers)
+
+    def _goals(self) -> dict[str, str]:
+        """The metric that counts most on each task: the one methods were fitted to, else the task's usual one."""
+        goals = {task.name: task.goal().metric for task, _ in self.measured if task.goals}
+        if self.split is not None:
+            goals[self.split.development.name] = self.session.goal(self.split.development).metric
+        return goals
 
     def _answers(self) -> dict[str, dict[str, Answers]]:
         """By task and method; every method is entered once for all tasks."""
@@ -168,18 +174,22 @@ class Experiment:
             self.run.record["methods"] = {
                 name: {"title": self.titles[name], "draws": one.draws} | one.record for name, one in self.fitted.items()
             }
-            neurons = outcome.neurons
-            self.run.finish(outcome.results, described_neurons(neurons, self.model) if neurons is not None else [])
+            neurons = {
+                self.titles[name]: described_neurons(one.neuron_set, self.model)
+                for name, one in self.fitted.items()
+                if one.neuron_set is not None
+            }
+            self.run.finish(outcome.results, neurons)
         return outcome
 
 
-def chosen_methods(settings: Any, names: Sequence[str]) -> dict[str, Method]:
-    """Methods with their settings, by name.
+def chosen_methods(settings: FittingSettings) -> dict[str, Method]:
+    """The methods of a command with their settings, by name.
 
     Raises:
         UnknownNameError: there is no such method.
     """
-    return {name: METHODS[name](settings.section(name)) for name in names}
+    return {name: METHODS[name](settings.section(name)) for name in settings.in_use()}
 
 
 def _cost(cost: Cost) -> dict[str, Any]:

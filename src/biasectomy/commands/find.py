@@ -34,6 +34,7 @@ def find_neurons(
         SettingsError: an option is not usable, or there are too few items.
         ScoreError: a log-likelihood or a score is not finite.
     """
+    _ = ATTRIBUTIONS[attribution]
     own = {name: options.pop(name) for name in ("definition", "seed") if name in options}
     settings = FindSettings.of(attribution=attribution, **{attribution: options}, **own)
     return _found(settings, model, development, Session(seed=settings.seed)).top(count)

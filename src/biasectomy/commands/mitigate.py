@@ -56,17 +56,18 @@ def run(
     with join(settings.device) as processes:
         if folder is not None:
             processes.once(lambda: refuse_folder(folder, resume=settings.resume, overwrite=settings.overwrite))
-        methods = chosen_methods(settings, dict.fromkeys([ORIGINAL, settings.method, CONTROL]))
+        methods = chosen_methods(settings)
         tasks = open_tasks(settings, processes, task)
         split = split_task(tasks[0], settings)
         tasks[0].goal(settings.objective)
+        fitting = sum(one.expected_questions(split.development) for one in methods.values())
         language_model = open_model(settings, processes, model)
         with open_run(folder, settings, processes) as run_folder:
             measured = [(split.test, "test"), *((other, "all") for other in tasks[1:])]
             experiment = Experiment(settings, processes, language_model, run_folder, measured, split)
             if definition := getattr(settings.section(settings.method), "definition", None):
                 describe_neurons(language_model, definition)
-            experiment.prepare(methods)
+            experiment.prepare(fitting, len(methods))
             experiment.fit(ORIGINAL, methods[ORIGINAL])
             fitted = experiment.fit(settings.method, methods[settings.method])
             _save(experiment, fitted)
@@ -94,12 +95,13 @@ def _save(experiment: Experiment, fitted: Fitted) -> None:
         warn(str(error))
         return
     if difference is not None:
+        run.record["reload_difference"] = difference
+        experiment.stage_done("save")
         say(f"Wrote {folder}; reloaded, its log-likelihoods differ by at most {difference:.1g}")
     else:
-        difference = run.previous.get("reload_difference")
+        run.record["reload_difference"] = run.previous.get("reload_difference")
+        experiment.stage_done("save")
         say(f"{folder} is there already")
-    run.record["reload_difference"] = difference
-    experiment.stage_done("save")
 
 
 def _judged(outcome: Outcome, fitted: Fitted, method: str, model: LanguageModel) -> Outcome:

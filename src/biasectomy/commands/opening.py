@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from biasectomy.commands.settings import EvaluationSettings, ModelSettings, SplitSettings
+from biasectomy.commands.settings import EvaluationSettings, ModelSettings, SplitSettings, TaskSettings
 from biasectomy.errors import RunError, SettingsError
 from biasectomy.models.language_model import LanguageModel, load
 from biasectomy.models.sources import resolve_model
@@ -36,7 +36,7 @@ def refuse_checkpoint(folder: Path, *, overwrite: bool) -> None:
 
 
 def open_tasks(
-    settings: EvaluationSettings, processes: Processes = ALONE, given: Task | str | None = None
+    settings: TaskSettings, processes: Processes = ALONE, given: Task | str | None = None
 ) -> list[Task]:
     """The tasks of the settings within their limits, those of `--also` last; says what they hold.
 
@@ -48,12 +48,13 @@ def open_tasks(
             wanted = [given]
         else:
             wanted = load_tasks(given or settings.task, data_folder=settings.data, instructions=settings.instructions)
-        others = [] if settings.also in ("", NONE) else load_tasks(settings.also, data_folder=settings.data)
+        also, rule = (settings.also, settings.answer_rule) if isinstance(settings, EvaluationSettings) else (NONE, None)
+        others = [] if also in ("", NONE) else load_tasks(also, data_folder=settings.data)
     tasks = []
     for whole in [*wanted, *(other for other in others if other.name not in {task.name for task in wanted})]:
         task = whole.limited(settings.max_items, settings.max_instructions, settings.seed)
-        if whole in wanted or settings.answer_rule in whole.answer_rules:
-            task = task.with_answer_rule(settings.answer_rule)
+        if whole in wanted or rule in whole.answer_rules:
+            task = task.with_answer_rule(rule)
         _describe(task, whole)
         tasks.append(task)
     return tasks

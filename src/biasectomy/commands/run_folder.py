@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from biasectomy import plugins
-from biasectomy.commands.settings import HANDLING, Settings, explicit_command
+from biasectomy.commands.settings import Settings
+from biasectomy.commands.settings_loading import explicit_command
 from biasectomy.errors import RunError
 from biasectomy.files import read_json, write_atomically, write_json, writing
 from biasectomy.measuring.results import Results
@@ -60,14 +61,13 @@ class Run:
     ) -> None:
         self.folder, self.processes = folder, processes
         previous = processes.once(lambda: _prepare(folder, resume=resume, overwrite=overwrite))
-        compared = {name: value for name, value in settings.items() if name not in HANDLING}
         if previous is not None:
-            _refuse_other_settings(folder, previous.get("settings", {}), compared)
+            _refuse_other_settings(folder, previous.get("settings", {}), settings)
         self.record: dict[str, Any] = {
             "schema_version": 1,
             "status": "running",
             "command": command,
-            "settings": compared,
+            "settings": settings,
             "versions": versions(),
             "plugins": plugins.loaded(),
             "processes": processes.count,
@@ -109,7 +109,7 @@ class Run:
         self._clock = now
         self.save_record()
 
-    def finish(self, results: Results, neurons: list[dict[str, Any]]) -> None:
+    def finish(self, results: Results, neurons: dict[str, list[dict[str, Any]]]) -> None:
         """Writes results and report, and marks the run as finished."""
         self.record["finished"] = datetime.now(UTC).isoformat(timespec="seconds")
         self.record["status"] = "finished"
@@ -181,9 +181,8 @@ def open_run(folder: Path | None, settings: Settings, processes: Processes = ALO
     if folder is None:
         yield None
         return
-    values = settings.values()
     handling = {name: bool(getattr(settings, name)) for name in ("resume", "overwrite")}
-    run = Run(folder, values, explicit_command(settings), **handling, processes=processes)
+    run = Run(folder, settings.compared(), explicit_command(settings), **handling, processes=processes)
     try:
         yield run
     except BaseException:

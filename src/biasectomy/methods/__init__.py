@@ -8,6 +8,7 @@ import pkgutil
 from typing import Any
 
 from biasectomy.methods.base import METHODS, Cost, Fitted, Method, OnlyInference
+from biasectomy.registry import described
 
 __all__ = ["METHODS", "Cost", "Fitted", "Method", "OnlyInference", "describe_methods"]
 
@@ -18,10 +19,5 @@ for _module in pkgutil.iter_modules(__path__):
 def describe_methods() -> list[dict[str, Any]]:
     """Name, title and first sentence of every method."""
     return [
-        {
-            "name": name,
-            "title": METHODS[name].title,
-            "description": (METHODS[name].__doc__ or "").strip().splitlines()[0],
-        }
-        for name in METHODS
+        {"name": name, "title": METHODS[name].title, "description": described(METHODS[name])} for name in METHODS
     ]

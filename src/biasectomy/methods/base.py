@@ -71,7 +71,11 @@ class Method(Protocol):
     def __init__(self, settings: Any) -> None: ...
 
     def expected_questions(self, development: "Task") -> float:
-        """About how many questions' time fitting takes at most, for the forecast."""
+        """About how many questions' time fitting takes at most, for the forecast.
+
+        Raises:
+            SettingsError: nothing can be learned from these items; says what would be right.
+        """
 
     def fit(self, model: "LanguageModel", development: "Task", session: "Session") -> Fitted:
         """Learns from development items only; keeps its artefacts with `session.path`, if that is not None."""

@@ -42,7 +42,12 @@ class Crispr:
         self.attribution = CrisprAttribution(CrisprAttribution.Settings(**own))
 
     def expected_questions(self, development: "Task") -> float:
-        """Every number of neurons asks all development items; every drawn item is attributed."""
+        """Every number of neurons asks all development items; every drawn item is attributed.
+
+        Raises:
+            SettingsError: there are too few items, or they have no right answer.
+        """
+        self.attribution.check(development)
         wordings = len(development.instructions)
         attributed = self.settings.instances * self.settings.trials * wordings
         return len(self.settings.grid) * len(development.items) * wordings + ATTRIBUTED * attributed
@@ -53,7 +58,6 @@ class Crispr:
         Raises:
             SettingsError: there are too few development items, or the task sets no goal.
         """
-        self.attribution.check(development)
         settings = self.settings
         top = TopNeurons(NAME, self.attribution, settings.definition, settings.grid, settings.racing)
         return top.fit(model, development, session)

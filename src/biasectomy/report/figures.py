@@ -1,30 +1,17 @@
-"""Figures in words and columns: what the console and the report both show."""
+"""Figures as tables of text: what the console and the report both show.
+
+Titles, descriptions and the order of rows and columns are those of the results; nothing here knows a metric or a method.
+"""
 
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TypeVar
 
-if TYPE_CHECKING:
-    from biasectomy.measuring.results import Results
+from biasectomy.measuring.results import DifferenceRow, MetricRow, Results
 
-METRIC_NAMES = {
-    "accuracy": "Accuracy, all items",
-    "accuracy_ambiguous": "Accuracy, ambiguous",
-    "accuracy_disambiguated": "Accuracy, disambiguated",
-    "balanced_accuracy": "Accuracy, mean of the two",
-    "unknown_ambiguous": '"Unknown", ambiguous',
-    "unknown_disambiguated": '"Unknown", disambiguated',
-    "bias_ambiguous": "Bias score, ambiguous",
-    "bias_disambiguated": "Bias score, disambiguated",
-    "conflict_cost": "Conflict cost",
-    "instruction_deviation": "Deviation over instructions",
-    "consistency": "Consistency over instructions",
-    "unmatched": "Answers matching no option",
-    "perplexity": "Perplexity, neutral text",
-}
-_SUFFIXES = {"_labels": "group labels", "_names": "proper names"}
-_METHODS = ("Original", "Edited", "Control")
+Row = MetricRow | DifferenceRow
+Key = TypeVar("Key")
 
 
 @dataclass(frozen=True)
@@ -39,14 +26,28 @@ class Cell:
 
 
 @dataclass(frozen=True)
+class Grid:
+    """Named rows of cells under named columns; `corner` is the heading of the names."""
+
+    corner: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[Cell, ...]], ...]
+
+    def beside(self, other: "Grid") -> "Grid":
+        """The two as one; they have the same rows."""
+        rows = tuple((name, left + right) for (name, left), (_, right) in zip(self.rows, other.rows, strict=True))
+        return Grid(self.corner, self.columns + other.columns, rows)
+
+
+@dataclass(frozen=True)
 class ResultTable:
-    """The figures of one task: a column for each method, then one for each comparison."""
+    """The figures of one task and their differences: of the same rows, or of the same columns."""
 
     task: str
     caption: str
-    methods: tuple[str, ...]
-    comparisons: tuple[str, ...]
-    rows: tuple[tuple[str, tuple[Cell, ...], tuple[Cell, ...]], ...]  # name, one cell a method, one a comparison
+    figures: Grid
+    changes: Grid
+    same_rows: bool
     footnotes: tuple[str, ...]
 
 
@@ -54,7 +55,14 @@ class ResultTable:
 class _Footnotes:
     texts: list[str] = field(default_factory=list)
 
-    def mark(self, reason: str) -> str:
+    def cell(self, row: Row | None, *, signed: bool) -> Cell:
+        """A figure as text, with the number of the footnote that says what it lacks."""
+        if row is None:
+            return Cell("")
+        mark = "" if math.isfinite(row.value) and _has_interval(row) else self._mark(row.reason or "")
+        return format_figure(row, signed=signed, mark=mark)
+
+    def _mark(self, reason: str) -> str:
         if not reason:
             return ""
         if reason not in self.texts:
@@ -62,105 +70,144 @@ class _Footnotes:
         return f" ({self.texts.index(reason) + 1})"
 
 
-def metric_name(metric: str) -> str:
-    """A metric's name in words."""
-    for suffix, words in _SUFFIXES.items():
-        if metric.endswith(suffix):
-            return f"{metric_name(metric.removesuffix(suffix))} ({words})"
-    return METRIC_NAMES.get(metric, metric.replace("_", " ").capitalize())
-
-
-def is_number(value: float | None) -> bool:
-    """Whether a figure is there: neither None nor NaN nor infinite."""
-    return value is not None and math.isfinite(value)
-
-
-def format_figure(row: Any, *, signed: bool = False, mark: str = "") -> Cell:
+def format_figure(row: Row, *, signed: bool = False, mark: str = "") -> Cell:
     """A row's value and interval as text; `n/a` where there is none."""
     spec = "+.2f" if signed else ".2f"
-    value = format(row.value, spec) if is_number(row.value) else "n/a"
+    value = format(row.value, spec) if math.isfinite(row.value) else "n/a"
     return Cell(value + mark, f"[{row.low:{spec}}, {row.high:{spec}}]" if _has_interval(row) else "")
 
 
-def _has_interval(row: Any) -> bool:
-    return is_number(getattr(row, "low", None)) and is_number(getattr(row, "high", None))
+def result_tables(results: Results, split: str = "test") -> list[ResultTable]:
+    """One table a task, of the rows of one split where the task has some.
 
-
-def result_tables(results: "Results", split: str = "test") -> list[ResultTable]:
-    """One table a task, of the rows of one split (of all rows where none is of that split).
-
-    Figures of neutral text belong to no task: they close the first table, under a name that says which text.
+    A task of a single metric closes the first table, under a name that says which task. Two or three methods are columns
+    beside each other; where several methods were compared, each is a row.
     """
-    metrics: list[Any] = _of_split(results.metrics, split)
-    differences: list[Any] = _of_split(results.differences, split)
-    tasks = list(dict.fromkeys(row.task for row in metrics if not _of_neutral_text(row)))
+    by_task: dict[str, list[MetricRow]] = {}
+    for row in results.metrics:
+        by_task.setdefault(row.task, []).append(row)
+    kept = {task: _of_split(rows, split) for task, rows in by_task.items()}
+    own = [task for task, rows in kept.items() if len({row.metric for row in rows}) > 1] or list(kept)[:1]
+    closing = [row for task, rows in kept.items() if task not in own for row in rows]
+    tables = []
+    for number, task in enumerate(own):
+        rows = kept[task] + (closing if number == 0 else [])
+        places = {(row.task, row.split) for row in rows}
+        differences = [row for row in results.differences if (row.task, row.split) in places]
+        compared = len({row.method for row in differences}) > 1
+        tables.append((_by_method if compared else _by_metric)(task, rows, differences, results))
+    return tables
 
-    def rows(every: list[Any], task: str) -> list[Any]:
-        return [row for row in every if row.task == task or (_of_neutral_text(row) and task == tasks[0])]
 
-    return [_result_table(task, rows(metrics, task), rows(differences, task), results) for task in tasks]
+def overview(results: Results, task: str) -> list[str]:
+    """Metrics that say how a method did on a task: the one it was fitted to, then those with a role, each once."""
+    goal = [results.goals[task]] if task in results.goals else []
+    found = dict.fromkeys([*goal, *(row.metric for row in results.metrics if row.task == task)])
+    return [metric for metric in found if metric in goal or results.description(metric).role]
 
 
-def _result_table(task: str, metrics: list[Any], differences: list[Any], results: Any) -> ResultTable:
+def _by_metric(
+    task: str, metrics: list[MetricRow], differences: list[DifferenceRow], results: Results
+) -> ResultTable:
+    """A row a metric, a column a method and a column a comparison."""
     footnotes = _Footnotes()
-    methods = _ordered((row.method for row in metrics), _METHODS)
-    differences = [row for row in differences if row.method != "Control"]  # kept in the file; a table has its limits
-    comparisons = tuple(dict.fromkeys(f"{row.method} - {row.against}" for row in differences))
-    figures = {(row.metric, row.method): row for row in metrics}
-    changes = {(row.metric, f"{row.method} - {row.against}"): row for row in differences}
-
-    def cell(row: Any, signed: bool) -> Cell:
-        if row is None:
-            return Cell("")
-        reason = "" if is_number(row.value) and _has_interval(row) else str(getattr(row, "reason", None) or "")
-        return format_figure(row, signed=signed, mark=footnotes.mark(reason))
-
-    rows = tuple(
-        (
-            _row_name(metric, metrics),
-            tuple(cell(figures.get((metric, method)), signed=False) for method in methods),
-            tuple(cell(changes.get((metric, comparison)), signed=True) for comparison in comparisons),
-        )
-        for metric in _ordered((row.metric for row in metrics), _metric_order())
+    methods = _distinct(row.method for row in metrics)
+    pairs = _distinct((row.method, row.against) for row in differences)
+    keys = _distinct((row.metric, row.task) for row in metrics)
+    figures = {(row.metric, row.task, row.method): row for row in metrics}
+    changes = {(row.metric, row.task, row.method, row.against): row for row in differences}
+    names = [_row_name(results, metric, of, task) for metric, of in keys]
+    cells = [tuple(footnotes.cell(figures.get((*key, one)), signed=False) for one in methods) for key in keys]
+    changed = [tuple(footnotes.cell(changes.get((*key, *pair)), signed=True) for pair in pairs) for key in keys]
+    return ResultTable(
+        task,
+        _caption(task, metrics, results),
+        Grid("Metric", tuple(map(results.title, methods)), tuple(zip(names, cells, strict=True))),
+        Grid("Metric", tuple(_pair(results, *pair) for pair in pairs), tuple(zip(names, changed, strict=True))),
+        True,
+        tuple(footnotes.texts),
     )
-    return ResultTable(task, _caption(task, metrics, results), methods, comparisons, rows, tuple(footnotes.texts))
 
 
-def _caption(task: str, metrics: list[Any], results: Any) -> str:
-    counted = next((row for row in metrics if row.metric.startswith("accuracy")), metrics[0])
-    parts = []
-    for count, word in ((counted.items, "items"), (getattr(counted, "clusters", None), "templates")):
-        if count:
-            parts.append(f"{count:,} {word}")
-    if instructions := (getattr(results, "settings", None) or {}).get("instruction_count"):
+def _by_method(
+    task: str, metrics: list[MetricRow], differences: list[DifferenceRow], results: Results
+) -> ResultTable:
+    """A row a method, a column a metric of the overview, then what the method cost; below, the differences."""
+    footnotes = _Footnotes()
+    shown = [(metric, task) for metric in overview(results, task)]
+    shown += _distinct((row.metric, row.task) for row in metrics if row.task != task)
+    methods = _distinct(row.method for row in metrics)
+    pairs = _distinct((row.method, row.against) for row in differences)
+    figures = {(row.metric, row.task, row.method): row for row in metrics}
+    changes = {(row.metric, row.task, row.method, row.against): row for row in differences}
+    columns = tuple(_row_name(results, metric, of, task) for metric, of in shown)
+    costs = tuple(COSTS) if results.costs else ()
+    return ResultTable(
+        task,
+        _caption(task, metrics, results),
+        Grid(
+            "Method",
+            columns + costs,
+            tuple(
+                (
+                    results.title(method),
+                    tuple(footnotes.cell(figures.get((*key, method)), signed=False) for key in shown)
+                    + tuple(_cost(results, method, COSTS[name]) for name in costs),
+                )
+                for method in methods
+            ),
+        ),
+        Grid(
+            "Difference",
+            columns,
+            tuple(
+                (
+                    _pair(results, *pair),
+                    tuple(footnotes.cell(changes.get((*key, *pair)), signed=True) for key in shown),
+                )
+                for pair in pairs
+            ),
+        ),
+        False,
+        tuple(footnotes.texts),
+    )
+
+
+COSTS = {"Asked to fit": "questions", "Asked an answer": "questions_per_answer", "Numbers stored": "numbers"}
+
+
+def _cost(results: Results, method: str, name: str) -> Cell:
+    value = results.costs.get(method, {}).get(name)
+    return Cell("" if value is None else f"{value:,g}" if isinstance(value, float) else f"{value:,}")
+
+
+def _caption(task: str, metrics: Sequence[MetricRow], results: Results) -> str:
+    rows = [row for row in metrics if row.task == task]
+    most = max(rows, key=lambda row: row.items)  # a metric may rest on some of the items only
+    parts = [f"{most.items:,} items", f"{most.clusters:,} templates"]
+    if instructions := results.settings.get("instruction_count"):
         parts.append(f"{instructions} instruction{'s' if instructions != 1 else ''}")
-    interval = getattr(results, "interval", None) or {}
-    if "level" in interval:
-        parts.append(f"{interval['level'] * 100:g} % intervals")
-    split = getattr(counted, "split", "")
-    return f"{task}{f' ({split})' if split else ''}: {', '.join(parts)}"
+    if "level" in results.interval:
+        parts.append(f"{results.interval['level'] * 100:g} % intervals")
+    return f"{task} ({most.split}): {', '.join(parts)}"
 
 
-def _row_name(metric: str, metrics: list[Any]) -> str:
-    row = next(row for row in metrics if row.metric == metric)
-    return f"{metric_name(metric).partition(',')[0]}, {row.task}" if _of_neutral_text(row) else metric_name(metric)
+def _row_name(results: Results, metric: str, task: str, table: str) -> str:
+    title = results.description(metric).title
+    return title if task == table else f"{title} ({task.partition(':')[2] or task})"
 
 
-def _of_neutral_text(row: Any) -> bool:
-    return getattr(row, "split", None) == "neutral"
+def _pair(results: Results, method: str, against: str) -> str:
+    return f"{results.title(method)} - {results.title(against)}"
 
 
-def _metric_order() -> list[str]:
-    return [name + suffix for name in METRIC_NAMES for suffix in ("", *_SUFFIXES)]
+def _has_interval(row: Row) -> bool:
+    return math.isfinite(row.low) and math.isfinite(row.high)
 
 
-def _ordered(found: Iterable[str], preferred: Sequence[str]) -> tuple[str, ...]:
-    names = dict.fromkeys(found)
-    return tuple([name for name in preferred if name in names] + [name for name in names if name not in preferred])
+def _of_split(rows: list[MetricRow], split: str) -> list[MetricRow]:
+    return [row for row in rows if row.split == split] or rows
 
 
-def _of_split(rows: Iterable[Any], split: str) -> list[Any]:
-    every = list(rows)
-    of_tasks = [row for row in every if not _of_neutral_text(row)]
-    chosen = [row for row in of_tasks if getattr(row, "split", split) == split] or of_tasks
-    return chosen + [row for row in every if _of_neutral_text(row)]
+def _distinct(values: Iterable[Key]) -> list[Key]:
+    return list(dict.fromkeys(values))

@@ -1,124 +1,193 @@
-"""The result in two or three plain sentences, computed from the intervals and from nothing else."""
+"""The result in a few plain sentences, computed from the intervals, the goal and the metrics' roles alone."""
 
 import math
 from dataclasses import dataclass
 
-from biasectomy.measuring.results import DifferenceRow, Results
+from biasectomy.measuring.results import DifferenceRow, MetricDescription, Results
 
 NO_CHANGE = "which cannot be told from no change"
-UNKNOWN = 'the share of "unknown" answers on disambiguated items'
+
+
+@dataclass(frozen=True)
+class Edited:
+    """How many neurons were edited, of how many the model has."""
+
+    count: int
+    total: int
+
+    def __str__(self) -> str:
+        share = 100 * self.count / self.total
+        return f"{self.count:,} of {self.total:,} neurons edited ({share:{'.0f' if share >= 10 else '.2g'}} %)"
 
 
 def verdict(
-    results: Results,
-    *,
-    count: int,
-    total: int,
-    objective: str,
-    task: str | None = None,
-    split: str | None = None,
-    method: str = "Edited",
-    original: str = "Original",
-    control: str = "Control",
+    results: Results, *, method: str, original: str, control: str | None = None, edited: Edited | None = None
 ) -> list[str]:
-    """Sentences on what changed, whether it is mostly abstention, whether random neurons do as well, and perplexity.
+    """What changed on the first task, whether it is mostly abstention, whether random neurons do as well, what it cost.
 
     Args:
         results: with the differences method - original and, where there is one, method - control.
-        count: neurons edited; 0 when none helped.
-        total: neurons the model has.
-        objective: the metric that was made best, one of which more is better, such as "balanced_accuracy".
-        task: whose rows; None for the first.
-        split: whose rows; None for the first.
         method: the one judged.
         original: what it is compared with.
-        control: the random neurons.
+        control: the random neurons; None where there are none.
+        edited: where the method edits neurons.
     """
-    if count == 0:
+    if edited is not None and edited.count == 0:
         return [
             "No number of neurons helped on the development items.",
             "None is removed: the model is left as it was.",
         ]
+    tasks = list(dict.fromkeys(row.task for row in results.metrics))
     words = _Words(results, method, original)
-
-    def change(metric: str, against: str = original) -> DifferenceRow | None:
-        return results.find_difference(method, against, metric, task=task, split=split)
-
-    ambiguous, disambiguated = change("accuracy_ambiguous"), change("accuracy_disambiguated")
-    named = [(ambiguous, "accuracy on ambiguous items"), (disambiguated, "accuracy on disambiguated items")]
-    if ambiguous is None and disambiguated is None:
-        named = [(change(objective), _plain(objective))]
-    clauses = [words.change(row, name) for row, name in named if row is not None]
-    share = 100 * count / total
-    edited = f"With {count:,} of {total:,} neurons edited ({share:{'.0f' if share >= 10 else '.2g'}} %)"
-    sentences = [f"{edited}, {'; '.join(clauses) or 'nothing was measured'}."]
-
-    judgement = []
-    unknown = change("unknown_disambiguated")
-    if ambiguous is not None and ambiguous.low > 0:
-        abstention = "the gain on ambiguous items is mostly abstention"
-        if unknown is not None and unknown.low > 0:
-            judgement.append(f"{abstention}: {words.change(unknown, UNKNOWN)}")
-        elif disambiguated is not None and disambiguated.high < 0:
-            judgement.append(f"{abstention}: it is paid for where the text says who it was")
-    if (row := change(objective, control)) is not None:
-        judgement.append(words.against_random(row))
+    changes = words.changes(tasks[0]) if tasks else []
+    clauses = [words.change(row) for row in changes if words.role(row) in ("goal", "guard")]
+    subject = f"With {edited}" if edited is not None else f"With {results.title(method)}"
+    sentences = [f"{subject}, {'; '.join(clauses) or 'nothing was measured'}."]
+    judgement = words.abstention(changes)
+    aim = results.goals.get(tasks[0]) if tasks else None
+    against = results.find_difference(method, control, aim, task=tasks[0]) if control and aim else None
+    if against is not None:
+        judgement.append(words.against_random(against))
     if judgement:
         text = "; ".join(judgement)
         sentences.append(f"{text[0].upper()}{text[1:]}.")
-    return sentences + words.perplexity()
+    whole = [task for task in tasks[1:] if not any(_is_part(task, other) for other in tasks if other != task)]
+    others = [row for task in whole for row in words.changes(task)]
+    return sentences + [words.of_other_task(row) for row in others if words.role(row)]
+
+
+def ranking(results: Results, *, original: str) -> list[str]:
+    """Which of several methods clearly serve the goal of the first task, and which of these at no clear loss."""
+    tasks = list(dict.fromkeys(row.task for row in results.metrics))
+    aim = results.goals.get(tasks[0]) if tasks else None
+    if aim is None:
+        return []
+    description = results.description(aim).description
+    methods = [row.method for row in results.metrics if row.task == tasks[0] and row.metric == aim]
+    better, unharmed = [], []
+    for method in methods:
+        words = _Words(results, method, original)
+        row = results.find_difference(method, original, aim, task=tasks[0])
+        if row is None or words.gain(row) <= 0:
+            continue
+        better.append(method)
+        harmed = [one for one in words.changes(tasks[0]) if words.role(one) in ("guard", "abstention")]
+        if not any(words.gain(one) < 0 for one in harmed):
+            unharmed.append(method)
+    start = f"Clearly better than {results.title(original)} by {description}"
+    sentences = [f"{start}: {_listed(results, better)}."]
+    if better:
+        sentences.append(f"Of these, with neither a clear loss of what was to be kept nor clear abstention: {_listed(results, unharmed)}.")
+    return sentences
 
 
 @dataclass(frozen=True)
 class _Words:
-    """How a difference is told."""
+    """How the differences of a method from the original are told."""
 
     results: Results
     method: str
     original: str
 
-    def change(self, row: DifferenceRow, name: str) -> str:
-        """A clause on a figure that is a share, in points."""
+    def changes(self, task: str) -> list[DifferenceRow]:
+        """Of a task's metrics with a role; of the one it was fitted to, where none is a goal."""
+        rows = [
+            row
+            for row in self.results.differences
+            if (row.method, row.against, row.task) == (self.method, self.original, task)
+        ]
+        aim = self.results.goals.get(task)
+        without = not any(self._describe(row).role == "goal" for row in rows)
+        return [row for row in rows if self._describe(row).role or (without and row.metric == aim)]
+
+    def role(self, row: DifferenceRow) -> str | None:
+        """A metric's role; the one that was fitted to is the goal where the task names no other."""
+        return self._describe(row).role or ("goal" if self.results.goals.get(row.task) == row.metric else None)
+
+    def gain(self, row: DifferenceRow) -> int:
+        """1 where a figure clearly comes nearer to its best value, -1 where it clearly goes away, else 0."""
+        best = self._describe(row).best
+        ends = self._ends(row)
+        if best is None or not (row.low > 0 or row.high < 0):
+            return 0
+        if ends is None:  # from the direction alone
+            return 1 if (row.value > 0) == (best > 0) else -1
+        return 1 if abs(ends[1] - best) < abs(ends[0] - best) else -1
+
+    def change(self, row: DifferenceRow) -> str:
+        """A clause on a figure."""
+        name = self._describe(row).description
         if math.isnan(row.value):
             return f"{name} cannot be compared ({row.reason})"
-        before = self.results.find(self.original, row.metric, task=row.task, split=row.split)
-        after = self.results.find(self.method, row.metric, task=row.task, split=row.split)
-        ends = f" from {100 * before.value:.1f} % to {100 * after.value:.1f} %," if before and after else ""
+        before_after = self._ends(row)
+        ends = f" from {self._figure(row, before_after[0])} to {self._figure(row, before_after[1])}," if before_after else ""
         if math.isnan(row.low):
-            return f"{name} changes{ends} by {100 * row.value:+.1f} points ({row.reason})"
-        interval = self._interval(100 * row.low, 100 * row.high, 1)
+            return f"{name} changes{ends} by {self._size(row, row.value)} ({row.reason})"
         if row.low > 0 or row.high < 0:
-            return (
-                f"{name} {'rises' if row.low > 0 else 'falls'}{ends} by {abs(100 * row.value):.1f} points ({interval})"
-            )
-        return f"{name} changes{ends} by {100 * row.value:+.1f} points ({interval}), {NO_CHANGE}"
+            verb = "rises" if row.low > 0 else "falls"
+            return f"{name} {verb}{ends} by {self._size(row, abs(row.value)).removeprefix('+')} ({self._interval(row)})"
+        return f"{name} changes{ends} by {self._size(row, row.value)} ({self._interval(row)}), {NO_CHANGE}"
+
+    def abstention(self, changes: list[DifferenceRow]) -> list[str]:
+        """A clause on how a clear gain was come by, if not by knowing better."""
+        gained = [row for row in changes if self.role(row) == "goal" and self.gain(row) > 0]
+        if not gained:
+            return []
+        gain = f"the gain in {self._describe(gained[0]).description}"
+        for row in changes:
+            if self.role(row) == "abstention" and self.gain(row) < 0:
+                return [f"{gain} is mostly abstention: {self.change(row)}"]
+        paid = [self._describe(row).description for row in changes if self.role(row) == "guard" and self.gain(row) < 0]
+        return [f"{gain} is paid for with {' and '.join(paid)}"] if paid else []
 
     def against_random(self, row: DifferenceRow) -> str:
-        """A clause on the difference from random neurons in the objective."""
-        subject = f"judged by {_plain(row.metric)} the edit"
+        """A clause on the difference from random neurons in the metric that was fitted to."""
+        subject = f"judged by {self._describe(row).description} the edit"
         if math.isnan(row.low):
             return f"{subject} cannot be compared with random neurons ({row.reason})"
-        size = f"{100 * row.value:+.1f} points, {self._interval(100 * row.low, 100 * row.high, 1)}"
-        if row.low > 0:
-            return f"{subject} is better than as many random neurons ({size})"
-        return f"{subject} is no better than random neurons ({size})"
+        size = f"{self._size(row, row.value)}, {self._interval(row)}"
+        words = "better than as many random neurons" if self.gain(row) > 0 else "no better than random neurons"
+        return f"{subject} is {words} ({size})"
 
-    def perplexity(self) -> list[str]:
-        """The sentence on perplexity, if it was measured."""
-        before, after = (self.results.find(name, "perplexity") for name in (self.original, self.method))
-        if before is None or after is None:
-            return []
-        sentence = f"Perplexity on neutral text goes from {before.value:.2f} to {after.value:.2f}"
-        row = self.results.find_difference(self.method, self.original, "perplexity")
-        if row is None or math.isnan(row.low):
-            return [f"{sentence}."]
+    def of_other_task(self, row: DifferenceRow) -> str:
+        """A sentence on a figure of another task than the first."""
+        name = self._describe(row).description
+        ends = self._ends(row)
+        if ends is None or math.isnan(row.value):
+            return f"{name[0].upper()}{name[1:]} ({row.task}) cannot be compared ({row.reason})."
+        sentence = f"{name[0].upper()}{name[1:]} goes from {self._figure(row, ends[0])} to {self._figure(row, ends[1])}"
+        if math.isnan(row.low):
+            return f"{sentence}."
         remark = f", {NO_CHANGE}" if row.low <= 0 <= row.high else ""
-        return [f"{sentence} ({row.value:+.2f}, {self._interval(row.low, row.high, 2)}){remark}."]
+        return f"{sentence} ({self._size(row, row.value)}, {self._interval(row)}){remark}."
 
-    def _interval(self, low: float, high: float, digits: int) -> str:
+    def _describe(self, row: DifferenceRow) -> MetricDescription:
+        return self.results.description(row.metric)
+
+    def _ends(self, row: DifferenceRow) -> tuple[float, float] | None:
+        """The two figures that are compared."""
+        before, after = (
+            self.results.find(name, row.metric, task=row.task, split=row.split) for name in (row.against, row.method)
+        )
+        return (before.value, after.value) if before is not None and after is not None else None
+
+    def _figure(self, row: DifferenceRow, value: float) -> str:
+        return f"{100 * value:.1f} %" if self._describe(row).unit == "share" else f"{value:.2f}"
+
+    def _size(self, row: DifferenceRow, value: float) -> str:
+        return f"{100 * value:+.1f} points" if self._describe(row).unit == "share" else f"{value:+.2f}"
+
+    def _interval(self, row: DifferenceRow) -> str:
         level = 100 * self.results.interval.get("level", 0.95)
-        return f"{level:g} % interval {low:+.{digits}f} to {high:+.{digits}f}"
+        factor, digits = (100, 1) if self._describe(row).unit == "share" else (1, 2)
+        return f"{level:g} % interval {factor * row.low:+.{digits}f} to {factor * row.high:+.{digits}f}"
 
 
-def _plain(metric: str) -> str:
-    return metric.replace("_", " ")
+def _is_part(task: str, whole: str) -> bool:
+    """Whether a task's rows are also counted in those of the whole."""
+    family, _, members = whole.partition(":")
+    return task.partition(":")[0] == family and (members in ("", "all") or task.partition(":")[2] in members.split(","))
+
+
+def _listed(results: Results, methods: list[str]) -> str:
+    return ", ".join(map(results.title, methods)) or "none"

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from biasectomy.registry import Registry
+from biasectomy.registry import Registry, described
 
 
 class Judge(Protocol):
@@ -14,3 +14,8 @@ class Judge(Protocol):
 
 
 JUDGES: Registry[Judge] = Registry("judge")
+
+
+def describe_judges() -> list[dict[str, str]]:
+    """Name and first sentence of every judge."""
+    return [{"name": name, "description": described(JUDGES[name])} for name in JUDGES]

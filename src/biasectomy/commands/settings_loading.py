@@ -1,0 +1,179 @@
+"""Settings from where users write them, and the command line that repeats them.
+
+A value comes from the command line, else from the environment (`BIASECTOMY_SEED=1`, `BIASECTOMY_CRISPR_GRID=0,8`), else
+from a TOML file (`seed = 1`; `[crispr]` with `grid = [0, 8]`), else from the default written beside its name. Inside
+this file the grid of CRISPR has the name "crispr.grid".
+"""
+
+import os
+import shlex
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+
+from biasectomy.commands.complaints import explained
+from biasectomy.commands.settings import COMMANDS, HANDLING, Settings, option_name
+from biasectomy.errors import SettingsError, UnknownNameError
+from biasectomy.options import Options
+from biasectomy.plugins import load_plugin
+
+ENVIRONMENT_PREFIX = "BIASECTOMY_"
+PLUGIN = "plugin"
+AnySettings = TypeVar("AnySettings", bound=Settings)
+
+
+def load_settings(kind: type[AnySettings], given: Mapping[str, Any], config: Path | None = None) -> AnySettings:
+    """Settings from what the command line gave, the environment, a TOML file and the defaults, in that order.
+
+    One TOML file may serve all commands: a name that only another command knows is passed over.
+
+    Raises:
+        SettingsError: a value is not usable or the file cannot be read.
+        UnknownNameError: the file has a name that no command knows.
+        PluginError: a plugin cannot be loaded.
+    """
+    values: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    in_file = read_config(config) if config else {}
+    named = given.get(PLUGIN) or os.environ.get(ENVIRONMENT_PREFIX + PLUGIN.upper()) or in_file.get(PLUGIN)
+    load_plugins(named)  # they bring sections
+    known = settable(kind)
+    if config:
+        _refuse_unknown(in_file, config)
+        for name, value in in_file.items():
+            if name in known:
+                values[name], origins[name] = value, f"'{name}' in {config}"
+    for name in known:
+        variable = ENVIRONMENT_PREFIX + name.replace(".", "_").replace("-", "_").upper()
+        if text := os.environ.get(variable):
+            values[name], origins[name] = text, f"the environment variable {variable}"
+    for name, value in given.items():
+        values[name], origins[name] = value, label(kind, name)
+    return _validated(kind, values, origins)
+
+
+def made(kind: type[AnySettings], options: Mapping[str, Any]) -> AnySettings:
+    """Settings from Python's keywords, of which those of a section are a dictionary.
+
+    Raises:
+        SettingsError: a value is not usable.
+        UnknownNameError: no setting has this name.
+        PluginError: a plugin cannot be loaded.
+    """
+    load_plugins(options.get(PLUGIN))
+    registry = kind.sections or ()
+    # Keywords cannot have hyphens, names of methods do.
+    hyphened = {name: name.replace("_", "-") for name in options}
+    named = {new if (new := hyphened[name]) in registry else name: value for name, value in options.items()}
+    return _validated(kind, _flat(named), {})
+
+
+def settable(kind: type[Settings]) -> dict[str, FieldInfo]:
+    """Every field by name, those of sections as "crispr.grid"."""
+    fields = dict(kind.model_fields)
+    for name in kind.sections or ():
+        own: type[Options] = kind.sections[name].Settings  # type: ignore[index]
+        fields |= {f"{name}.{field}": details for field, details in own.model_fields.items()}
+    return fields
+
+
+def load_plugins(named: Any) -> None:
+    """Loads the plugins of a setting: names joined by commas, or a list of them."""
+    names = named.split(",") if isinstance(named, str) else named if isinstance(named, list | tuple) else ()
+    for name in names:
+        if str(name).strip():
+            load_plugin(str(name).strip())
+
+
+def explicit_command(settings: Settings) -> str:
+    """The shell command line that makes a run again: every setting that is not the default, spelled out."""
+    kind = type(settings)
+    words = ["biasectomy", next(name for name, known in COMMANDS.items() if known is kind)]
+    words += [str(getattr(settings, name)) for name in kind.positional]
+    for name, field in kind.model_fields.items():
+        if name not in kind.positional and (name not in HANDLING or name == "out"):
+            words += _spelled(name, getattr(settings, name), field.default)
+    for section in settings.in_use():
+        options = settings.section(section)
+        for name, field in type(options).model_fields.items():
+            words += _spelled(f"{section}.{name}", getattr(options, name), field.default)
+    return shlex.join(words)
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """A TOML file's values by name; those of a table `[crispr]` as "crispr.grid".
+
+    Raises:
+        SettingsError: the file cannot be read.
+    """
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SettingsError(
+            f"There is no configuration file '{path}'; give --config a TOML file that exists."
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"The configuration file '{path}' cannot be read: {error}.") from None
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"The configuration file '{path}' is not valid TOML: {error}.") from None
+    return _flat(values)
+
+
+def label(kind: type[Settings], name: str) -> str:
+    """What a user calls a setting: its option, or a positional argument's name in capitals."""
+    return name.removesuffix("_file").upper() if name in kind.positional else option_name(name)
+
+
+def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= {f"{name}.{field.replace('-', '_')}": one for field, one in value.items()}
+        else:
+            flat[name] = value
+    return flat
+
+
+def _validated(kind: type[AnySettings], values: Mapping[str, Any], origins: Mapping[str, str]) -> AnySettings:
+    plain = {name: value for name, value in values.items() if "." not in name}
+    by_section: dict[str, dict[str, Any]] = {}
+    for name, value in values.items():
+        section, dot, field = name.rpartition(".")
+        if dot:
+            by_section.setdefault(section, {})[field] = value
+    registry = kind.sections
+    if (strange := next((name for name in by_section if name not in (registry or ())), None)) is not None:
+        raise UnknownNameError("section of settings", strange, registry or ())
+    labels = {name: origins.get(name, label(kind, name)) for name in settable(kind)}
+    settings: AnySettings = _made(kind, plain, labels)
+    return settings.with_sections(
+        {name: _made(registry[name].Settings, own, labels, f"{name}.") for name, own in by_section.items()}  # type: ignore[index]
+    )
+
+
+def _made(kind: Any, values: Mapping[str, Any], labels: Mapping[str, str], prefix: str = "") -> Any:
+    try:
+        return kind(**values)
+    except ValidationError as error:
+        raise explained(kind, error, labels, prefix) from None
+
+
+def _refuse_unknown(values: Mapping[str, Any], config: Path) -> None:
+    known = {name for kind in COMMANDS.values() for name in settable(kind)}
+    for name in values:
+        if name not in known:
+            raise UnknownNameError(f"setting (in {config})", name, known)
+
+
+def _spelled(name: str, value: Any, default: Any) -> list[str]:
+    """The words of an option whose value is not the default."""
+    if value is None or value == default:
+        return []
+    option = option_name(name)
+    if isinstance(value, bool):
+        return [option if value else option.replace("--", "--no-", 1)]
+    return [option, ",".join(map(str, value)) if isinstance(value, tuple) else str(value)]

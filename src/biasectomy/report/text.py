@@ -1,0 +1,81 @@
+"""Results as text for a terminal of any width."""
+
+import io
+
+from rich import box
+from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Table
+from rich.text import Text
+
+from biasectomy.measuring.results import Results
+from biasectomy.report.figures import Cell, Grid, ResultTable, result_tables
+
+WIDTH = 100  # where nobody has said how wide a line may be
+
+
+def print_results(results: Results, console: Console) -> None:
+    """Prints the final figures, one table a task, and the verdict."""
+    for table in result_tables(results):
+        console.print()
+        console.print(Text(table.caption, style="italic"))
+        for layout in _layout(table, console):
+            console.print(layout)
+        for number, footnote in enumerate(table.footnotes, start=1):
+            console.print(Text(f"({number}) {footnote}", style="dim"))
+    if results.verdict:
+        console.print()
+        console.print(Text("Verdict", style="bold"))
+        for sentence in results.verdict:
+            console.print(Text(sentence))
+
+
+def rendered(results: Results, width: int = WIDTH) -> str:
+    """The same as a string."""
+    stream = io.StringIO()
+    print_results(results, Console(file=stream, width=width, highlight=False))
+    return stream.getvalue().strip("\n")
+
+
+def duration(seconds: float) -> str:
+    """A length of time in words: 8 s, 3 min 5 s, 2 h 10 min."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def _layout(table: ResultTable, console: Console) -> list[Table]:
+    """The widest of the layouts that fits: one table; two tables; two with intervals below their figures."""
+    grids = [grid for grid in (table.figures, table.changes) if grid.columns and grid.rows]
+    if table.same_rows and len(grids) > 1:
+        both = _drawn(table.figures.beside(table.changes), stacked=False)
+        if _fits(both, console):
+            return [both]
+    drawn: list[Table] = []
+    for stacked in (False, True):
+        drawn = [_drawn(grid, stacked=stacked) for grid in grids]
+        if all(_fits(one, console) for one in drawn):
+            break
+    return drawn
+
+
+def _fits(table: Table, console: Console) -> bool:
+    return Measurement.get(console, console.options.update(width=1000), table).maximum <= console.width
+
+
+def _drawn(grid: Grid, *, stacked: bool) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column(grid.corner, max_width=18 if stacked else None)
+    for name in grid.columns:
+        table.add_column(name, justify="right", no_wrap=not stacked)
+    for name, cells in grid.rows:
+        if any(map(str, cells)):
+            table.add_row(name, *(_cell_text(cell, stacked) for cell in cells))
+    return table
+
+
+def _cell_text(cell: Cell, stacked: bool) -> Text:
+    return Text(f"{cell.value}\n{cell.interval}".rstrip() if stacked else str(cell))
