@@ -11,17 +11,26 @@ from typing import Any
 import pytest
 
 from biasectomy.cli.app import main
+from biasectomy.commands.settings import (
+    COMMANDS,
+    ApplySettings,
+    EvaluateSettings,
+    FindSettings,
+    MitigateSettings,
+    option_name,
+)
+from biasectomy.commands.settings_loading import settable
 from biasectomy.errors import ModelError
-from biasectomy.commands.settings import ApplySettings, EvaluateSettings, FindSettings, MitigateSettings, option_name
+from biasectomy.measuring.results import MetricRow, Results
+from biasectomy.narration import say
 
-COMMANDS = {"mitigate": MitigateSettings, "evaluate": EvaluateSettings, "find": FindSettings, "apply": ApplySettings}
 Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     """Runs the command line in this process: exit code, standard output, standard error."""
-    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setenv("COLUMNS", "160")
     monkeypatch.setenv("NO_COLOR", "1")
 
     def run(*words: str) -> tuple[int, str, str]:
@@ -36,29 +45,23 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 
 @pytest.fixture
 def called(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """Stand-ins for the workflows; the list holds the settings they were called with."""
+    """Stand-ins for the commands; the list holds the settings they were called with."""
     calls: list[Any] = []
-    row = {"method": "Original", "task": "bbq:age", "split": "test", "metric": "accuracy", "items": 9, "clusters": 3}
-    results = SimpleNamespace(
-        metrics=[SimpleNamespace(**row, value=0.5, low=0.25, high=0.75, coverage=1.0, reason=None)],
-        differences=[],
-        verdict=["Nothing changed."],
-        interval={"level": 0.95},
-        to_json=lambda: {"verdict": ["Nothing changed."], "value": float("nan")},
-    )
+    row = MetricRow("original", "bbq:age", "test", "accuracy", 0.5, 0.25, 0.75, 9, 3, 1.0)
+    outcome = SimpleNamespace(results=Results((row,), verdict=["Nothing changed."], interval={"level": 0.95}))
 
-    def workflow(answer: Any) -> Callable[[Any, Any], Any]:
-        def call(settings: Any, console: Any) -> Any:
-            console.say("working")
+    def command(answer: Any) -> Callable[[Any], Any]:
+        def run(settings: Any) -> Any:
+            say("working")
             calls.append(settings)
             return answer
 
-        return call
+        return run
 
-    fake = ModuleType("biasectomy.commands.workflows")
     for name in COMMANDS:
-        setattr(fake, name, workflow({"find": None, "apply": Path("there")}.get(name, results)))
-    monkeypatch.setitem(sys.modules, "biasectomy.commands.workflows", fake)
+        fake: Any = ModuleType(f"biasectomy.commands.{name}")
+        fake.run = command({"find": None, "apply": Path("there")}.get(name, outcome))
+        monkeypatch.setitem(sys.modules, fake.__name__, fake)
     return calls
 
 
@@ -90,7 +93,7 @@ def test_no_words_show_the_help(run: Run) -> None:
 def test_help_of_a_command_names_every_option_and_its_default(run: Run, name: str) -> None:
     code, out, _ = run(name, "--help")
     assert code == 0
-    for field in COMMANDS[name].model_fields:
+    for field in settable(COMMANDS[name]):
         shown = field.removesuffix("_file").upper() if field in COMMANDS[name].positional else option_name(field)
         assert shown in out, shown
     assert "[default: smollm2]" in " ".join(out.replace("│", " ").split())
@@ -98,35 +101,39 @@ def test_help_of_a_command_names_every_option_and_its_default(run: Run, name: st
 
 def test_values_reach_the_settings(run: Run, called: list[Any]) -> None:
     code, out, _ = run(
-        "mitigate", "owner/model", "--task", "bbq:ses", "--max-items", "9", "--no-racing", "--grid", "5,1", "--out", "r"
+        *("mitigate", "owner/model", "--task", "bbq:ses", "--max-items", "9", "--out", "r"),
+        *("--no-crispr.racing", "--crispr.grid", "5,1", "--random-neurons.draws", "7"),
     )
     assert code == 0 and "working" in out and "Nothing changed." in out and "0.50 [0.25, 0.75]" in out
-    expected = MitigateSettings(
-        model="owner/model", task="bbq:ses", max_items=9, racing=False, grid=(0, 1, 5), out=Path("r")
+    crispr = {"racing": False, "grid": (0, 1, 5)}
+    expected = MitigateSettings.of(
+        model="owner/model", task="bbq:ses", max_items=9, crispr=crispr, random_neurons={"draws": 7}
     )
-    assert called == [expected]
+    assert called[0].compared() == expected.compared() and called[0].out == Path("r")
 
 
-def test_each_command_calls_its_workflow(run: Run, called: list[Any]) -> None:
+def test_each_command_is_called_with_its_settings(run: Run, called: list[Any]) -> None:
     assert run("evaluate", "--neurons", "n.json")[0] == 0
     assert run("find", "--count", "7")[0] == 0
     assert run("apply", "n.json", "m")[0] == 0
-    assert called == [
-        EvaluateSettings(neurons_file=Path("n.json")),
-        FindSettings(count=7),
-        ApplySettings(neurons_file=Path("n.json"), model="m"),
+    assert run("compare", "--methods", "original,crispr")[0] == 0
+    assert called[:3] == [
+        EvaluateSettings.of(neurons_file=Path("n.json")),
+        FindSettings.of(count=7),
+        ApplySettings.of(neurons_file=Path("n.json"), model="m"),
     ]
+    assert called[3].methods == ("original", "crispr")
 
 
 def test_configuration_file(run: Run, called: list[Any], tmp_path: Path) -> None:
-    (tmp_path / "c.toml").write_text("seed = 5\ntrials = 2")
+    (tmp_path / "c.toml").write_text("seed = 5\n[crispr]\ntrials = 2")
     assert run("mitigate", "--config", str(tmp_path / "c.toml"), "--seed", "6")[0] == 0
-    assert (called[0].seed, called[0].trials) == (6, 2)
+    assert (called[0].seed, called[0].section("crispr").trials) == (6, 2)
 
 
 def test_json_is_all_there_is_on_standard_output(run: Run, called: list[Any]) -> None:
     code, out, _ = run("mitigate", "--json")
-    assert code == 0 and json.loads(out) == {"verdict": ["Nothing changed."], "value": None}
+    assert code == 0 and json.loads(out)["verdict"] == ["Nothing changed."]
     assert json.loads(run("apply", "n.json", "--json")[1]) == {"model": "there"}
     assert json.loads(run("find", "--json")[1]) == {"neurons": "neurons.json"}
 
@@ -140,15 +147,17 @@ def test_quiet_prints_nothing(run: Run, called: list[Any]) -> None:
     [
         (["mitigat"], "no command named 'mitigat'; did you mean 'mitigate'?"),
         (["mitigate", "--max-item", "3"], "--max-items"),
-        (["mitigate", "--varient", "paper"], "--variant"),
-        (["mitigate", "--variant", "author"], "did you mean 'authors'?"),
+        (["mitigate", "--crispr.varient", "paper"], "--crispr.variant"),
+        (["mitigate", "--crispr.variant", "author"], "did you mean 'authors'?"),
         (["mitigate", "--seed", "x"], "--seed is 'x'; it must be a whole number"),
         (["mitigate", "--seed"], "--seed"),
         (["mitigate", "a", "b"], "b"),
         (["mitigate", "--config", "/no/such.toml"], "no configuration file"),
         (["apply"], "NEURONS is missing"),
         (["ls", "model"], "did you mean 'models'?"),
-        (["ls"], "attributions|models|tasks"),
+        (["ls"], "attributions|judges|methods|models|tasks"),
+        (["mitigate", "--plugin", "no/such.py"], "There is no plugin 'no/such.py'"),
+        (["compare"], "--methods is missing"),
     ],
 )
 def test_a_wrong_word_is_one_line_and_code_2(run: Run, called: list[Any], words: list[str], said: str) -> None:
@@ -158,10 +167,10 @@ def test_a_wrong_word_is_one_line_and_code_2(run: Run, called: list[Any], words:
 
 
 def replace(monkeypatch: pytest.MonkeyPatch, name: str, error: BaseException) -> None:
-    def fail(settings: Any, console: Any) -> None:
+    def fail(settings: Any) -> None:
         raise error
 
-    monkeypatch.setattr(sys.modules["biasectomy.commands.workflows"], name, fail)
+    monkeypatch.setattr(sys.modules[f"biasectomy.commands.{name}"], "run", fail)
 
 
 def test_an_error_of_ours_is_one_line_without_traceback(
@@ -197,3 +206,5 @@ def test_ls(run: Run) -> None:
     assert code == 0 and "bbq:age" in out and "3,680" in out
     assert {"bbq:age", "bbq:ses"} <= {task["name"] for task in json.loads(run("ls", "tasks", "--json")[1])}
     assert "crispr" in run("ls", "attributions")[1]
+    assert {"original", "crispr"} <= {method["name"] for method in json.loads(run("ls", "methods", "--json")[1])}
+    assert run("ls", "judges")[0] == 0

@@ -2,51 +2,58 @@
 
 import io
 import json
+import logging
 import math
 import re
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
-from biasectomy.cli.app import console as console_module
-from biasectomy.cli.console import Console, duration
-from biasectomy.report.figures import METRIC_NAMES, metric_name, result_tables
+from biasectomy.cli import console as console_module
+from biasectomy.cli.console import Console
+from biasectomy.measuring.results import DifferenceRow, MetricDescription, MetricRow, Results
+from biasectomy.narration import fetching, heading, progress, say, warn
+from biasectomy.report.figures import result_tables
+from biasectomy.report.text import duration, rendered
+from biasectomy.tasks.ambiguity import AMBIGUITY_METRICS, LABEL_TYPE_METRICS
+from biasectomy.tasks.perplexity import PERPLEXITY
 
-METHODS = ("Original", "Edited", "Control")
+METHODS = ("original", "crispr", "random-neurons")
+TITLES = {"original": "Original", "crispr": "CRISPR", "random-neurons": "Random neurons"}
+METRICS = (*AMBIGUITY_METRICS, *LABEL_TYPE_METRICS[-2:])
 
 
-def make_results(*methods: str) -> Any:
+def make_results(*methods: str) -> Results:
     """Results in which every figure differs, so that a figure in the wrong place shows."""
     metrics, differences = [], []
-    for number, metric in enumerate([*METRIC_NAMES, "accuracy_ambiguous_names"]):
-        common = {"task": "bbq:age", "split": "test", "metric": metric, "items": 2576, "clusters": 18, "coverage": 1.0}
+    for number, metric in enumerate((*METRICS, PERPLEXITY)):
+        task = ("perplexity:packaged", "all") if metric is PERPLEXITY else ("bbq:age", "test")
         for place, method in enumerate(methods):
             value = 0.1 * (place + 1) + 0.01 * number
-            undefined = metric == "bias_ambiguous" and method == "Edited"
-            low, high = (math.nan, math.nan) if metric == "perplexity" or undefined else (value - 0.05, value + 0.05)
+            undefined = metric.name == "bias_ambiguous" and method == "crispr"
+            low, high = (math.nan, math.nan) if metric is PERPLEXITY or undefined else (value - 0.05, value + 0.05)
             reason = "every answer was unknown" if undefined else None
             value = math.nan if undefined else value
-            metrics.append(SimpleNamespace(**common, method=method, value=value, low=low, high=high, reason=reason))
-        for against in [name for name in methods if name != "Edited"]:
-            row = SimpleNamespace(
-                **common, method="Edited", against=against, value=-0.2, low=-0.3, high=0.1, reason=None
-            )
-            differences.append(row)
-    verdict = ["Ambiguous accuracy rises.", "The gain is mostly abstention."]
-    return SimpleNamespace(
-        metrics=metrics, differences=differences, verdict=verdict, interval={"level": 0.95}, settings={}
+            metrics.append(MetricRow(method, *task, metric.name, value, low, high, 2576, 18, 1.0, reason))
+        for against in [name for name in methods if name != "crispr"] if "crispr" in methods else ():
+            differences.append(DifferenceRow("crispr", against, *task, metric.name, -0.2, -0.3, 0.1, 2576, 18, 1.0))
+    return Results(
+        tuple(metrics),
+        tuple(differences),
+        verdict=["Ambiguous accuracy rises.", "The gain is mostly abstention."],
+        interval={"level": 0.95},
+        titles=TITLES,
+        described={metric.name: MetricDescription.of(metric) for metric in (*METRICS, PERPLEXITY)},
     )
 
 
-def printed(width: int, results: Any, **options: Any) -> str:
+def printed(width: int, results: Results, **options: bool) -> str:
     stream = io.StringIO()
     Console(output=stream, width=width, **options).results(results)
     return stream.getvalue()
 
 
 @pytest.mark.parametrize("width", [60, 72, 80, 99, 100, 120, 160, 200])
-@pytest.mark.parametrize("methods", [METHODS, ("Original",)])
+@pytest.mark.parametrize("methods", [METHODS, ("original",)])
 def test_table_fits_every_width_and_loses_nothing(width: int, methods: tuple[str, ...]) -> None:
     results = make_results(*methods)
     text = printed(width, results)
@@ -57,10 +64,10 @@ def test_table_fits_every_width_and_loses_nothing(width: int, methods: tuple[str
             assert f"{row.value:.2f}" in text
         if not math.isnan(row.low):
             assert f"[{row.low:.2f}, {row.high:.2f}]" in text
-    for word in (*methods, "bbq:age (test): 2,576 items, 18 templates", "Verdict", *results.verdict):
+    for word in (*[TITLES[name].split()[0] for name in methods], "bbq:age (test): 2,576 items, 18 templates", "Verdict", *results.verdict):
         assert word in text
     if len(methods) > 1:
-        assert "[-0.30, +0.10]" in text and "Edited - Original" in text
+        assert "[-0.30, +0.10]" in text and "CRISPR - Original" in text
 
 
 def test_wide_terminals_get_one_table_and_narrow_ones_two() -> None:
@@ -79,18 +86,17 @@ def test_an_undefined_figure_is_not_a_number_and_says_why() -> None:
 
 
 def test_a_table_for_each_task_and_only_of_test_items() -> None:
-    results = make_results("Original")
-    extra = vars(results.metrics[0])
-    results.metrics.append(SimpleNamespace(**{**extra, "task": "bbq:ses", "value": 0.77}))
-    results.metrics.append(SimpleNamespace(**{**extra, "split": "development", "value": 0.88}))
+    results = make_results("original")
+    first, second = results.metrics[:2]
+    more = [
+        *(MetricRow("original", "bbq:ses", "test", row.metric, 0.77, 0.7, 0.8, 9, 3, 1.0) for row in (first, second)),
+        MetricRow("original", "bbq:age", "development", first.metric, 0.88, 0.8, 0.9, 9, 3, 1.0),
+    ]
+    results = Results((*results.metrics, *more))
     assert [table.task for table in result_tables(results)] == ["bbq:age", "bbq:ses"]
     text = printed(120, results)
     assert "0.77" in text and "0.88" not in text
-
-
-def test_every_metric_has_a_readable_name() -> None:
-    assert metric_name("accuracy_ambiguous_names") == "Accuracy, ambiguous (proper names)"
-    assert metric_name("something_new") == "Something new"
+    assert rendered(results, 120) == text.strip("\n")
 
 
 def test_text_is_shown_as_it_is() -> None:
@@ -108,7 +114,7 @@ def test_silent_modes_keep_only_warnings_and_errors(mode: str) -> None:
     console.say("a")
     console.heading("b")
     console.table("t", ["c"], [["d"]])
-    console.results(make_results("Original"))
+    console.results(make_results("original"))
     with console.progress("Scoring", 3) as advance:
         advance()
     console.warn("careful")
@@ -128,9 +134,9 @@ def test_progress_without_a_terminal_is_a_line_now_and_then(monkeypatch: pytest.
             now[0] += 7
             advance(10, "accuracy 0.5")
     assert stream.getvalue().splitlines() == [
-        "Scoring: 100 prompts",
-        "Scoring: 50 of 100 prompts, about 35 s left; accuracy 0.5",
-        "Scoring: 100 prompts in 1 min 10 s",
+        "Scoring: 100 questions",
+        "Scoring: 50 of 100 questions, about 35 s left; accuracy 0.5",
+        "Scoring: 100 questions in 1 min 10 s",
     ]
 
 
@@ -169,3 +175,20 @@ def test_a_dumb_terminal_gets_no_control_characters(monkeypatch: pytest.MonkeyPa
 )
 def test_duration(seconds: float, words: str) -> None:
     assert duration(seconds) == words
+
+
+def test_what_the_library_says_appears_while_the_console_listens() -> None:
+    output, errors = io.StringIO(), io.StringIO()
+    console = Console(output=output, errors=errors, width=80)
+    before = logging.getLogger("biasectomy").level
+    with console.listening():
+        heading("Part")
+        say("found")
+        warn("careful")
+        fetching("Fetching something")
+        with progress("Scoring", 2) as advance:
+            advance(2)
+    say("unheard")
+    assert output.getvalue().split("\n")[:5] == ["", "Part", "found", "Fetching something", "Scoring: 2 questions"]
+    assert errors.getvalue() == "Warning: careful\n" and "unheard" not in output.getvalue()
+    assert logging.getLogger("biasectomy").level == before and not logging.getLogger("biasectomy").handlers

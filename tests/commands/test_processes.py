@@ -14,22 +14,25 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from biasectomy.attribution.crispr import Crispr
+from biasectomy.attribution.random import Random
+from biasectomy.attribution.scores import attribute
 from biasectomy.cli.app import main
-from biasectomy.cli.console import Console
+from biasectomy.commands import evaluate
+from biasectomy.commands.forecast import fitting_batch_tokens
+from biasectomy.commands.opening import open_model
+from biasectomy.commands.settings import EvaluateSettings, FindSettings, MitigateSettings
 from biasectomy.errors import SettingsError
-from biasectomy.commands.evaluation import Examiner
-from biasectomy.commands.expectations import choose_batch_tokens
 from biasectomy.files import read_json, without_nan
-from biasectomy.attribution.finding import attribute
+from biasectomy.measuring.session import Session
 from biasectomy.models.language_model import load
 from biasectomy.neurons.neuron_set import NeuronSet
-from biasectomy.commands.preparation import open_model
-from biasectomy.processes import ALONE, Processes
-from biasectomy.commands.settings import EvaluateSettings, FindSettings, MitigateSettings
-from biasectomy.commands.workflows import evaluate
+from biasectomy.options import Options
+from biasectomy.processes import Processes
+from tests.commands.test_commands import Case, lines_of, write_bbq
 from tests.conftest import save_tiny
-from tests.test_workflows import Case, lines_of, write_bbq
 
+RANKING = "methods/crispr/ranking.json"
 LOST = "Error: Another process of this run has ended, or the run was told to stop."
 LAUNCHERS = {
     "accelerate launch": ["accelerate.commands.launch", "--multi_gpu", "--num_machines", "1", "--num_processes", "2"],
@@ -43,9 +46,9 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> Case:
     return Case(
         {
             "model": str(save_tiny(folder / "model")), "data": write_bbq(folder / "data"), "task": "bbq:age",
-            "max_instructions": 1, "instances": 7, "trials": 2, "variant": "authors", "clamp_group": 4,
-            "grid": (0, 2, 10, 40), "controls": 1, "replicates": 100, "perplexity_paragraphs": 3, "batch_tokens": 150,
-            "development_share": 0.4, "objective": "accuracy", "device": "cpu", "threads": 1, "seed": 9,
+            "max_instructions": 1, "replicates": 100, "batch_tokens": 150, "development_share": 0.4,
+            "objective": "accuracy", "device": "cpu", "threads": 1, "seed": 9, "random-neurons": {"draws": 1},
+            "crispr": {"instances": 7, "trials": 2, "variant": "authors", "clamp_group": 4, "grid": (0, 2, 10, 40)},
         }
     )  # fmt: skip
 
@@ -55,7 +58,7 @@ def alone(case: Case, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The run folder of one process."""
     out = tmp_path_factory.mktemp("alone") / "run"
     case.mitigate(out)
-    assert read_json(out / "record.json")["chosen"] > 0, "choose another seed: this run is to take neurons out"
+    assert read_json(out / "record.json")["methods"]["crispr"]["chosen"] > 0, "choose another seed: this run is to take neurons out"
     return out
 
 
@@ -94,15 +97,16 @@ def end(process: subprocess.Popen[str]) -> Ended:
 
 def assert_same(out: Path, alone: Path) -> None:
     """The figures, answers, neurons and weights of two runs, to rounding."""
-    for name in ("results.json", "perplexity.json"):
-        assert close(read_json(out / name), read_json(alone / name)), name
-    mine, other = ({(line["method"], line["neurons"], line["draw"], line["item"]): line for line in lines_of(folder)}
-                   for folder in (out, alone))  # fmt: skip
+    assert close(read_json(out / "results.json"), read_json(alone / "results.json"))
+    mine, other = (
+        {(line["method"], line.get("neurons"), line.get("draw"), line["item"]): line for line in lines_of(folder)}
+        for folder in (out, alone)
+    )
     assert mine.keys() == other.keys() and len(lines_of(out)) == len(mine)
     for key, line in mine.items():
         assert line["answer"] == other[key]["answer"]
         assert line["log_likelihoods"] == pytest.approx(other[key]["log_likelihoods"], abs=1e-5)
-    for name in ("neurons.json", "ranking.json"):
+    for name in ("neurons.json", RANKING):
         found, expected = NeuronSet.load(out / name), NeuronSet.load(alone / name)
         assert [(n.module, n.unit) for n in found] == [(n.module, n.unit) for n in expected]
         assert [n.score for n in found] == pytest.approx([n.score for n in expected], rel=1e-4)
@@ -125,7 +129,7 @@ def close(value: object, other: object) -> bool:
 
 def test_two_processes_give_what_one_gives(case, alone, tmp_path):
     out = tmp_path / "run"
-    ended = end(launch(case.words(MitigateSettings, "mitigate", out=out, json_output=True), "accelerate launch"))
+    ended = end(launch(case.words(MitigateSettings, out=out, json_output=True), "accelerate launch"))
     assert ended.code == 0 and not ended.sentences, ended.errors
     assert json.loads(ended.said) == read_json(out / "results.json")  # one process prints
     assert {path.name for path in out.iterdir()} == {path.name for path in alone.iterdir()}
@@ -166,14 +170,14 @@ def process_of(launcher: int, rank: int) -> int:
 @pytest.mark.parametrize("rank", [0, 1])
 def test_a_process_that_dies_ends_the_run_and_resume_goes_on(case, alone, tmp_path, rank):
     out = tmp_path / "run"
-    ended = killed(case.words(MitigateSettings, "mitigate", out=out), out, rank)
+    ended = killed(case.words(MitigateSettings, out=out), out, rank)
     assert ended.code != 0 and [line for line in ended.sentences if not line.startswith(LOST)] == []
     assert len(ended.sentences) == 1 and "go on with --resume" in ended.sentences[0]
     assert not (out / "results.json").exists() and 5 <= len(lines_of(out)) < len(lines_of(alone))
     if rank == 0:
         case.mitigate(out, resume=True)
     else:
-        again = end(launch(case.words(MitigateSettings, "mitigate", out=out, resume=True)))
+        again = end(launch(case.words(MitigateSettings, out=out, resume=True)))
         assert again.code == 0, again.errors
     assert read_json(out / "record.json")["resumed"]
     assert_same(out, alone)
@@ -181,14 +185,14 @@ def test_a_process_that_dies_ends_the_run_and_resume_goes_on(case, alone, tmp_pa
 
 def test_the_smaller_commands(case, alone, tmp_path):
     found = tmp_path / "sets" / "found.json"
-    assert end(launch(case.words(FindSettings, "find", out=found, count=40))).code == 0
-    expected = [(n.module, n.unit) for n in NeuronSet.load(alone / "ranking.json")]
+    assert end(launch(case.words(FindSettings, out=found, count=40))).code == 0
+    expected = [(n.module, n.unit) for n in NeuronSet.load(alone / RANKING)]
     assert [(n.module, n.unit) for n in NeuronSet.load(found)] == expected
     chosen, changes = alone / "neurons.json", {"max_items": 12, "answer_rule": "generation", "json_output": True}
-    ended = end(launch(case.words(EvaluateSettings, "evaluate", neurons_file=chosen, **changes)))
+    ended = end(launch(case.words(EvaluateSettings, neurons_file=chosen, **changes)))
     assert ended.code == 0, ended.errors
-    results = evaluate(case.settings(EvaluateSettings, neurons_file=chosen, **changes), Console(quiet=True))
-    assert close(json.loads(ended.said), json.loads(json.dumps(without_nan(results.to_json()))))
+    outcome = evaluate.run(case.settings(EvaluateSettings, neurons_file=chosen, **changes))
+    assert close(json.loads(ended.said), json.loads(json.dumps(without_nan(outcome.results.to_json()))))
 
 
 def test_an_error_of_one_or_of_all_is_one_sentence(case, alone, tmp_path):
@@ -198,8 +202,8 @@ def test_an_error_of_one_or_of_all_is_one_sentence(case, alone, tmp_path):
     weights["model.norm.weight"][0] = float("nan")
     save_file(weights, model / "model.safetensors", metadata={"format": "pt"})
     for words, said in (
-        (case.words(MitigateSettings, "mitigate", out=alone), "already holds a run"),  # which the main one sees
-        (case.words(EvaluateSettings, "evaluate", model=str(model)), "not finite"),  # of different items in each
+        (case.words(MitigateSettings, out=alone), "already holds a run"),  # which the main one sees
+        (case.words(EvaluateSettings, model=str(model)), "not finite"),  # of different items in each
     ):
         ended = end(launch(words))
         assert ended.code != 0 and len(ended.sentences) == 1 and said in ended.sentences[0], ended.errors
@@ -250,36 +254,39 @@ class Rehearsed(Processes):
 
 @pytest.mark.parametrize("variant", ["paper", "authors"])
 def test_sums_of_shares_are_the_scores(tiny, toy_task, variant):
-    settings = {"variant": variant, "clamp_group": 4 if variant == "authors" else 1, "instances": 7, "trials": 1}
+    group = 4 if variant == "authors" else 1
+    crispr = Crispr(Crispr.Settings(variant=variant, clamp_group=group, instances=7, trials=1))
     task = toy_task(instructions=1)
-    whole = attribute(tiny, task, **settings).by_module
+    whole = attribute(tiny, task, crispr).by_module
     parts: list[dict[str, torch.Tensor]] = []
     for index in range(3):
-        attribute(tiny, task, processes=Rehearsed(index, 3, others=(parts,)), **settings)
+        attribute(tiny, task, crispr, session=Session(processes=Rehearsed(index, 3, others=(parts,))))
     for module, scores in whole.items():
         total = sum(part[module] for part in parts) / (7 if variant == "authors" else 1)
         torch.testing.assert_close(total, scores, rtol=1e-3, atol=1e-4 * float(scores.abs().max()))
 
 
 def test_random_scores_are_not_added_up(tiny, toy_task):
-    settings = {"attribution": "random", "instances": 2, "trials": 1}
-    found = attribute(tiny, toy_task(), processes=Rehearsed(1, 2, others=([],)), **settings)
-    expected = attribute(tiny, toy_task(), **settings)
+    found = attribute(tiny, toy_task(), Random(Options()), session=Session(processes=Rehearsed(1, 2, others=([],))))
+    expected = attribute(tiny, toy_task(), Random(Options()))
     assert all(torch.equal(found.by_module[name], scores) for name, scores in expected.by_module.items())
 
 
 def test_batches_are_as_small_as_the_smallest_memory_needs(tiny_folder, toy_task):
     @dataclass(frozen=True)
     class Short(Rehearsed):
+        """The other one has memory for batches of 150 tokens."""
+
         def gather(self, value):
-            return [value, None if model.batch_tokens > 150 else 3.0]
+            self.others.append(value)
+            return [value, (3.0, len(self.others) < 3)]
 
     model = load(str(tiny_folder), batch_tokens=400)
-    assert choose_batch_tokens(Examiner(model, processes=Short(0, 2)), toy_task(2)) >= 3.0 / 12
-    assert model.batch_tokens == 100
-    other = load(str(tiny_folder), batch_tokens=400)
-    choose_batch_tokens(Examiner(other, processes=ALONE), toy_task(2))
-    assert other.batch_tokens == 400
+    questions = toy_task(2).questions()
+    budget, seconds = fitting_batch_tokens(model, questions, Short(0, 2, others=[]))
+    assert budget == 100 and seconds >= 3.0 / 12
+    assert fitting_batch_tokens(model, questions)[0] == 400
+    assert model.batch_tokens == 400  # who forecasts changes nothing
 
 
 def test_of_several_processes_one_prints(monkeypatch, capsys):
@@ -297,4 +304,4 @@ def test_of_several_processes_one_prints(monkeypatch, capsys):
 def test_a_device_map_is_refused_where_processes_share_a_machine(case):
     settings = case.settings(EvaluateSettings, device_map="auto")
     with pytest.raises(SettingsError, match="launch one process a machine"):
-        open_model(settings, Console(quiet=True), Rehearsed(0, 2, neighbours=2))
+        open_model(settings, Rehearsed(0, 2, neighbours=2))

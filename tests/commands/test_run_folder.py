@@ -1,7 +1,6 @@
-"""The run folder: the journal, what may be resumed or replaced, and disks that refuse."""
+"""The run folder: what may be resumed or replaced, and disks that refuse."""
 
 import errno
-import json
 import os
 import subprocess
 import sys
@@ -13,94 +12,27 @@ from biasectomy.errors import DataError, RunError
 from biasectomy.files import read_json, write_atomically, write_json
 from biasectomy.reading.memory import peak_memory
 from biasectomy.measuring.results import MetricRow, Results
-from biasectomy.commands.runs import Journal, Run, open_run, refuse_folder
+from biasectomy.commands.run_folder import Run, open_run, refuse_folder
 from biasectomy.commands.settings import EvaluateSettings, MitigateSettings
 
 
-def scored(item: int, **changes):
-    record = {
-        "method": "Original",
-        "neurons": 0,
-        "draw": 0,
-        "item": f"toy/{item}",
-        "instruction": 0,
-        "answer": item % 3,
-    }
-    return record | changes
-
-
-def key(record):
-    return tuple(record[name] for name in ("method", "neurons", "draw", "item", "instruction"))
-
-
-@pytest.fixture
-def journal_file(tmp_path: Path) -> Path:
-    path = tmp_path / "items.jsonl"
-    Journal(path).append(scored(item) for item in range(5))
-    return path
-
-
-def test_a_journal_reads_what_it_wrote(journal_file):
-    journal = Journal(journal_file)
-    assert len(journal) == 5 and journal[key(scored(3))] == scored(3) and key(scored(9)) not in journal
-    for changed in ({"method": "Edited"}, {"neurons": 2}, {"draw": 1}, {"instruction": 1}):
-        assert key(scored(3, **changed)) not in journal
-
-
-def test_adding_what_is_known_changes_nothing(journal_file):
-    before = journal_file.read_bytes()
-    journal = Journal(journal_file)
-    journal.append([scored(2), scored(4)])
-    assert journal_file.read_bytes() == before
-    journal.append([scored(2), scored(5)])
-    assert journal_file.read_bytes() == before + (json.dumps(scored(5)) + "\n").encode()
-
-
-@pytest.mark.parametrize("lost", [1, 10, 60])
-def test_a_last_line_that_was_cut_short_is_dropped(journal_file, lost):
-    whole = journal_file.read_bytes()
-    journal_file.write_bytes(whole[:-lost])
-    journal = Journal(journal_file)
-    assert len(journal) == 4
-    journal.append([scored(4)])
-    assert journal_file.read_bytes() == whole
-
-
-@pytest.mark.parametrize("damage", [b'{"method": "Orig', b"[1, 2]", b"\xff\xfe", b'{"method": "Original"}', b""])
-def test_a_damaged_line_elsewhere_is_an_error_with_its_number(journal_file, damage):
-    lines = journal_file.read_bytes().split(b"\n")
-    lines[2] = damage
-    journal_file.write_bytes(b"\n".join(lines))
-    with pytest.raises(DataError, match=r"items\.jsonl, line 3: not a scored item"):
-        Journal(journal_file)
-
-
-def test_a_journal_without_a_file_keeps_things_in_memory():
-    journal = Journal()
-    journal.append([scored(1)])
-    assert journal[key(scored(1))]["answer"] == 1
-
-
-# The run folder
-
-
 def make(folder: Path, *, resume: bool = False, overwrite: bool = False, **settings) -> Run:
-    values = {"model": "tiny", "seed": 0, "max_items": 9, "grid": (0, 1), "quiet": False, "out": str(folder)}
+    values = {"model": "tiny", "seed": 0, "max_items": 9, "crispr": {"grid": [0, 1]}}
     return Run(folder, values | settings, "biasectomy mitigate tiny", resume=resume, overwrite=overwrite)
 
 
 def results() -> Results:
-    row = MetricRow("Original", "toy", "test", "accuracy", 0.5, 0.4, float("nan"), 9, 3, 1.0, "too few")
+    row = MetricRow("original", "toy", "test", "accuracy", 0.5, 0.4, float("nan"), 9, 3, 1.0, "too few")
     return Results((row,), verdict=["Nothing helped."], interval={"level": 0.95})
 
 
 def test_a_finished_run_has_its_record_results_and_report(tmp_path):
     run = make(tmp_path / "deep" / "run")
     run.stage_done("find")
-    run.finish(results(), [])
+    run.finish(results(), {})
     record = read_json(run.path("record.json"))
     assert record["status"] == "finished" and record["command"] == "biasectomy mitigate tiny"
-    assert record["settings"] == {"model": "tiny", "seed": 0, "max_items": 9, "grid": [0, 1]}
+    assert record["settings"] == {"model": "tiny", "seed": 0, "max_items": 9, "crispr": {"grid": [0, 1]}}
     assert {"python", "torch", "transformers", "biasectomy", "commit"} <= set(record["versions"])
     assert record["seconds"]["find"] >= 0 and record["started"] <= record["finished"]
     assert record["peak_memory_bytes"] > 10_000_000 and record["schema_version"] == 1 and record["resumed"] is False
@@ -136,7 +68,7 @@ def test_an_empty_folder_is_as_good_as_none(tmp_path):
 
 
 def test_an_existing_run_is_neither_mixed_nor_replaced_silently(tmp_path):
-    make(tmp_path).journal.append([scored(1)])
+    make(tmp_path).write("items.jsonl", lambda path: path.write_text("{}\n"))
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
     with pytest.raises(RunError, match=r"already holds a run; add --resume .* --overwrite"):
         make(tmp_path)
@@ -153,22 +85,22 @@ def test_a_folder_of_other_things_is_refused_whatever_is_asked_for(tmp_path):
 
 def test_overwrite_replaces_a_runs_own_files_only(tmp_path):
     run = make(tmp_path)
-    run.journal.append([scored(1)])
+    write_json(run.path("methods/crispr/neurons.json"), {})
     write_json(run.path("model") / "config.json", {})
     write_json(run.path("results.json"), {})
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(RunError, match=r"it holds notes\.txt, which no run wrote"):
         make(tmp_path, overwrite=True)
-    assert len(Journal(tmp_path / "items.jsonl")) == 1
+    assert (tmp_path / "methods" / "crispr" / "neurons.json").exists()
     (tmp_path / "notes.txt").unlink()
     make(tmp_path, overwrite=True, seed=5)
     assert [path.name for path in tmp_path.iterdir()] == ["record.json"]
 
 
 def test_resume_goes_on_with_what_is_there(tmp_path):
-    make(tmp_path).journal.append([scored(1)])
-    run = make(tmp_path, resume=True, quiet=True, out="elsewhere")  # how a run is watched does not matter
-    assert len(run.journal) == 1 and run.record["resumed"] is True
+    make(tmp_path).write("items.jsonl", lambda path: path.write_text("{}\n"))
+    run = make(tmp_path, resume=True)
+    assert run.path("items.jsonl").read_text() == "{}\n" and run.record["resumed"] is True
 
 
 def test_resume_of_nothing_starts(tmp_path):
@@ -180,7 +112,7 @@ def test_resume_of_nothing_starts(tmp_path):
     [
         ({"seed": 1}, "seed was 0 and is 1"),
         ({"max_items": None}, "max-items was 9 and is None"),
-        ({"grid": (0, 5)}, "grid"),
+        ({"crispr": {"grid": [0, 5]}}, "crispr was .*grid.* and is "),
     ],
 )
 def test_resume_with_other_settings_is_refused_and_named(tmp_path, changed, said):
@@ -218,7 +150,7 @@ def test_what_a_killed_process_left_half_written_is_removed(tmp_path):
 
 @pytest.mark.parametrize(("error", "status"), [(KeyboardInterrupt, "interrupted"), (None, "running")])
 def test_an_interruption_is_noted(tmp_path, error, status):
-    settings = MitigateSettings(out=tmp_path / "run")
+    settings = MitigateSettings.of(out=tmp_path / "run")
     try:
         with open_run(settings.out, settings):
             if error:
@@ -230,7 +162,7 @@ def test_an_interruption_is_noted(tmp_path, error, status):
 
 
 def test_a_command_without_a_folder_has_no_run():
-    with open_run(None, EvaluateSettings()) as run:
+    with open_run(None, EvaluateSettings.of()) as run:
         assert run is None
 
 
@@ -256,7 +188,7 @@ def test_a_folder_below_a_file(tmp_path):
 )
 def test_a_refusing_disk_is_one_sentence_and_what_was_written_stays(tmp_path, monkeypatch, code, said):
     run = make(tmp_path)
-    run.journal.append([scored(1)])
+    run.write("items.jsonl", lambda path: path.write_text("{}\n"))
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
 
     def refuse(descriptor: int) -> None:
@@ -267,10 +199,8 @@ def test_a_refusing_disk_is_one_sentence_and_what_was_written_stays(tmp_path, mo
         run.stage_done("find")
     assert "record.json" in str(refused.value)
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
-    with pytest.raises(RunError, match=said):
-        run.journal.append([scored(2)])
     monkeypatch.undo()
-    assert key(scored(1)) in make(tmp_path, resume=True).journal
+    assert make(tmp_path, resume=True).record["resumed"] is True
 
 
 def test_a_folder_that_cannot_be_made(tmp_path, monkeypatch):

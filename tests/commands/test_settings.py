@@ -9,29 +9,33 @@ from biasectomy.errors import SettingsError, UnknownNameError
 from biasectomy.commands.settings import (
     COMMANDS,
     ApplySettings,
+    CompareSettings,
     EvaluateSettings,
     FindSettings,
     MitigateSettings,
-    explicit_command,
-    load_settings,
     option_name,
 )
+from biasectomy.commands.settings_loading import explicit_command, load_settings, settable
 
 
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
     path = tmp_path / "settings.toml"
-    path.write_text('seed = 3\ntrials = 4\ninstances = 5\ngrid = [7, 3]\ncount = 9\nmodel = "from-file"\n')
+    path.write_text(
+        'seed = 3\ncount = 9\nmodel = "from-file"\n[crispr]\ntrials = 4\ninstances = 5\ngrid = [7, 3]\n'
+        "[random-neurons]\ndraws = 7\n"
+    )
     return path
 
 
 def test_precedence_is_command_line_environment_file_default(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BIASECTOMY_SEED", "2")
-    monkeypatch.setenv("BIASECTOMY_TRIALS", "2")
+    monkeypatch.setenv("BIASECTOMY_CRISPR_TRIALS", "2")
     settings = load_settings(MitigateSettings, {"seed": "1"}, config)
-    assert (settings.seed, settings.trials, settings.instances, settings.controls) == (1, 2, 5, 3)
-    assert settings.model == "from-file"
-    assert settings.grid == (0, 3, 7)
+    crispr = settings.section("crispr")
+    assert (settings.seed, crispr.trials, crispr.instances, crispr.clamp_group) == (1, 2, 5, 1)
+    assert settings.model == "from-file" and settings.section("random-neurons").draws == 7
+    assert crispr.grid == (0, 3, 7)
 
 
 def test_an_empty_environment_variable_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,7 +57,7 @@ def test_a_file_may_serve_several_commands(config: Path) -> None:
     ("text", "grid"), [("5", (0, 5)), ("3, 1,1", (0, 1, 3)), ("0", (0,)), ("300,0,20", (0, 20, 300)), ("", (0,))]
 )
 def test_grid_always_has_zero_and_is_sorted(text: str, grid: tuple[int, ...]) -> None:
-    assert load_settings(MitigateSettings, {"grid": text}).grid == grid
+    assert load_settings(MitigateSettings, {"crispr.grid": text}).section("crispr").grid == grid
 
 
 @pytest.mark.parametrize(
@@ -61,20 +65,20 @@ def test_grid_always_has_zero_and_is_sorted(text: str, grid: tuple[int, ...]) ->
     [
         ({"seed": "x"}, ["--seed is 'x'", "a whole number"]),
         ({"seed": "-1"}, ["--seed is '-1'", "at least 0"]),
-        ({"instances": "2.5"}, ["--instances is '2.5'", "a whole number"]),
+        ({"crispr.instances": "2.5"}, ["--crispr.instances is '2.5'", "a whole number"]),
         ({"level": "1"}, ["--level is '1'", "less than 1"]),
         ({"level": "nan"}, ["--level is 'nan'"]),
         ({"margin": "much"}, ["--margin is 'much'", "a number"]),
-        ({"variant": "papr"}, ["--variant is 'papr'", "paper, authors", "did you mean 'paper'?"]),
-        ({"grid": "1,-2"}, ["--grid is '1,-2'", "0 or more"]),
-        ({"grid": "1;2"}, ["--grid is '1;2'"]),
-        ({"grid": (1, 2.5)}, ["--grid"]),
+        ({"crispr.variant": "papr"}, ["--crispr.variant is 'papr'", "paper, authors", "did you mean 'paper'?"]),
+        ({"crispr.grid": "1,-2"}, ["--crispr.grid is '1,-2'", "0 or more"]),
+        ({"crispr.grid": "1;2"}, ["--crispr.grid is '1;2'"]),
+        ({"crispr.grid": (1, 2.5)}, ["--crispr.grid"]),
         ({"device": "gpu"}, ["--device is 'gpu'", "cuda"]),
         ({"max_items": "0"}, ["--max-items is '0'", "at least 1"]),
         ({"development_share": "0"}, ["--development-share is '0'", "more than 0"]),
-        ({"racing": "perhaps"}, ["--racing is 'perhaps'", "true or false"]),
+        ({"crispr.racing": "perhaps"}, ["--crispr.racing is 'perhaps'", "true or false"]),
         ({"task": ""}, ["--task is ''"]),
-        ({"clamp_group": "4"}, ["--clamp-group 4", "--variant authors"]),
+        ({"crispr.clamp_group": "4"}, ["--crispr.clamp-group 4", "--crispr.variant authors"]),
         ({"resume": True, "overwrite": True}, ["--resume", "--overwrite"]),
     ],
 )
@@ -87,20 +91,27 @@ def test_a_bad_value_is_one_sentence_with_option_value_and_remedy(given: dict[st
 
 def test_direct_use_complains_in_the_same_way() -> None:
     with pytest.raises(SettingsError, match="--seed is 'x'; it must be a whole number"):
-        MitigateSettings(seed="x")  # type: ignore[arg-type]
+        MitigateSettings.of(seed="x")
     with pytest.raises(UnknownNameError, match="did you mean 'max_items'"):
-        MitigateSettings(max_item=3)  # type: ignore[call-arg]
+        MitigateSettings.of(max_item=3)
+    with pytest.raises(UnknownNameError, match="did you mean 'crispr.variant'"):
+        MitigateSettings.of(crispr={"varient": "paper"})
+    with pytest.raises(UnknownNameError, match=r"no section of settings named 'crisper'; did you mean 'crispr'"):
+        MitigateSettings.of(crisper={"variant": "paper"})
+    assert MitigateSettings.of(random_neurons={"draws": 9}).section("random-neurons").draws == 9
     with pytest.raises(SettingsError, match="NEURONS is missing"):
-        ApplySettings()  # type: ignore[call-arg]
+        ApplySettings.of()
+    with pytest.raises(SettingsError, match="--methods is missing"):
+        CompareSettings.of()
 
 
 def test_the_complaint_says_where_the_value_came_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "mine.toml"
-    path.write_text("trials = 'three'")
-    with pytest.raises(SettingsError, match=r"'trials' in .*mine\.toml is 'three'"):
+    path.write_text("[crispr]\ntrials = 'three'")
+    with pytest.raises(SettingsError, match=r"'crispr.trials' in .*mine\.toml is 'three'"):
         load_settings(FindSettings, {}, path)
-    monkeypatch.setenv("BIASECTOMY_TRIALS", "many")
-    with pytest.raises(SettingsError, match="environment variable BIASECTOMY_TRIALS is 'many'"):
+    monkeypatch.setenv("BIASECTOMY_CRISPR_TRIALS", "many")
+    with pytest.raises(SettingsError, match="environment variable BIASECTOMY_CRISPR_TRIALS is 'many'"):
         load_settings(FindSettings, {}, path)
 
 
@@ -109,7 +120,7 @@ def test_the_complaint_says_where_the_value_came_from(tmp_path: Path, monkeypatc
     [
         ("sede = 1", UnknownNameError, "did you mean 'seed'"),
         ("seed = ", SettingsError, "not valid TOML"),
-        ("[seed]\nx = 1", SettingsError, "a whole number"),
+        ("[seed]\nx = 1", UnknownNameError, "no setting .* named 'seed.x'"),
         (None, SettingsError, "no configuration file"),
     ],
 )
@@ -123,35 +134,50 @@ def test_bad_configuration_files(tmp_path: Path, content: str | None, error: typ
 
 def test_settings_cannot_be_changed_afterwards() -> None:
     with pytest.raises(ValueError, match="frozen"):
-        MitigateSettings().seed = 1  # type: ignore[misc]
+        MitigateSettings.of().seed = 1  # type: ignore[misc]
 
 
 def test_explicit_command_names_every_setting_that_is_not_the_default() -> None:
-    assert explicit_command(MitigateSettings()) == "biasectomy mitigate smollm2"
-    settings = MitigateSettings(racing=False, grid=(1, 2), data=Path("my data"), trust_remote_code=True, overwrite=True)
+    assert explicit_command(MitigateSettings.of()) == "biasectomy mitigate smollm2"
+    settings = MitigateSettings.of(
+        crispr={"racing": False, "grid": (1, 2)}, data=Path("my data"), trust_remote_code=True, overwrite=True
+    )
     command = explicit_command(settings)
-    assert "--no-racing" in command and "--grid 0,1,2" in command and "--data 'my data'" in command
+    assert "--no-crispr.racing" in command and "--crispr.grid 0,1,2" in command and "--data 'my data'" in command
     assert "--trust-remote-code" in command and "--overwrite" not in command
-    assert explicit_command(EvaluateSettings(neurons_file=Path("n.json"))).endswith("--neurons n.json")
-    assert explicit_command(ApplySettings(neurons_file=Path("n.json"), count=0)) == (
+    assert explicit_command(EvaluateSettings.of(neurons_file=Path("n.json"))).endswith("--neurons n.json")
+    assert explicit_command(ApplySettings.of(neurons_file=Path("n.json"), count=0)) == (
         "biasectomy apply n.json smollm2 --count 0"
+    )
+    assert explicit_command(CompareSettings.of(methods="original,crispr", fair_prompt={"sentence": "Be fair."})) == (
+        "biasectomy compare smollm2 --methods original,crispr"  # what is not asked for has no say
     )
 
 
 def test_explicit_command_makes_equal_settings() -> None:
-    settings = MitigateSettings(model="./a model", task="bbq:ses,bbq:age", seed=7, margin=0.1, racing=False, grid=(4,))
+    settings = MitigateSettings.of(
+        model="./a model", task="bbq:ses,bbq:age", seed=7, margin=0.1, crispr={"racing": False, "grid": (4,)},
+        random_neurons={"draws": 5},
+    )  # fmt: skip
     words = iter(shlex.split(explicit_command(settings))[2:])
     given: dict[str, object] = {"model": next(words)}
-    names = {option_name(name): name for name in MitigateSettings.model_fields}
+    names = {option_name(name): name for name in settable(MitigateSettings)}
     for word in words:
         if word.startswith("--no-"):
             given[names["--" + word[5:]]] = False
         else:
             given[names[word]] = next(words)
-    assert load_settings(MitigateSettings, given) == settings
+    again = load_settings(MitigateSettings, given)
+    assert again.compared() == settings.compared()
+
+
+def test_what_decides_the_figures_holds_the_sections_in_use_and_nothing_of_handling() -> None:
+    compared = MitigateSettings.of(quiet=True, out=Path("x"), store=Path("y"), resume=True).compared()
+    assert compared["crispr"]["variant"] == "paper" and compared["random-neurons"]["draws"] == 3
+    assert not {"quiet", "out", "store", "resume", "overwrite", "json_output", "fair-prompt"} & set(compared)
 
 
 def test_every_field_of_every_command_has_a_description() -> None:
     for kind in COMMANDS.values():
-        for name, field in kind.model_fields.items():
+        for name, field in settable(kind).items():
             assert field.description and field.description[0].isupper(), (kind, name)

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from biasectomy.attribution import ATTRIBUTIONS
+from biasectomy.attribution.crispr import NAME as CRISPR
 from biasectomy.attribution.scores import attribute
 from biasectomy.commands.opening import describe_neurons, open_model, open_tasks, split_task
 from biasectomy.commands.settings import FindSettings
@@ -18,7 +19,7 @@ from biasectomy.tasks import Task
 
 
 def find_neurons(
-    model: LanguageModel, development: Task, attribution: str = "crispr", count: int = 500, **options: Any
+    model: LanguageModel, development: Task, attribution: str = CRISPR, count: int = 500, **options: Any
 ) -> NeuronSet:
     """The neurons with the highest scores, best first.
 

@@ -11,6 +11,7 @@ from biasectomy.commands.run_folder import MODEL, NEURONS, open_run, refuse_fold
 from biasectomy.commands.settings import MitigateSettings
 from biasectomy.errors import SettingsError
 from biasectomy.methods import Fitted
+from biasectomy.methods.crispr import NAME as CRISPR
 from biasectomy.methods.original import NAME as ORIGINAL
 from biasectomy.methods.random_neurons import NAME as CONTROL
 from biasectomy.models.language_model import LanguageModel
@@ -23,7 +24,7 @@ from biasectomy.tasks import Task
 def mitigate(
     model: LanguageModel | str = "smollm2",
     task: Task | str = "bbq:age",
-    method: str = "crispr",
+    method: str = CRISPR,
     out: Path | str | None = None,
     **options: Any,
 ) -> Outcome:

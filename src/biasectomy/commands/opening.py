@@ -78,7 +78,7 @@ def _describe(task: Task, whole: Task) -> None:
 def split_task(task: Task, settings: SplitSettings) -> Split:
     """Development and test items; says how many."""
     sides = split(task, settings.split, settings.development_share, settings.seed)
-    say(f"Development: {_counted(sides.development)}; test: {_counted(sides.test)}")
+    say(f"{task.name} is split: development {_counted(sides.development)}; test {_counted(sides.test)}")
     return sides
 
 
