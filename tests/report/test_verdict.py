@@ -4,8 +4,10 @@ import math
 
 import pytest
 
-from biasectomy.measuring.results import DifferenceRow, MetricRow, Results, interval_settings
-from biasectomy.report.verdict import verdict
+from biasectomy.measuring.results import DifferenceRow, MetricDescription, MetricRow, Results, interval_settings
+from biasectomy.report.verdict import Edited, ranking, verdict
+from biasectomy.tasks.ambiguity import AMBIGUITY_METRICS
+from biasectomy.tasks.perplexity import PERPLEXITY
 
 Change = tuple[float, float, float]
 CHANCE: Change = (0.01, -0.03, 0.05)
@@ -26,26 +28,35 @@ def results(
 ) -> Results:
     """Results whose differences are these."""
     changes = {
-        ("Original", "accuracy_ambiguous"): ambiguous,
-        ("Original", "accuracy_disambiguated"): disambiguated,
-        ("Original", "unknown_disambiguated"): unknown,
-        ("Control", objective): control,
-        ("Original", "perplexity"): perplexity,
+        ("original", "accuracy_ambiguous"): ambiguous,
+        ("original", "accuracy_disambiguated"): disambiguated,
+        ("original", "unknown_disambiguated"): unknown,
+        ("random-neurons", objective): control,
+        ("original", "perplexity"): perplexity,
     }
     rows, differences = [], []
     for (against, metric), change in changes.items():
         if change is None:
             continue
         reason = "all the same" if math.isnan(change[1]) else None
-        differences.append(DifferenceRow("Edited", against, "bbq:age", "test", metric, *change, 100, 20, 1.0, reason))
+        place = ("perplexity:packaged", "all") if metric == "perplexity" else ("bbq:age", "test")
+        differences.append(DifferenceRow("crispr", against, *place, metric, *change, 100, 20, 1.0, reason))
         start = 60.0 if metric == "perplexity" else 0.14
-        for method, value in (("Original", start), ("Edited", start + change[0])):
-            rows.append(MetricRow(method, "bbq:age", "test", metric, value, 0, 1, 100, 20, 1.0))
-    return Results(tuple(rows), tuple(differences), interval=interval_settings(level=level))
+        for method, value in ((against, start), ("crispr", start + change[0])):
+            rows.append(MetricRow(method, *place, metric, value, 0, 1, 100, 20, 1.0))
+    described = {metric.name: MetricDescription.of(metric) for metric in (*AMBIGUITY_METRICS, PERPLEXITY)}
+    return Results(
+        tuple(rows),
+        tuple(differences),
+        interval=interval_settings(level=level),
+        titles={"crispr": "CRISPR", "original": "Original"},
+        described=described,
+        goals={"bbq:age": objective},
+    )
 
 
-def said(given: Results, objective: str = "balanced_accuracy", count: int = 30) -> str:
-    sentences = verdict(given, count=count, total=227_328, objective=objective)
+def said(given: Results, edited: Edited | None = Edited(30, 227_328)) -> str:  # noqa: B008
+    sentences = verdict(given, method="crispr", original="original", control="random-neurons", edited=edited)
     assert 1 <= len(sentences) <= 3
     for sentence in sentences:
         assert sentence[0].isupper() and sentence.endswith(".") and "  " not in sentence and "nan" not in sentence
@@ -53,7 +64,7 @@ def said(given: Results, objective: str = "balanced_accuracy", count: int = 30) 
 
 
 def test_nothing_helped() -> None:
-    text = said(results(ambiguous=GAIN), count=0)
+    text = said(results(ambiguous=GAIN), Edited(0, 227_328))
     assert "No number of neurons helped on the development items" in text
     assert "the model is left as it was" in text
     assert "%" not in text
@@ -102,7 +113,8 @@ def test_changes_within_the_interval_are_called_so() -> None:
 )
 def test_mostly_abstention(ambiguous: Change, disambiguated: Change, unknown: Change | None, abstention: bool) -> None:
     text = said(results(ambiguous=ambiguous, disambiguated=disambiguated, unknown=unknown))
-    assert ("mostly abstention" in text) == abstention
+    assert ("mostly abstention" in text) == (abstention and unknown is not None and unknown[1] > 0)
+    assert ("mostly abstention" in text or "is paid for with accuracy on disambiguated items" in text) == abstention
 
 
 @pytest.mark.parametrize(
@@ -115,11 +127,14 @@ def test_mostly_abstention(ambiguous: Change, disambiguated: Change, unknown: Ch
         (UNDEFINED, "cannot be compared with random neurons (all the same)"),
     ],
 )
-@pytest.mark.parametrize("objective", ["balanced_accuracy", "accuracy"])
-def test_against_random_neurons(control: Change, phrase: str, objective: str) -> None:
-    text = said(results(control=control, objective=objective), objective)
+@pytest.mark.parametrize(
+    ("objective", "words"),
+    [("balanced_accuracy", "the mean of the accuracies on both kinds of items"), ("accuracy", "accuracy on all items")],
+)
+def test_against_random_neurons(control: Change, phrase: str, objective: str, words: str) -> None:
+    text = said(results(control=control, objective=objective))
     assert phrase in text
-    assert f"judged by {objective.replace('_', ' ')}" in text.lower()
+    assert f"judged by {words} the edit" in text.lower()
     assert ("no better than random neurons" in text) == phrase.startswith("no better")
 
 
@@ -136,17 +151,52 @@ def test_undefined_changes_are_told_with_their_reason() -> None:
 def test_perplexity_with_and_without_its_interval() -> None:
     assert "Perplexity" not in said(results())
     text = said(results(perplexity=(0.8, 0.2, 1.4)))
-    assert "Perplexity on neutral text goes from 60.00 to 60.80 (+0.80, 95 % interval +0.20 to +1.40)." in text
+    assert "Perplexity per word of neutral text goes from 60.00 to 60.80 (+0.80, 95 % interval +0.20 to +1.40)." in text
     assert "no change" in said(results(perplexity=(0.1, -0.2, 0.4))).rpartition("Perplexity")[2]
     assert said(results(perplexity=(0.8, math.nan, math.nan))).endswith("goes from 60.00 to 60.80.")
 
 
-def test_tasks_without_conditions_are_judged_by_their_objective() -> None:
-    given = results(ambiguous=None, disambiguated=None, unknown=None, control=None)
-    change = DifferenceRow("Edited", "Original", "bbq:age", "test", "accuracy", *GAIN, 100, 20, 1.0)
-    given = Results((), (*given.differences, change), interval=given.interval)
-    text = said(given, "accuracy")
-    assert "accuracy rises by 24.0 points" in text
+def single(metric: MetricDescription, before: float, after: float, change: Change, goal: bool = True) -> Results:
+    """Results of one metric of a task."""
+    rows = [
+        MetricRow(name, "t:a", "test", "m", value, 0, 1, 9, 3, 1.0)
+        for name, value in (("original", before), ("crispr", after))
+    ]
+    differences = (DifferenceRow("crispr", "original", "t:a", "test", "m", *change, 9, 3, 1.0),)
+    return Results(tuple(rows), differences, described={"m": metric}, goals={"t:a": "m"} if goal else {})
+
+
+def test_a_task_without_roles_is_judged_by_its_goal() -> None:
+    text = said(single(MetricDescription("M", "accuracy on all items", "share", 1), 0.14, 0.38, GAIN))
+    assert "accuracy on all items rises from 14.0 % to 38.0 %, by 24.0 points" in text
+    nothing = single(MetricDescription("M", "accuracy on all items", "share", 1), 0.14, 0.38, GAIN, goal=False)
+    assert "nothing was measured" in said(nothing)
+
+
+@pytest.mark.parametrize(("after", "better"), [(0.55, True), (0.42, True), (0.20, False), (0.85, False)])
+def test_even_odds_are_better_than_either_side(after: float, better: bool) -> None:
+    """A gain is a way towards the best value: past even odds it is a loss again."""
+    size = after - 0.7
+    even = MetricDescription("M", "the share of stereotypes", "share", 0.5, "goal")
+    given = single(even, 0.7, after, (size, size - 0.02, size + 0.02))
+    assert ("Clearly better than original by the share of stereotypes: crispr." in ranking(given, original="original")) == better
+
+
+def test_a_score_is_told_in_its_own_unit_and_a_method_by_its_title() -> None:
+    given = single(MetricDescription("M", "the bias score", "score", 0, "goal"), 0.5, 0.2, (-0.3, -0.4, -0.2))
+    text = said(given, None)
+    assert text == "With crispr, the bias score falls from 0.50 to 0.20, by 0.30 (95 % interval -0.40 to -0.20)."
+
+
+def test_of_several_methods_those_that_serve_the_goal_are_named() -> None:
+    given = results(ambiguous=GAIN, disambiguated=LOSS, objective="accuracy_ambiguous", control=None)
+    better, unharmed = ranking(given, original="original")
+    assert better == "Clearly better than Original by accuracy on ambiguous items: CRISPR."
+    assert unharmed.endswith("clear abstention: none.")
+    kept = results(ambiguous=GAIN, objective="accuracy_ambiguous", control=None)
+    assert ranking(kept, original="original")[1].endswith("clear abstention: CRISPR.")
+    (nothing,) = ranking(results(objective="accuracy_ambiguous", control=None), original="original")
+    assert nothing.endswith("ambiguous items: none.")
 
 
 def test_the_level_is_the_one_of_the_results() -> None:
