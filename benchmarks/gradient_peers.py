@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from biasectomy.attribution.engine import Instance
+from biasectomy.attribution.products.engine import Instance
 
 Scores = dict[str, Tensor]  # by module, [units]
 Maxima = Callable[[Sequence[int], Sequence[int]], Scores]  # of prompt and label: maximum over tokens of the product

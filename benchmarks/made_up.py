@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from biasectomy.attribution.engine import Instance
+from biasectomy.attribution.products.engine import Instance
 from biasectomy.reading.prompts import EncodedPrompt
 
 END = 1  # the end-of-sequence token of T5

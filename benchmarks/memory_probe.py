@@ -11,6 +11,7 @@ import torch
 import transformers.models.auto.modeling_auto  # noqa: F401  (counts as libraries, not as the model)
 
 from biasectomy import attribute, evaluate, load, load_task
+from biasectomy.attribution.crispr import Crispr
 from biasectomy.reading.memory import memory_status, peak_memory, weights_bytes
 from biasectomy.models.sources import resolve_model
 
@@ -24,7 +25,7 @@ def probe(wanted: dict[str, Any]) -> dict[str, int | None]:
     language_model = load(wanted["model"], dtype=wanted["dtype"], device="cpu")
     loaded, peak_of_loading = memory_status("VmRSS"), peak_memory()
     if wanted["job"] == "attribution":
-        attribute(language_model, task, instances=wanted["items"], trials=1)
+        attribute(language_model, task, Crispr(Crispr.Settings(instances=wanted["items"], trials=1)))
     else:
         evaluate(language_model, task)
     return {

@@ -16,13 +16,13 @@ from benchmarks.profiling import operator_shares
 from benchmarks.timing import alternate, ratio
 from benchmarks.work import Counter
 from biasectomy import discover_neurons, load_task
-from biasectomy.attribution import ATTRIBUTIONS, RuleSettings
-from biasectomy.attribution.engine import Instance, accumulate
+from biasectomy.attribution.products.crispr import Authors
+from biasectomy.attribution.products.engine import Instance, accumulate
+from biasectomy.attribution.products.trials import attribution_tokens
 from biasectomy.reading.likelihood import layout_for
 from biasectomy.neurons.discovery import Neurons
-from biasectomy.reading.prompts import PromptFormat, item_text
+from biasectomy.reading.prompts import PromptFormat
 from biasectomy.models.sources import resolve_model
-from biasectomy.attribution.trials import attribution_tokens
 
 ITEMS = 20
 ROUNDS = 3
@@ -95,7 +95,7 @@ def attribution(settings: Settings) -> list[Line]:
 
 def library_scores(model: torch.nn.Module, neurons: Neurons, instances: list[Instance]) -> dict[str, Tensor]:
     """Scores of the `authors` variant as the library computes them."""
-    rule = ATTRIBUTIONS["crispr"](RuleSettings(neurons, "authors"))
+    rule = Authors(1)
     layout = layout_for(model, int(model.config.vocab_size))  # type: ignore[union-attr, arg-type]
     budget = attribution_tokens(model, neurons, rule.keeps_products)
     for _ in accumulate(model, neurons, instances, rule, budget=budget, layout=layout):
@@ -122,4 +122,4 @@ def prompt_lengths(settings: Settings, items: int) -> list[int]:
     tokenizer = AutoTokenizer.from_pretrained(resolve_model(settings.model).location)
     task = load_task(settings.task).limited(items, 1)
     format_ = PromptFormat(tokenizer, "plain")
-    return [len(format_.token_ids(format_.text(item_text(task.instructions[0], item)))) for item in task.items]
+    return [len(format_.token_ids(format_.text(task.question(task.instructions[0], item).text or ""))) for item in task.items]

@@ -10,13 +10,13 @@ from benchmarks.made_up import decoder_instances, small_decoder
 from benchmarks.plots import Curve, plot_growth
 from benchmarks.timing import alternate
 from biasectomy import discover_neurons
-from biasectomy.attribution import ATTRIBUTIONS, RuleSettings
-from biasectomy.attribution.engine import Instance, accumulate
+from biasectomy.attribution.products.crispr import Paper
+from biasectomy.attribution.products.engine import Instance, accumulate
+from biasectomy.attribution.products.trials import attribution_tokens
 from biasectomy.models.language_model import CPU_BATCH_TOKENS
 from biasectomy.reading.layouts import PackedLayout
 from biasectomy.reading.likelihood import score
 from biasectomy.neurons.discovery import Neurons
-from biasectomy.attribution.trials import attribution_tokens
 
 ROUNDS = 5
 USUAL = {"items": 16, "instructions": 2, "options": 3, "prompt tokens": 96, "layers": 4}
@@ -64,7 +64,7 @@ def _score(model: Any, instances: Sequence[Instance]) -> None:
 
 
 def _attribute(model: Any, neurons: Neurons, instances: Sequence[Instance]) -> None:
-    rule = ATTRIBUTIONS["crispr"](RuleSettings(neurons))
+    rule = Paper()
     for _ in accumulate(
         model, neurons, instances, rule, budget=attribution_tokens(model, neurons, rule.keeps_products)
     ):

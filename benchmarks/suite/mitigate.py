@@ -18,11 +18,11 @@ ITEMS = 200
 def mitigate(settings: Settings) -> list[Line]:
     """`biasectomy mitigate` in a process of its own: seconds by stage, and peak memory."""
     items = settings.choose_items(ITEMS, 48)
-    small = ["--grid", "0,1,8", "--instances", "5", "--controls", "1", "--perplexity-paragraphs", "5"]
-    usual = ["--grid", "0,1,3,8,20,50,120,300", "--instances", "20", "--controls", "2"]
+    small = ["--crispr.grid", "0,1,8", "--crispr.instances", "5", "--random-neurons.draws", "1"]
+    usual = ["--crispr.grid", "0,1,3,8,20,50,120,300", "--random-neurons.draws", "2"]
     arguments = [
         *("--task", settings.task, "--max-items", str(items), "--max-instructions", "1" if settings.quick else "2"),
-        *("--trials", "1" if settings.quick else "3", "--threads", str(settings.threads), "--quiet"),
+        *("--crispr.trials", "1" if settings.quick else "3", "--threads", str(settings.threads), "--quiet"),
         *(small if settings.quick else usual),
     ]
     with tempfile.TemporaryDirectory() as folder:

@@ -7,7 +7,8 @@ from scipy.stats import binomtest, spearmanr
 
 from benchmarks.base import Bar, Line, Settings, benchmark
 from biasectomy import attribute, evaluate, load, load_task, split
-from biasectomy.attribution.finding import Scores
+from biasectomy.attribution.crispr import Crispr
+from biasectomy.attribution.scores import Scores
 from biasectomy.tasks import Task
 
 ITEMS = 1000
@@ -39,8 +40,9 @@ def _measured(
 ) -> tuple[np.ndarray[tuple[int, ...], np.dtype[np.int64]], Scores]:
     """Answers to the task, and the scores of all neurons, in one number format."""
     language_model = load(settings.model, dtype=dtype, device="cpu")
-    answers = evaluate(language_model, task).choices
-    return answers, attribute(language_model, development, instances=instances, trials=1)
+    (answers,) = evaluate(language_model, task).answers[task.name].values()
+    crispr = Crispr(Crispr.Settings(instances=instances, trials=1))
+    return answers.choices, attribute(language_model, development, crispr)
 
 
 def _flips(settings: Settings, changed: int, prompts: int, dtype: str) -> Line:

@@ -4,13 +4,14 @@ import dataclasses
 
 from benchmarks.base import Line, Settings, benchmark
 from biasectomy import attribute, load, load_task, split
-from biasectomy.attribution.finding import Scores
+from biasectomy.attribution.crispr import Crispr
+from biasectomy.attribution.scores import Scores
 from biasectomy.reading.forest import plan_forests
 from biasectomy.models.language_model import LanguageModel
 from biasectomy.reading.memory import weights_bytes
 from biasectomy.neurons.neuron_set import NeuronSet
 from biasectomy.neurons.discovery import DEFINITIONS
-from biasectomy.commands.settings import DEFAULT_GRID
+from biasectomy.methods.neuron_edit import DEFAULT_GRID
 from biasectomy.tasks import Task
 
 INSTANCES = 20
@@ -26,7 +27,8 @@ def reuse(settings: Settings) -> list[Line]:
     instances = settings.choose_items(INSTANCES, 3)
     lines = []
     for definition in DEFINITIONS:
-        scores = attribute(language_model, development, definition=definition, instances=instances, trials=1)
+        crispr = Crispr(Crispr.Settings(instances=instances, trials=1))
+        scores = attribute(language_model, development, crispr, definition=definition)
         lowest = {count: lowest_layer(scores, scores.top(count)) for count in DEFAULT_GRID if count}
         shares = [layer / scores.neurons.layers for layer in lowest.values()]
         lines.append(
@@ -54,10 +56,10 @@ def reuse(settings: Settings) -> list[Line]:
 
 def _price(language_model: LanguageModel, development: Task) -> Line:
     """What the outputs of one layer would take if they were kept for the prompts of all development items."""
-    model, encode = language_model.model, language_model.prompt_format.encode
-    prompts = [encode(instruction, item) for instruction in development.instructions for item in development.items]
+    model = language_model.model
+    prompts = [language_model.encode(question) for question in development.questions()]
     tokens = sum(len(forest) for forest in plan_forests(prompts, language_model.batch_tokens))
-    kept = tokens * model.config.get_text_config().hidden_size * model.dtype.itemsize
+    kept = int(tokens * model.config.get_text_config().hidden_size * model.dtype.itemsize)
     weights = weights_bytes(model)
     return Line(
         "reuse",

@@ -15,7 +15,7 @@ from benchmarks.work import Counter, Work
 from biasectomy import load, load_task
 from biasectomy.errors import ScoreError
 from biasectomy.models.language_model import LanguageModel
-from biasectomy.reading.prompts import item_text
+from biasectomy.reading import likelihood
 from biasectomy.tasks import Task
 
 ITEMS = 64
@@ -93,17 +93,19 @@ def scoring(settings: Settings) -> list[Line]:
 
 def score(language_model: LanguageModel, task: Task) -> list[float]:
     """Log-likelihoods of all options of all items under the first instruction, from their texts."""
-    prompts = [language_model.prompt_format.encode(task.instructions[0], item) for item in task.items]
+    model, layout = language_model.model, language_model.layout
+    # Not from the language model, which keeps the tokens it has made: making them is part of the work.
+    prompts = [language_model.prompt_format.encode(question) for question in task.questions()]
     found: dict[int, tuple[float, ...]] = {}
-    for batch in language_model.plan(prompts):
-        for index, scores in zip(batch.indices, language_model.score(batch), strict=True):
+    for batch in layout.plan(prompts, language_model.batch_tokens):
+        for index, scores in zip(batch.indices, likelihood.score(model, batch, layout), strict=True):
             found[index] = scores.log_likelihoods
     return [value for index in range(len(prompts)) for value in found[index]]
 
 
 def _pairs(language_model: LanguageModel, task: Task) -> list[Pair]:
     """What the harness is asked: the same strings."""
-    texts = [language_model.prompt_format.text(item_text(task.instructions[0], item)) for item in task.items]
+    texts = [language_model.prompt_format.text(question.text or "") for question in task.questions()]
     return [(text, f" {option}") for text, item in zip(texts, task.items, strict=True) for option in item.options]
 
 
@@ -114,7 +116,7 @@ def _prepare(dtype: str, task: Task, settings: Settings) -> Contest:
     options = len(pairs) // len(task.items)
     sample = [pair for number, pair in enumerate(pairs) if number // options % 4 == 0]
     harness, size, tried = best_harness(language_model, sample)
-    prompts = [language_model.prompt_format.encode(task.instructions[0], item) for item in task.items]
+    prompts = [language_model.encode(question) for question in task.questions()]
     expected = [[*prompt.prompt, *option] for prompt in prompts for option in prompt.options]
     if [harness.tokens(pair) for pair in pairs] != expected:
         raise ScoreError("The harness makes other tokens of the same strings, so times cannot be compared.")

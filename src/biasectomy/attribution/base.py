@@ -1,8 +1,7 @@
 """What an attribution is: a score for each neuron of a model."""
 
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from biasectomy.options import Options
 from biasectomy.registry import Registry
 
 if TYPE_CHECKING:  # an attribution's settings are asked for by `--help`, which needs nothing of this
@@ -15,9 +14,10 @@ if TYPE_CHECKING:  # an attribution's settings are asked for by `--help`, which 
 
 
 class Attribution(Protocol):
-    """An attribution with its settings; its docstring's first line describes it."""
+    """An attribution with its settings; its docstring's first line describes it.
 
-    Settings: ClassVar[type[Options]]
+    The class has its options as a class of its own, `Settings`, made of `Options`.
+    """
 
     def __init__(self, settings: Any) -> None: ...
 
@@ -37,4 +37,4 @@ class Attribution(Protocol):
         """What is noted beside the neurons that were found: JSON-like values."""
 
 
-ATTRIBUTIONS: Registry[type[Attribution]] = Registry("attribution")
+ATTRIBUTIONS: Registry[Any] = Registry("attribution")  # classes of attributions

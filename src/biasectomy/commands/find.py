@@ -5,7 +5,7 @@ from typing import Any
 
 from biasectomy.attribution import ATTRIBUTIONS
 from biasectomy.attribution.crispr import NAME as CRISPR
-from biasectomy.attribution.scores import attribute
+from biasectomy.attribution.scores import Scores, attribute
 from biasectomy.commands.opening import describe_neurons, open_model, open_tasks, split_task
 from biasectomy.commands.settings import FindSettings
 from biasectomy.errors import RunError
@@ -62,7 +62,7 @@ def run(settings: FindSettings) -> NeuronSet:
     return found
 
 
-def _found(settings: FindSettings, model: LanguageModel, development: Task, session: Session) -> Any:
+def _found(settings: FindSettings, model: LanguageModel, development: Task, session: Session) -> Scores:
     name = settings.attribution
     attribution = ATTRIBUTIONS[name](settings.section(name))
     return attribute(model, development, attribution, definition=settings.definition, session=session, name=name)

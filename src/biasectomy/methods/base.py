@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from biasectomy.errors import SettingsError
-from biasectomy.options import Options
 from biasectomy.registry import Registry
 
 if TYPE_CHECKING:  # a method's settings are asked for by `--help`, which needs nothing of this
@@ -63,10 +62,12 @@ class Fitted(Protocol):
 
 
 class Method(Protocol):
-    """A method with its settings, made by `METHODS[name](Settings(...))`; its docstring's first line describes it."""
+    """A method with its settings, made by `METHODS[name](settings)`; its docstring's first line describes it.
+
+    The class has its options as a class of its own, `Settings`, made of `Options`.
+    """
 
     title: ClassVar[str]
-    Settings: ClassVar[type[Options]]
 
     def __init__(self, settings: Any) -> None: ...
 
@@ -86,7 +87,7 @@ class OnlyInference:
 
     draws = 1
     neuron_set = None
-    title = "This method"
+    title: ClassVar[str] = "This method"
 
     def save(self, model: "LanguageModel", folder: Path) -> float | None:
         """Refused: see `Fitted.save`."""
@@ -95,4 +96,4 @@ class OnlyInference:
         )
 
 
-METHODS: Registry[type[Method]] = Registry("method")
+METHODS: Registry[Any] = Registry("method")  # classes of methods

@@ -42,7 +42,7 @@ def _parse_grid(value: object) -> object:
 Grid = Annotated[tuple[int, ...], BeforeValidator(_parse_grid)]
 GRID = Field(DEFAULT_GRID, description="Numbers of neurons to try, joined by commas; 0 is always among them.")
 RACING = Field(True, description="Drop clearly worse numbers of neurons early.")
-DEFINITION = Field(
+DEFINITION: Any = Field(
     "linear-output",
     description="What a neuron is: an output of a linear map, or a hidden unit of a feed-forward block.",
 )

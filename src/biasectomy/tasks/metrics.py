@@ -53,8 +53,7 @@ class Answers:
             ValueError: there are none.
         """
 
-        def join(name: str, read: Callable[["Answers"], Any]) -> Any:
-            arrays = [read(part) for part in parts]
+        def join(name: str, arrays: list[Any]) -> Any:
             widest = max(array.shape[-1] for array in arrays)
             if arrays[0].ndim == 4:
                 fill = np.nan if name == "log_likelihoods" else 0
@@ -65,8 +64,8 @@ class Answers:
             return np.concatenate(arrays, axis=axis)
 
         arrays = ("choices", "log_likelihoods", "tokens", "words", "texts")
-        judged = {name: join(name, lambda part, name=name: part.judged[name]) for name in parts[0].judged}
-        return cls(**{name: join(name, lambda part, name=name: getattr(part, name)) for name in arrays}, judged=judged)
+        judged = {name: join(name, [part.judged[name] for part in parts]) for name in parts[0].judged}
+        return cls(**{name: join(name, [getattr(part, name) for part in parts]) for name in arrays}, judged=judged)
 
 
 @dataclass(frozen=True)
