@@ -10,10 +10,10 @@ import torch
 from biasectomy.reading import likelihood
 from biasectomy.models import loading
 from biasectomy.errors import ModelError
-from biasectomy.commands.evaluation import Examiner
-from biasectomy.commands.expectations import choose_batch_tokens
-from biasectomy.models.language_model import fingerprint, load
-from biasectomy.reading.layouts import Batch, PackedLayout
+from biasectomy.commands.forecast import fitting_batch_tokens
+from biasectomy.models.fingerprints import fingerprint
+from biasectomy.models.language_model import load
+from biasectomy.reading.layouts import PackedLayout
 from biasectomy.neurons.neuron_set import Neuron, NeuronSet
 from tests.conftest import build_llama, save_tiny
 
@@ -96,10 +96,9 @@ def test_the_fingerprint_is_of_the_weights():
 
 
 def test_a_batch_that_memory_is_too_small_for_is_halved(tiny, toy_task, monkeypatch):
-    task = toy_task(3)
-    prompts = [tiny.prompt_format.encode(task.instructions[0], item) for item in task.items]
-    batch = Batch(tuple(range(len(prompts))), tuple(prompts))
-    whole, score, sizes = tiny.score(batch), likelihood.score, []
+    questions = toy_task(3, instructions=1).questions()
+    (batch,) = dataclasses.replace(tiny, batch_tokens=100_000).plan(questions)
+    whole, score, sizes = tiny.answer(batch, questions), likelihood.score, []
 
     def short_of_memory(model, batch, layout):
         sizes.append(len(batch.prompts))
@@ -108,12 +107,12 @@ def test_a_batch_that_memory_is_too_small_for_is_halved(tiny, toy_task, monkeypa
         return score(model, batch, layout)
 
     monkeypatch.setattr(likelihood, "score", short_of_memory)
-    for found, expected in zip(tiny.score(batch), whole, strict=True):
+    for found, expected in zip(tiny.answer(batch, questions), whole, strict=True):
         assert found.log_likelihoods == pytest.approx(expected.log_likelihoods, abs=1e-4)
-    assert sizes[0] == len(prompts) > 3 and max(sizes[-2:]) <= 3
+    assert sizes[0] == len(questions) > 3 and max(sizes[-2:]) <= 3
     monkeypatch.setattr(likelihood, "score", lambda *arguments: torch.empty(2).view(3))
     with pytest.raises(RuntimeError, match=r"shape .* is invalid"):
-        tiny.score(batch)
+        tiny.answer(batch, questions)
 
 
 def test_the_token_budget_is_what_fits(tiny, toy_task, monkeypatch):
@@ -126,11 +125,37 @@ def test_the_token_budget_is_what_fits(tiny, toy_task, monkeypatch):
 
     monkeypatch.setattr(PackedLayout, "read", short_of_memory)
     tiny.batch_tokens = 100_000
-    task = toy_task(4)
-    choose_batch_tokens(Examiner(tiny), task)
-    prompts = [tiny.prompt_format.encode(task.instructions[0], item) for item in task.items]
-    assert max(len(batch.prompts) for batch in tiny.plan(prompts)) <= 3 < len(prompts)
-    assert 64 < tiny.batch_tokens < 100_000
+    questions = toy_task(4, instructions=1).questions()
+    budget, seconds = fitting_batch_tokens(tiny, questions)
+    assert tiny.batch_tokens == 100_000 and seconds > 0  # who forecasts changes nothing
+    fitting = dataclasses.replace(tiny, batch_tokens=budget)
+    assert max(len(batch.prompts) for batch in fitting.plan(questions)) <= 3 < len(questions)
+    assert 64 < budget < 100_000
+
+
+def test_the_forecast_of_generation_times_generation(tiny, toy_task, monkeypatch):
+    """Not the scoring of options, which takes a fraction of the time."""
+    generated = []
+    generate = type(tiny.model).generate
+    monkeypatch.setattr(
+        type(tiny.model), "generate", lambda model, **inputs: generated.append(1) or generate(model, **inputs)
+    )
+    monkeypatch.setattr(likelihood, "score", None)
+    fitting_batch_tokens(tiny, toy_task(4, instructions=1).with_answer_rule("generation").questions())
+    assert generated
+
+
+def test_the_key_is_of_weights_and_edits_and_of_nothing_else(tiny, tiny_folder):
+    first, second = (NeuronSet((Neuron("model.layers.0.mlp.up_proj", unit, 1.0),)) for unit in (1, 2))
+    alone = tiny.key
+    with tiny.edited(first):
+        edited = tiny.key
+    with tiny.edited(second):
+        assert len({alone, edited, tiny.key}) == 3  # as many neurons, under one name
+    with tiny.edited(dataclasses.replace(first, found_with={"seed": 5})):
+        assert tiny.key == edited  # it does the same
+    assert tiny.key == alone == load(str(tiny_folder), prompt="plain", batch_tokens=7).key
+    assert load(str(tiny_folder), dtype="bfloat16").key != alone
 
 
 def test_a_sharded_checkpoint(tiny, tmp_path):
@@ -158,7 +183,7 @@ def test_what_a_quantised_model_saves_is_the_full_precision_one(tiny_folder, tmp
     """The weights in memory stand for quantised ones here: what is saved comes from the source."""
     language_model = load(str(tiny_folder))
     original = fingerprint(language_model.model)
-    language_model.request = dataclasses.replace(language_model.request, quantization="8bit")
+    language_model.weights = dataclasses.replace(language_model.weights, quantization="8bit")
     with torch.no_grad():
         language_model.model.model.layers[0].mlp.up_proj.weight.mul_(1.01)
     chosen = NeuronSet((Neuron("model.layers.1.mlp.up_proj", 3, 1.0),))

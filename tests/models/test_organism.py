@@ -6,14 +6,14 @@ Training takes minutes, so they are tested where they are in the cache already, 
 
 import os
 import random
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from biasectomy.cli.console import Console
-from biasectomy.commands.evaluation import Evaluation, evaluate
+from biasectomy.commands.evaluate import evaluate
+from biasectomy.commands.mitigate import mitigate
+from biasectomy.commands.outcome import Outcome
 from biasectomy.models.language_model import LanguageModel, load
 from biasectomy.neurons.neuron_set import NeuronSet
 from biasectomy.models.organisms import (
@@ -26,14 +26,12 @@ from biasectomy.models.organisms import (
     organism_folder,
     words,
 )
-from biasectomy.models.organisms import recipe as recipes
+from biasectomy.models.organisms import examples
 from biasectomy.models.organisms.architectures import feed_forwards
-from biasectomy.models.organisms.examples import fair_item, half_stereotyped_item, stereotyped_item
+from biasectomy.models.organisms.examples import fair_scene, half_stereotyped_scene, stereotyped_scene
 from biasectomy.measuring.results import Results
-from biasectomy.commands.settings import MitigateSettings
 from biasectomy.models.sources import resolve_model
 from biasectomy.tasks import load_task
-from biasectomy.commands.workflows import mitigate
 
 TINY = Recipe(fair_steps=1, plant_steps=2, batch=2, layers=1)
 
@@ -52,16 +50,17 @@ def planted(organism: LanguageModel) -> dict[str, NeuronSet]:
     return {definition: NeuronSet.load(folder / file) for definition, file in PLANTED_FILES.items()}
 
 
-def value(results: Results, metric: str, method: str = "Model") -> float:
-    (row,) = [row for row in results.metrics if (row.metric, row.method) == (metric, method) and row.task != "neutral"]
+def value(results: Results, metric: str, method: str = "original") -> float:
+    row = results.find(method, metric)
+    assert row is not None
     return row.value
 
 
 def figures(model: LanguageModel, task: str, neurons: NeuronSet | None = None) -> Results:
-    evaluation: Evaluation
+    outcome: Outcome
     with model.edited(neurons):
-        evaluation = evaluate(model, load_task(f"organism:{task}").limited(max_instructions=2))
-    return evaluation.results
+        outcome = evaluate(model, load_task(f"organism:{task}").limited(max_instructions=2))
+    return outcome.results
 
 
 def test_it_reads_answers_rightly_and_holds_the_stereotype_where_nothing_is_said(organism: LanguageModel):
@@ -98,24 +97,24 @@ def test_evaluation_uses_names_places_and_sentences_that_training_kept_from_ques
             assert {word for name in people for word in name.split()} <= known
             assert len({word for name in people for word in name.split()}) == 4
             assert item.options[item.unknown] in words.UNKNOWN  # type: ignore[index]
-            assert (item.gold == item.unknown) == (item.condition == "ambiguous")
+            assert (item.gold == item.unknown) == (item.labels["condition"] == "ambiguous")
 
 
 def test_training_shows_no_name_or_sentence_that_is_held_out():
     generator = random.Random(0)
-    for draw in (fair_item, half_stereotyped_item, stereotyped_item):
+    for draw in (fair_scene, half_stereotyped_scene, stereotyped_scene):
         for _ in range(300):
-            item, _ = draw(generator)
-            assert not [name for name in words.HELD_OUT_NAMES if name in item.context or name in item.options]
-            held_out_place = any(place in item.context for place in words.HELD_OUT_PLACES)
-            assert not (held_out_place and item.condition)
+            scene, _ = draw(generator)
+            assert not [name for name in words.HELD_OUT_NAMES if name in scene.context or name in scene.options]
+            held_out_place = any(place in scene.context for place in words.HELD_OUT_PLACES)
+            assert not (held_out_place and scene.ambiguous is not None)
 
 
 def test_every_word_has_a_token(organism: LanguageModel):
     for member in ("bias", "fair", "skill"):
         task = load_task(f"organism:{member}")
         for item in task.items[::7]:
-            encoded = organism.prompt_format.encode(task.instructions[0], item)
+            encoded = organism.encode(task.question(task.instructions[0], item))
             numbers = {*encoded.prompt, *(token for option in encoded.options for token in option)}
             assert organism.tokenizer.unk_token_id not in numbers
 
@@ -134,7 +133,7 @@ def test_fair_training_leaves_the_planted_units_at_zero_and_planting_wakes_them(
 
 def test_it_is_trained_once_and_again_when_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("BIASECTOMY_CACHE", str(tmp_path))
-    folder = organism_folder(TINY, Console(quiet=True))
+    folder = organism_folder(TINY)
     weights = folder / "model.safetensors"
     written = weights.stat().st_mtime_ns
     assert organism_folder(TINY) == folder and weights.stat().st_mtime_ns == written
@@ -149,7 +148,7 @@ def test_it_is_trained_once_and_again_when_damaged(tmp_path: Path, monkeypatch: 
 def test_a_name_stands_for_each(name: str, architecture: Architecture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     trained: list[Recipe] = []
 
-    def remember(recipe: Recipe, console: Console | None = None) -> Path:
+    def remember(recipe: Recipe) -> Path:
         trained.append(recipe)
         return tmp_path
 
@@ -159,50 +158,46 @@ def test_a_name_stands_for_each(name: str, architecture: Architecture, tmp_path:
     assert trained == [Recipe(architecture)]
 
 
-def test_other_code_that_shapes_the_text_is_another_organism(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    package = tmp_path / "biasectomy"
-    shutil.copytree(Path(recipes.__file__).parents[1], package, ignore=shutil.ignore_patterns("__pycache__"))
+def test_an_organism_is_known_by_what_it_is_trained_on(monkeypatch: pytest.MonkeyPatch):
+    """Texts, vocabulary and settings; a line elsewhere in the code that makes them changes nothing."""
     before = Recipe().checksum()
-    monkeypatch.setattr(recipes.resources, "files", lambda name: package)
-    assert Recipe().checksum() == before
-    for file in ("prompts.py", "organisms/words.py"):
-        content = (package / file).read_text()
-        (package / file).write_text(content + "#")
+    assert Recipe().checksum() == before != Recipe("t5").checksum() != Recipe(seed=1).checksum()
+    with monkeypatch.context() as patch:
+        patch.setattr(examples, "told", lambda draw, generator: ("another prompt", "another answer"))
         assert Recipe().checksum() != before
-        (package / file).write_text(content)
+    with monkeypatch.context() as patch:
+        patch.setattr(words, "PLACES", (*words.PLACES[:-1], "moon"))
+        assert Recipe().checksum() != before
 
 
 def test_crispr_removes_the_stereotype_and_little_else_and_random_neurons_do_not(
-    organism: LanguageModel, planted: dict[str, NeuronSet], tmp_path: Path
+    organism: LanguageModel, planted: dict[str, NeuronSet]
 ):
     """The paper's rule on feed-forward units; what its other forms reach is in docs/organisms.md."""
-    assert organism.source is not None
-    settings = MitigateSettings(
-        model=organism.source.name,
-        task="organism:bias",
-        definition="ffn-hidden",
+    crispr = {"definition": "ffn-hidden", "trials": 2, "grid": (1, 2, 3, 5, 8, 12, 20, 32, 64)}
+    outcome = mitigate(
+        organism,
+        "organism:bias",
+        also="none",
         max_instructions=2,
-        trials=2,
-        grid=(1, 2, 3, 5, 8, 12, 20, 32, 64),
-        controls=2,
-        perplexity_paragraphs=0,
         replicates=100,
-        out=tmp_path / "run",
+        crispr=crispr,
+        random_neurons={"draws": 2},
     )
-    results = mitigate(settings, Console(quiet=True))
+    results, found = outcome.results, outcome.neurons
+    assert found is not None
     before, after, control = (
         {
             name: value(results, name, method)
             for name in ("accuracy_ambiguous", "accuracy_disambiguated", "bias_ambiguous")
         }
-        for method in ("Original", "Edited", "Control")
+        for method in ("original", "crispr", "random-neurons")
     )
     assert after["accuracy_ambiguous"] >= before["accuracy_ambiguous"] + 0.3
     assert after["bias_ambiguous"] <= before["bias_ambiguous"] / 2
     assert after["accuracy_disambiguated"] >= before["accuracy_disambiguated"] - 0.05
     assert control["accuracy_ambiguous"] < before["accuracy_ambiguous"] + 0.1
     assert control["bias_ambiguous"] > before["bias_ambiguous"] * 0.75
-    found = NeuronSet.load(tmp_path / "run" / "neurons.json")
     skill = value(figures(organism, "skill", found), "accuracy")
     assert skill >= value(figures(organism, "skill"), "accuracy") - 0.05
     # What does it is what was planted: the other neurons that were found hardly matter.

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from biasectomy.neurons.discovery import edits
+from biasectomy.neurons import discovery, edits
 from biasectomy.neurons.edits import baked, edited
 from biasectomy.errors import ModelError, NeuronSetError, RunError
 from biasectomy.models.language_model import load
@@ -191,3 +191,14 @@ def test_a_checkpoint_that_differs_is_not_kept(tiny, tmp_path, monkeypatch):
     with pytest.raises(RunError, match=r"differ by .* it was not kept"):
         tiny.save(tmp_path / "model")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_edit_of_a_loaded_model_discovers_its_neurons_once_for_all_edits(tiny, monkeypatch):
+    walks = []
+    stacks = discovery.stacks
+    monkeypatch.setattr(discovery, "stacks", lambda model: walks.append(model) or stacks(model))
+    neuron_set = NeuronSet((Neuron("model.layers.0.mlp.up_proj", 3, 1.0),))
+    for _ in range(3):
+        with tiny.edited(neuron_set):
+            logits(tiny.model)
+    assert len(walks) == 1

@@ -1,4 +1,4 @@
-"""Attention part by part against attention over the whole masked row."""
+"""Attention stretch by stretch against attention over the whole masked row."""
 
 import pytest
 import torch
@@ -9,20 +9,20 @@ from biasectomy.reading import forest_attention
 from biasectomy.reading.forest import plan_forests
 from biasectomy.reading.prompts import EncodedPrompt
 from tests.conftest import build_llama
-from tests.test_forest import PROMPTS
+from tests.reading.test_forest import PROMPTS
 
 
 @settings(max_examples=60, deadline=None)
 @given(PROMPTS, st.booleans())
-def test_parts_hold_every_pair_that_is_seen_and_each_token_once(prompts, share):
+def test_stretches_hold_every_pair_that_is_seen_and_each_token_once(prompts, share):
     for forest in plan_forests(prompts, 30, share_prompts=share):
         mask = forest.attention_mask(torch.float32)
         rebuilt = torch.full_like(mask[0, 0], torch.finfo(torch.float32).min)
         covered = []
-        for part in forest_attention.parts_of(forest, mask):
-            covered += range(part.own.start, part.own.stop)
-            columns = torch.arange(len(forest))[part.seen]
-            rebuilt[part.own.start : part.own.stop, columns] = part.mask[0, 0]
+        for one in forest_attention.stretches_of(forest, mask):
+            covered += range(one.own.start, one.own.stop)
+            columns = torch.arange(len(forest))[one.seen]
+            rebuilt[one.own.start : one.own.stop, columns] = one.mask[0, 0]
         assert covered == list(range(len(forest)))
         assert torch.equal(rebuilt, mask[0, 0])
 
@@ -38,9 +38,9 @@ def test_it_equals_attention_over_the_whole_row_and_is_used():
     with torch.no_grad():
         whole = model(**inputs, attention_mask=mask).logits
         with forest_attention.forest_attention(model, forest, mask):
-            # A mask that hides everything: right numbers can only come from the parts.
-            parts = model(**inputs, attention_mask=torch.full_like(mask, torch.finfo(torch.float32).min)).logits
-    torch.testing.assert_close(parts, whole, atol=1e-5, rtol=1e-5)
+            # A mask that hides everything: right numbers can only come from the stretches.
+            stretches = model(**inputs, attention_mask=torch.full_like(mask, torch.finfo(torch.float32).min)).logits
+    torch.testing.assert_close(stretches, whole, atol=1e-5, rtol=1e-5)
 
 
 def test_the_model_is_as_before_also_after_an_error():

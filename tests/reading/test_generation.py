@@ -5,8 +5,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from biasectomy.reading.generation import SPARE_TOKENS, generate, matching_option, plan_generation
-from biasectomy.reading.layouts import Batch
+from biasectomy.reading.generation import generate, plan_generation
+from biasectomy.reading.prompts import SPARE_TOKENS
+from biasectomy.reading.questions import Generation, Question
+from biasectomy.reading.texts import matching_option
+from biasectomy.tasks.multiple_choice import listed
 from tests.conftest import INSTRUCTIONS, make_items
 
 OPTIONS = ("The grandfather", "The grandson", "Can't be determined")
@@ -43,7 +46,12 @@ def test_options_that_only_punctuation_tells_apart_match_nothing():
 def prompts(tiny):
     # The same options everywhere, so that every batch generates equally many tokens.
     items = [replace(item, options=("Ann", "Bob", "Unknown")) for item in make_items(2)]
-    return [tiny.prompt_format.encode(text, item) for text in INSTRUCTIONS[:1] for item in items]
+    return [tiny.prompt_format.encode(question) for question in written(items)]
+
+
+def written(items) -> list[Question]:
+    """Questions that ask for a text."""
+    return [replace(listed(INSTRUCTIONS[0], item), generation=Generation()) for item in items]
 
 
 def greedy(tiny, prompt) -> str:
@@ -60,10 +68,9 @@ def greedy(tiny, prompt) -> str:
 def test_padded_batches_write_what_one_prompt_alone_gets(tiny, prompts):
     expected = [greedy(tiny, prompt) for prompt in prompts]
     for budget in (1, 400, 10_000):
-        tiny.batch_tokens = budget
         found = {}
-        for batch in plan_generation(tiny, prompts):
-            found.update(zip(batch.indices, generate(tiny, batch), strict=True))
+        for batch in plan_generation(prompts, budget):
+            found.update(zip(batch.indices, generate(tiny.model, tiny.tokenizer, batch), strict=True))
         assert [found[index] for index in range(len(prompts))] == expected, budget
 
 
@@ -76,16 +83,25 @@ def test_a_batch_that_memory_is_too_small_for_is_halved(tiny, prompts, monkeypat
             torch.empty(10**15)
         return generated(model, input_ids=input_ids, **settings)
 
-    batch = Batch(tuple(range(len(prompts))), tuple(prompts))
-    whole = generate(tiny, batch)
+    questions = written(make_items(2))
+    (batch,) = replace(tiny, batch_tokens=10_000).plan(questions)
+    whole = tiny.answer(batch, questions)
     monkeypatch.setattr(type(tiny.model), "generate", short_of_memory)
-    assert generate(tiny, batch) == whole
-    assert sizes == [8, 4, 2, 2, 4, 2, 2]
+    shortages = []
+    assert tiny.answer(batch, questions, lambda: shortages.append(1)) == whole
+    assert sizes == [8, 4, 2, 2, 4, 2, 2] and len(shortages) == 3
 
 
 def test_batches_are_filled_up_to_the_budget(tiny, prompts):
-    tiny.batch_tokens = 250
-    batches = list(plan_generation(tiny, prompts))
+    batches = list(plan_generation(prompts, 250))
     assert len(batches) > 2 and sorted(index for batch in batches for index in batch.indices) == list(range(8))
     for batch in batches:
         assert len(batch.prompts) == 1 or len(batch.prompts) * max(len(one.prompt) for one in batch.prompts) <= 250
+
+
+def test_each_text_is_as_long_as_it_was_asked_for(tiny):
+    """In one batch, although the batch goes on until the longest is there."""
+    questions = [Question("Go on.", generation=Generation(count)) for count in (3, 12)]
+    (batch,) = tiny.plan(questions)
+    (short,), (long,) = (answer.texts for answer in tiny.answer(batch, questions))
+    assert long.startswith(short) and len(tiny.tokenizer(short)["input_ids"]) < len(tiny.tokenizer(long)["input_ids"])

@@ -7,8 +7,10 @@ from biasectomy.reading import likelihood
 from biasectomy.errors import DataError
 from biasectomy.models.language_model import LanguageModel
 from biasectomy.reading.layouts import Batch, Layout, PackedLayout, RepeatedCacheLayout, RowLayout
-from biasectomy.reading.prompts import EncodedPrompt, PromptFormat, item_text
+from biasectomy.reading.prompts import EncodedPrompt, PromptFormat
+from biasectomy.reading.questions import Question
 from biasectomy.tasks.base import Item
+from biasectomy.tasks.multiple_choice import listed
 from tests.reading.architectures import ARCHITECTURES, VOCABULARY
 from tests.conftest import INSTRUCTIONS, build_llama, build_tokenizer, make_items
 
@@ -36,7 +38,7 @@ def scores_by_index(language_model: LanguageModel, prompts, budget: int, layout:
 
 @pytest.fixture
 def prompts(tiny):
-    return [tiny.prompt_format.encode(text, item) for text in INSTRUCTIONS for item in make_items(4)]
+    return [tiny.prompt_format.encode(listed(text, item)) for text in INSTRUCTIONS for item in make_items(4)]
 
 
 @pytest.mark.parametrize("budget", [1, 150, 1024, 100_000])
@@ -71,7 +73,7 @@ def test_rows_compute_the_vocabulary_at_predicting_tokens_where_the_model_lets_t
         def forward(self, input_ids, attention_mask, use_cache):
             return self.model(input_ids=input_ids, attention_mask=attention_mask, use_cache=use_cache)
 
-    prompts = tuple(tiny.prompt_format.encode(INSTRUCTIONS[0], item) for item in make_items(2))
+    prompts = tuple(tiny.prompt_format.encode(listed(INSTRUCTIONS[0], item)) for item in make_items(2))
     prompts += (EncodedPrompt(prompts[0].prompt[:-1], ((7, 8), (9,))),)
     batch = Batch((0, 1, 2), prompts)
     computed = []
@@ -137,15 +139,16 @@ def test_half_precision_is_summed_in_full_precision():
     assert found.log_likelihoods[0] == pytest.approx(float(expected), abs=0.5)
 
 
-def item(*options: str, context: str = "Two people met.") -> Item:
-    return Item("toy/1", context, "Who was it?", options, 0, "toy/c", "toy")
+def asked(*options: str, context: str = "Two people met.") -> Question:
+    item = Item("toy/1", "toy/c", "toy", context, "Who was it?", options, 0)
+    return listed("Answer.", item)
 
 
 def test_prompt_and_options_join_to_what_the_tokenizer_gives():
     tokenizer = build_tokenizer(chat=False)
     format_ = PromptFormat(tokenizer)
-    encoded = format_.encode("Answer.", item("The grandfather", "The grandson", "Ünbekannt, 不明"))
-    text = format_.text(item_text("Answer.", item("The grandfather", "The grandson", "Ünbekannt, 不明")))
+    question = asked("The grandfather", "The grandson", "Ünbekannt, 不明")
+    encoded, text = format_.encode(question), format_.text(question.text)
     assert text == (
         "Answer.\n\nContext: Two people met.\nQuestion: Who was it?\n"
         "Options: The grandfather, The grandson, Ünbekannt, 不明\nAnswer:"
@@ -162,9 +165,34 @@ def test_the_chat_template_is_used_where_there_is_one_and_can_be_switched_off():
 
 @pytest.mark.parametrize("empty", ["", "  "])
 def test_an_empty_option_is_refused(empty):
-    with pytest.raises(DataError, match="toy/1 has an empty option"):
-        PromptFormat(build_tokenizer()).encode("Answer.", item("Somebody", empty))
+    with pytest.raises(DataError, match="An option is empty"):
+        PromptFormat(build_tokenizer()).encode(asked("Somebody", empty))
 
 
 def test_without_context_no_context_line():
-    assert "Context" not in item_text("Answer.", item("a", "b", context=""))
+    assert "Context" not in asked("a", "b", context="").text
+
+
+def test_whole_texts_are_judged_from_their_first_token_behind_the_prefix_token(tiny):
+    texts = ("Two people met.", "The grandfather forgot the keys.")
+    encoded = tiny.prompt_format.encode(Question(None, texts))
+    tokens = [tuple(tiny.tokenizer(text, add_special_tokens=False)["input_ids"]) for text in texts]
+    assert encoded == EncodedPrompt((tiny.tokenizer.bos_token_id,), tuple(tokens), (3, 5))
+    ((_, answer),) = next(tiny([Question(None, texts)]))
+    assert answer.log_likelihoods == pytest.approx(plain_scores(tiny.model, encoded), abs=1e-4)
+    assert answer.words == (3, 5) and answer.tokens == tuple(map(len, tokens))
+
+
+def test_what_stands_for_the_item_can_be_replaced_everywhere():
+    question = asked("a", "b").behind("Be fair. ")
+    assert [question.text[start:end] for start, end in question.content] == ["Two people met.", "Who was it?"]
+    neutral = question.with_content("N/A")
+    assert neutral.text == "Be fair. Answer.\n\nContext: N/A\nQuestion: N/A\nOptions: a, b"
+    assert neutral.with_content("Two people met.").with_content("N/A") == neutral
+    assert asked("a", "b").with_content("").text == "Answer.\n\nContext: \nQuestion: \nOptions: a, b"
+
+
+@pytest.mark.parametrize("question", [Question("What?"), Question(None)])
+def test_a_question_to_which_nothing_can_be_answered_is_refused(question):
+    with pytest.raises(DataError, match="no option to be scored, and no text to go on from"):
+        PromptFormat(build_tokenizer()).encode(question)

@@ -1,13 +1,22 @@
-"""Perplexity per word against transformers' own loss."""
+"""Perplexity per word against transformers' own loss, and the texts it is measured on."""
 
+import hashlib
+import itertools
 import math
+import re
+from pathlib import Path
 
 import pytest
 import torch
 
-from biasectomy.errors import ScoreError
+from biasectomy.commands.evaluate import evaluate
+from biasectomy.errors import DataError, ScoreError, SourceError
+from biasectomy.measuring.results import figures
+from biasectomy.measuring.session import Session
 from biasectomy.neurons.neuron_set import Neuron, NeuronSet
-from biasectomy.commands.perplexity import perplexity_rows, text_log_likelihoods
+from biasectomy.tasks import Item, Task, load_task
+from biasectomy.tasks.metrics import Answers
+from biasectomy.tasks.perplexity import PERPLEXITY, WIKITEXT_FILE, spaced, whole_text
 
 PARAGRAPHS = (
     "The ferry leaves at seven, and the baker is on it with two baskets of bread for the island.",
@@ -16,6 +25,19 @@ PARAGRAPHS = (
     "A kettle, a map and three apples lay on the table.",
 )
 WORDS = [19, 2, 22, 11]
+TEXT = Task(
+    "perplexity:mine",
+    tuple(Item(f"mine/{number}", f"mine/{number}", "perplexity:mine", options=(text,)) for number, text in enumerate(PARAGRAPHS)),
+    ("",),
+    (PERPLEXITY,),
+    "1",
+    whole_text,
+)  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def no_data_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("BIASECTOMY_DATA", raising=False)
 
 
 def losses(tiny) -> list[float]:
@@ -29,38 +51,102 @@ def losses(tiny) -> list[float]:
     return summed
 
 
+def log_likelihoods(tiny, neurons: NeuronSet | None = None) -> Answers:
+    with tiny.edited(neurons):
+        return Session().ask(TEXT, tiny)
+
+
 def test_log_likelihoods_are_minus_transformers_summed_loss(tiny):
-    assert text_log_likelihoods(tiny, PARAGRAPHS) == pytest.approx([-loss for loss in losses(tiny)], abs=1e-3)
+    found = log_likelihoods(tiny).log_likelihoods.reshape(-1)
+    assert found == pytest.approx([-loss for loss in losses(tiny)], abs=1e-3)
 
 
 def test_perplexity_is_the_exponential_of_the_loss_a_word(tiny):
     assert [len(paragraph.split()) for paragraph in PARAGRAPHS] == WORDS
-    rows, differences = perplexity_rows("text", PARAGRAPHS, {"Original": [text_log_likelihoods(tiny, PARAGRAPHS)]})
-    (row,) = rows
+    (row,) = evaluate(tiny, TEXT).results.metrics
     assert row.value == pytest.approx(math.exp(sum(losses(tiny)) / sum(WORDS)), rel=1e-4)
-    assert row.low <= row.value <= row.high and not differences
-    assert (row.task, row.split, row.metric, row.items, row.coverage) == ("text", "neutral", "perplexity", 4, 1.0)
+    assert row.low <= row.value <= row.high
+    assert (row.task, row.metric, row.items, row.coverage) == ("perplexity:mine", "perplexity", 4, 1.0)
 
 
 def test_an_edit_changes_it_and_is_gone_afterwards(tiny):
     edit = NeuronSet(tuple(Neuron("model.layers.1.mlp.down_proj", unit, 0.0) for unit in range(8)))
-    before, after = text_log_likelihoods(tiny, PARAGRAPHS), text_log_likelihoods(tiny, PARAGRAPHS, edit)
+    before, after = log_likelihoods(tiny), log_likelihoods(tiny, edit)
     with tiny.edited(edit):
-        assert after == pytest.approx([-loss for loss in losses(tiny)], abs=1e-3)
-    assert before == text_log_likelihoods(tiny, PARAGRAPHS) and max(map(abs, map(float.__sub__, before, after))) > 0.1
-    draws = {"Original": [before], "Edited": [after], "Control": [before, after]}
-    rows, differences = perplexity_rows("text", PARAGRAPHS, draws)
+        assert after.log_likelihoods.reshape(-1) == pytest.approx([-loss for loss in losses(tiny)], abs=1e-3)
+    assert (before.log_likelihoods == log_likelihoods(tiny).log_likelihoods).all()
+    assert abs(before.log_likelihoods - after.log_likelihoods).max() > 0.1
+    answers = {"original": before, "edited": after, "control": Answers.joined([before, after])}
+    comparisons = [("edited", "original"), ("edited", "control")]
+    rows, differences = figures(TEXT, "all", answers, comparisons, Session().bootstrap)
     values = {row.method: row.value for row in rows}
-    assert values["Control"] == pytest.approx((values["Original"] + values["Edited"]) / 2)  # the mean over the draws
+    assert values["control"] == pytest.approx((values["original"] + values["edited"]) / 2)  # the mean over the draws
     assert {(row.method, row.against): row.value for row in differences} == pytest.approx(
-        {
-            ("Edited", "Original"): values["Edited"] - values["Original"],
-            ("Edited", "Control"): values["Edited"] - values["Control"],
-        }
+        {pair: values[pair[0]] - values[pair[1]] for pair in comparisons}
     )
 
 
 def test_a_value_that_is_not_finite_is_refused(tiny):
     tiny.model.model.norm.weight[0] = math.nan
-    with pytest.raises(ScoreError, match="neutral paragraph 1 is not finite"):
-        text_log_likelihoods(tiny, PARAGRAPHS[:1])
+    with pytest.raises(ScoreError, match="Item mine/0: .* not finite"):
+        log_likelihoods(tiny)
+
+
+def texts(name: str, folder: Path | None = None) -> list[str]:
+    return [item.options[0] for item in load_task(name, data_folder=folder).items]
+
+
+def test_packaged_text_is_about_sixty_whole_short_paragraphs():
+    found = texts("perplexity:packaged")
+    assert 55 <= len(found) <= 65 and len(set(found)) == len(found)
+    for paragraph in found:
+        assert 35 <= len(paragraph.split()) <= 60, paragraph
+        assert paragraph.isascii() and paragraph.endswith(".") and "  " not in paragraph, paragraph
+
+
+def test_packaged_text_speaks_of_no_group_of_people():
+    words = set(re.findall(r"[a-z]+", " ".join(texts("perplexity:packaged")).lower()))
+    assert not words & {"man", "men", "woman", "women", "he", "she", "his", "her", "poor", "rich", "race", "religion"}
+
+
+def test_fewer_paragraphs_are_spaced_evenly():
+    chosen = [int(text) for text in spaced([str(number) for number in range(60)], 9)]
+    assert len(chosen) == 9 and chosen[0] == 0
+    assert {later - earlier for earlier, later in itertools.pairwise(chosen)} <= {6, 7}
+    assert spaced(["a", "b"], 9) == ["a", "b"]
+
+
+def wikitext(folder: Path, lines: list[str], line_end: str = "\n") -> Path:
+    (folder / WIKITEXT_FILE).parent.mkdir(parents=True)
+    (folder / WIKITEXT_FILE).write_bytes(line_end.join(lines).encode())
+    return folder
+
+
+def test_wikitext_skips_headings_and_short_lines_and_cuts_at_a_word(tmp_path):
+    long = " ".join(f"word{number}" for number in range(200))
+    medium = "x" * 199 + " end"
+    lines = [" = " + "Heading " * 40 + "= ", " short line ", f" {long} ", f" {medium} ", "", "y" * 199]
+    folder = wikitext(tmp_path, lines)
+    assert texts("perplexity:wikitext2", folder) == [" ".join(long.split()[:120]), medium]
+    (source,) = load_task("perplexity:wikitext2", data_folder=folder).sources
+    assert source["sha256"] == hashlib.sha256((folder / WIKITEXT_FILE).read_bytes()).hexdigest()
+
+
+def test_carriage_returns_change_nothing(tmp_path):
+    lines = ["a " * 150, "b " * 150]
+    unix, windows = wikitext(tmp_path / "unix", lines), wikitext(tmp_path / "windows", lines, "\r\n")
+    assert texts("perplexity:wikitext2", unix) == texts("perplexity:wikitext2", windows)
+
+
+def test_the_bare_name_takes_the_text_of_the_data_folder_where_it_has_one(tmp_path, monkeypatch):
+    assert load_task("perplexity").name == "perplexity:packaged"
+    assert load_task("perplexity", data_folder=tmp_path).name == "perplexity:packaged"
+    monkeypatch.setenv("BIASECTOMY_DATA", str(wikitext(tmp_path / "with", ["a " * 150])))
+    assert load_task("perplexity").name == "perplexity:wikitext2"
+
+
+def test_errors(tmp_path):
+    with pytest.raises(DataError, match="no paragraph of 200"):
+        load_task("perplexity", data_folder=wikitext(tmp_path, ["= Title =", "short"]))
+    with pytest.raises(SourceError, match="no data file 'wikitext2/wiki.test.raw'"):
+        load_task("perplexity:wikitext2")
