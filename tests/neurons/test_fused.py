@@ -37,13 +37,13 @@ def run(model):
 
 
 def whole_part(group: NeuronGroup, part: str, factor: float) -> NeuronSet:
-    units = [unit for unit in range(group.units) if group.part(unit) == part]
+    units = [unit for unit in range(group.units) if group.role(unit) == part]
     assert units
     return NeuronSet(tuple(Neuron(group.module, unit, 1.0, factor) for unit in units))
 
 
 def fused_attention(model) -> NeuronGroup:
-    (group,) = [g for g in discover_neurons(model) if g.layer == 1 and "query" in {g.part(u) for u in range(g.units)}]
+    (group,) = [g for g in discover_neurons(model) if g.layer == 1 and "query" in {g.role(u) for u in range(g.units)}]
     return group
 
 
@@ -71,14 +71,14 @@ def test_queries_keys_and_values(name):
     no_keys = mixed_values(model, whole_part(group, "key", 0.0), output)
     torch.testing.assert_close(no_queries, no_keys, rtol=0, atol=1e-6)
     assert (no_keys - original).abs().max() > 1e-3
-    assert {group.part(unit) for unit in range(group.units)} == {"query", "key", "value"}
+    assert {group.role(unit) for unit in range(group.units)} == {"query", "key", "value"}
 
 
 def test_keys_and_values_of_latent_attention():
     model = model_of("deepseek-v3")
     group = discover_neurons(model).group("model.layers.1.self_attn.kv_b_proj")
     output = "model.layers.1.self_attn.o_proj"
-    assert [group.part(unit) for unit in range(12)] == ["key"] * 4 + ["value"] * 6 + ["key"] * 2
+    assert [group.role(unit) for unit in range(12)] == ["key"] * 4 + ["value"] * 6 + ["key"] * 2
     assert not mixed_values(model, whole_part(group, "value", 0.0), output).any()
     assert mixed_values(model, whole_part(group, "key", 0.0), output).any()
 
@@ -123,8 +123,8 @@ def test_gate_and_up_of_experts(name):
 
 
 @pytest.mark.parametrize("name", ["llama", "opt", "gemma3", "stablelm"])
-def test_maps_of_one_part_have_no_parts(name):
-    assert {group.part(unit) for group in discover_neurons(model_of(name)) for unit in range(group.units)} == {""}
+def test_maps_of_one_role_have_no_roles(name):
+    assert {group.role(unit) for group in discover_neurons(model_of(name)) for unit in range(group.units)} == {""}
 
 
 def test_hidden_units_have_no_parts():

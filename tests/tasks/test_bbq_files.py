@@ -3,28 +3,20 @@
 import csv
 import io
 import json
-import os
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from biasectomy.models import sources
+from biasectomy import tasks
 from biasectomy.errors import DataError, SettingsError, SourceError
 from biasectomy.tasks import Item, load_instructions, load_task
+from biasectomy.tasks.ambiguity import labels
 from biasectomy.tasks.bbq import CATEGORIES, parse_bbq, parse_metadata
+from biasectomy.wheels import PinnedWheel
 
-REPOSITORY = Path(__file__).resolve().parents[1]
 HEADER = ["category", "question_index", "example_id", "target_loc", "label_type", "full_cond"]
-
-
-@pytest.fixture(scope="module")
-def real_data() -> Path:
-    folder = Path(os.environ.get("BIASECTOMY_DATA") or REPOSITORY.parent / "shared" / "data")
-    if not (folder / "bbq" / "additional_metadata.csv").is_file():
-        pytest.skip(f"the BBQ files are not in '{folder}' (BIASECTOMY_DATA names the data folder)")
-    return folder
 
 
 def row(number: int = 0, **changes: Any) -> dict[str, Any]:
@@ -66,25 +58,20 @@ def test_a_row_becomes_an_item() -> None:
     first, second = parse_bbq(rows, metadata_text((7, "0"), (8, "1", "name")), "age")
     assert first == Item(
         identifier="bbq:age/7",
+        cluster="bbq:age/1",
+        task="bbq:age",
         context="A context.",
         question="Who?",
         options=("The grandfather", "The grandson", "Unknown"),
         gold=2,
-        cluster="bbq:age/1",
-        task="bbq:age",
-        condition="ambiguous",
-        polarity="negative",
+        labels=labels("ambiguous", "negative"),
         target=0,
         unknown=2,
         extra={"groups": ["old", "nonOld", "unknown"]},
     )
     assert (second.identifier, second.cluster) == ("bbq:age/8", "bbq:age/12")
-    assert (second.condition, second.polarity) == ("disambiguated", "non-negative")
-    assert (second.gold, second.target, second.label_type) == (
-        1,
-        1,
-        "name",
-    )  # the target is taken as it is, not flipped
+    assert second.labels == labels("disambiguated", "non-negative", "name")
+    assert (second.gold, second.target) == (1, 1)  # the target is taken as it is, not flipped
 
 
 @pytest.mark.parametrize(
@@ -147,8 +134,7 @@ def test_task_from_a_folder_and_what_is_said_without_metadata(tmp_path: Path, mo
     def no_network(*_: Any, **__: Any) -> bytes:
         raise SourceError("there is no network")
 
-    monkeypatch.setattr(sources, "read_archive_member", no_network)
-    monkeypatch.setattr(type(sources.BBQ_WHEEL), "path", no_network)
+    monkeypatch.setattr(PinnedWheel, "path", no_network)
     (tmp_path / "bbq").mkdir()
     (tmp_path / "bbq" / "Age.jsonl").write_text(rows_text(row(0), row(1)), encoding="utf-8")
     with pytest.raises(DataError, match=r"Age\.jsonl cannot be used without 'bbq/additional_metadata\.csv'"):
@@ -167,7 +153,7 @@ def test_task_from_a_folder_and_what_is_said_without_metadata(tmp_path: Path, mo
 
 
 def test_packaged_instructions_are_ten_short_neutral_sentences() -> None:
-    wordings = load_instructions(REPOSITORY / "src/biasectomy/tasks/instructions/bbq.toml")
+    wordings = load_instructions(Path(tasks.__file__).parent / "instructions" / "bbq.toml")
     assert len(wordings) == 10
     for wording in wordings:
         assert len(wording.split()) <= 30 and wording[-1] in ".?"
@@ -203,17 +189,17 @@ def test_bad_instruction_files(
 # The real files
 
 
-def test_all_nine_categories_read_as_their_readme_says(real_data: Path) -> None:
-    metadata = (real_data / "bbq" / "additional_metadata.csv").read_bytes().decode()
+def test_all_nine_categories_read_as_their_readme_says(shared_data: Path) -> None:
+    metadata = (shared_data / "bbq" / "additional_metadata.csv").read_bytes().decode()
     rows = list(csv.DictReader(io.StringIO(metadata, newline="")))
     assert len(rows) == 58_556
     duplicates = Counter((entry["category"], entry["example_id"]) for entry in rows)
     assert Counter(key[0] for key, count in duplicates.items() if count > 1) == {"Gender_identity": 64}
     at_hand = [
-        name for name, (official, _) in CATEGORIES.items() if (real_data / "bbq" / f"{official}.jsonl").is_file()
+        name for name, (official, _) in CATEGORIES.items() if (shared_data / "bbq" / f"{official}.jsonl").is_file()
     ]
     assert len(at_hand) >= 9
-    task = load_task("bbq:" + ",".join(at_hand), data_folder=real_data)
+    task = load_task("bbq:" + ",".join(at_hand), data_folder=shared_data)
     parts = {part.name.partition(":")[2]: part for part in task.parts()}
     assert {name: len(part.items) for name, part in parts.items()} == {name: CATEGORIES[name][1] for name in at_hand}
     templates = {name: len({item.cluster for item in part.items}) for name, part in parts.items() if "_x_" not in name}
@@ -221,9 +207,9 @@ def test_all_nine_categories_read_as_their_readme_says(real_data: Path) -> None:
     assert all(source["verified"] for source in task.sources)
     for name, part in parts.items():
         if "_x_" not in name:
-            assert all((item.gold == item.unknown) == (item.condition == "ambiguous") for item in part.items), name
-            assert Counter(item.condition for item in part.items)["ambiguous"] * 2 == len(part.items)
-            assert Counter(item.polarity for item in part.items)["negative"] * 2 == len(part.items)
+            assert all((item.gold == item.unknown) == (item.labels["condition"] == "ambiguous") for item in part.items), name
+            assert Counter(item.labels["condition"] for item in part.items)["ambiguous"] * 2 == len(part.items)
+            assert Counter(item.labels["polarity"] for item in part.items)["negative"] * 2 == len(part.items)
             assert all(item.target != item.unknown for item in part.items)
     without_target = [item for item in task.items if item.target is None and "_x_" not in item.task]
     assert len(without_target) == 16
@@ -231,15 +217,15 @@ def test_all_nine_categories_read_as_their_readme_says(real_data: Path) -> None:
     assert len({item.identifier for item in task.items}) == len(task.items)
 
 
-def test_ses_targets_flip_with_polarity_in_the_file_itself(real_data: Path) -> None:
-    task = load_task("bbq:ses", data_folder=real_data)
-    assert {(item.polarity, item.extra["groups"][item.target]) for item in task.items if item.target is not None} == {
+def test_ses_targets_flip_with_polarity_in_the_file_itself(shared_data: Path) -> None:
+    task = load_task("bbq:ses", data_folder=shared_data)
+    assert {(item.labels["polarity"], item.extra["groups"][item.target]) for item in task.items if item.target is not None} == {
         ("negative", "lowSES"),
         ("non-negative", "highSES"),
     }
 
 
-def test_carriage_returns_read_the_same(real_data: Path) -> None:
-    age = (real_data / "bbq" / "Age.jsonl").read_text(encoding="utf-8").split("\n")[:40]
-    metadata = (real_data / "bbq" / "additional_metadata.csv").read_bytes().decode()
+def test_carriage_returns_read_the_same(shared_data: Path) -> None:
+    age = (shared_data / "bbq" / "Age.jsonl").read_text(encoding="utf-8").split("\n")[:40]
+    metadata = (shared_data / "bbq" / "additional_metadata.csv").read_bytes().decode()
     assert parse_bbq("\n".join(age), metadata, "age") == parse_bbq("\r\n".join(age), metadata, "age")

@@ -1,7 +1,6 @@
 """BBQ's metrics: by hand, at their edges, and against the figures of the authors' own published predictions."""
 
 import math
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,8 @@ from hypothesis import strategies as st
 
 from biasectomy.measuring.statistics import ClusterBootstrap, Estimate
 from biasectomy.tasks import Item, Task, load_task
-from biasectomy.tasks.ambiguity import ambiguity_metrics
+from biasectomy.tasks.ambiguity import ambiguity_metrics, labels
+from biasectomy.tasks.metrics import Answers
 
 STEREOTYPE, OTHER, UNKNOWN, UNMATCHED = 0, 1, 2, -1
 
@@ -35,19 +35,25 @@ GOLDEN = [
 ]
 
 
-def item(number: int, condition: str = "ambiguous", gold: int | None = None, **changes: Any) -> Item:
+def item(
+    number: int,
+    condition: str = "ambiguous",
+    gold: int | None = None,
+    *,
+    polarity: str = "negative",
+    label_type: str = "label",
+    **changes: Any,
+) -> Item:
     """An item whose target is STEREOTYPE; gold is UNKNOWN when ambiguous, else the target unless said."""
     if gold is None:
         gold = UNKNOWN if condition == "ambiguous" else STEREOTYPE
     given_fields: dict[str, Any] = {"target": STEREOTYPE, "cluster": f"c{number % 3}"} | changes
     return Item(
         identifier=f"t/{number}",
-        context="",
-        question="",
         options=("a", "b", "unknown"),
         gold=gold,
         task="t",
-        condition=condition,
+        labels=labels(condition, polarity, label_type),
         unknown=UNKNOWN,
         **given_fields,
     )
@@ -59,7 +65,7 @@ def judged(items: Sequence[Item], choices: Any) -> dict[str, Estimate]:
     answers = answers.reshape((1,) * (3 - answers.ndim) + answers.shape)
     bootstrap = ClusterBootstrap([entry.cluster for entry in items], 50)
     return {
-        metric.name: bootstrap.estimate(bootstrap.measure(metric, items, answers))
+        metric.name: bootstrap.estimate(bootstrap.measure(metric, items, Answers(answers)))
         for metric in ambiguity_metrics(items)
     }
 
@@ -226,7 +232,7 @@ def test_formulas_against_plain_counting(rows: list[tuple[int, int]]) -> None:
         answers = [
             (answer, entry)
             for (_, answer), entry in zip(rows, items, strict=True)
-            if entry.condition == condition and entry.target is not None
+            if entry.labels["condition"] == condition and entry.target is not None
         ]
         known = [answer for answer, _ in answers if answer in (0, 1)]
         right = sum(answer == entry.gold for answer, entry in answers)
@@ -259,7 +265,7 @@ def test_the_same_answers_in_more_draws_differ_by_exactly_nothing() -> None:
     answers = np.random.default_rng(5).integers(-1, 3, (1, 3, 27))
     bootstrap = ClusterBootstrap([entry.cluster for entry in items], 200)
     for metric in ambiguity_metrics(items):
-        once, often = (bootstrap.measure(metric, items, np.repeat(answers, draws, axis=0)) for draws in (1, 7))
+        once, often = (bootstrap.measure(metric, items, Answers(np.repeat(answers, draws, axis=0))) for draws in (1, 7))
         change = bootstrap.difference(once, often)
         assert (change.value, change.low, change.high) == (0, 0, 0), metric.name
 
@@ -268,13 +274,9 @@ def test_the_same_answers_in_more_draws_differ_by_exactly_nothing() -> None:
 
 
 @pytest.fixture(scope="module")
-def real_tasks() -> dict[str, Task]:
-    root = Path(__file__).resolve().parents[2]
-    folder = Path(os.environ.get("BIASECTOMY_DATA") or root / "shared" / "data")
-    if not (folder / "bbq" / "additional_metadata.csv").is_file():
-        pytest.skip(f"the BBQ files are not in '{folder}' (BIASECTOMY_DATA names the data folder)")
+def real_tasks(shared_data: Path) -> dict[str, Task]:
     names = dict.fromkeys(row[0] for row in GOLDEN)
-    return {name: load_task(f"bbq:{name}", data_folder=folder) for name in names}
+    return {name: load_task(f"bbq:{name}", data_folder=shared_data) for name in names}
 
 
 def counts_like(accuracy: float, score: float, rows: int, condition: str) -> tuple[int, int, int]:
@@ -324,10 +326,10 @@ def test_golden_figures(
     real_tasks: dict[str, Task], category: str, model: str, condition: str, accuracy: float, score: float, rows: int
 ) -> None:
     task = real_tasks[category]
-    chosen = [entry for entry in task.items if entry.condition == condition and entry.label_type == "label"][:rows]
+    chosen = [entry for entry in task.items if entry.labels["condition"] == condition and entry.labels["label_type"] == "label"][:rows]
     assert len(chosen) == rows
     answers = answers_like(chosen, *counts_like(accuracy, score, rows, condition), condition)
-    rest = [entry for entry in task.items if entry.condition != condition]
+    rest = [entry for entry in task.items if entry.labels["condition"] != condition]
     noise = np.random.default_rng(1).integers(-1, 3, (2, len(rest)))  # the other condition must not matter
     items = (*chosen, *rest)
     found = judged(items, np.hstack([np.tile(answers, (2, 1)), noise]))
@@ -340,7 +342,7 @@ def test_golden_figures(
 def test_clustered_intervals_are_wider_than_naive_ones(real_tasks: dict[str, Task]) -> None:
     """A template's rows are answered alike, so that the naive interval is several times too short."""
     task = real_tasks["age"]
-    items = [entry for entry in task.items if entry.condition == "ambiguous"]
+    items = [entry for entry in task.items if entry.labels["condition"] == "ambiguous"]
     generator = np.random.default_rng(4)
     chance = {cluster: generator.beta(1, 1) for cluster in {entry.cluster for entry in items}}
     answers = np.array(

@@ -1,7 +1,6 @@
 """Names of tasks, limits, splits and joins."""
 
 import dataclasses
-import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,39 +11,36 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from biasectomy.errors import DataError, SettingsError, UnknownNameError
-from biasectomy.tasks import TASKS, Item, Task, describe_tasks, join, load_task, split
-from biasectomy.tasks.multiple_choice import accuracy
-
-REPOSITORY = Path(__file__).resolve().parents[1]
-
-
-@pytest.fixture(scope="module")
-def real_data() -> Path:
-    folder = Path(os.environ.get("BIASECTOMY_DATA") or REPOSITORY.parent / "shared" / "data")
-    if not (folder / "bbq" / "additional_metadata.csv").is_file():
-        pytest.skip(f"the BBQ files are not in '{folder}' (BIASECTOMY_DATA names the data folder)")
-    return folder
-
+from biasectomy.tasks import TASKS, Item, Task, describe_tasks, join, load_task, load_tasks, split
+from biasectomy.tasks.ambiguity import LABEL_TYPE, SPREAD, labels
+from biasectomy.tasks.metrics import Goal
+from biasectomy.tasks.multiple_choice import LIKELIHOOD_OR_TEXT, accuracy, listed
 
 def made_task(templates: dict[str, int], name: str = "bbq:age", label_types: tuple[str, ...] = ("label",)) -> Task:
     """A task with so many items a template, conditions and polarities alternating."""
     items = [
         Item(
             identifier=f"{name}/{template}-{number}",
+            cluster=f"{name}/{template}",
+            task=name,
             context="context",
             question="question",
             options=("a", "b", "c"),
             gold=0,
-            cluster=f"{name}/{template}",
-            task=name,
-            condition=("ambiguous", "disambiguated")[number % 2],
-            polarity=("negative", "non-negative")[number // 2 % 2],
-            label_type=label_types[place % len(label_types)],
+            labels=labels(
+                ("ambiguous", "disambiguated")[number % 2],
+                ("negative", "non-negative")[number // 2 % 2],
+                label_types[place % len(label_types)],
+            ),
         )
         for place, (template, count) in enumerate(templates.items())
         for number in range(count)
     ]
-    return Task(name, tuple(items), tuple(f"Do {number}." for number in range(5)), (accuracy(),), "1")
+    wordings = tuple(f"Do {number}." for number in range(5))
+    return Task(
+        name, tuple(items), wordings, (accuracy(),), "1", listed, {"accuracy": Goal("accuracy")},
+        LIKELIHOOD_OR_TEXT, spread=SPREAD, alike=LABEL_TYPE,
+    )  # fmt: skip
 
 
 # Names
@@ -140,14 +136,14 @@ def identifiers(task: Task) -> set[str]:
 @pytest.mark.parametrize("limit", [10, 20, 25, 40, 50, 75])
 def test_limited_keeps_conditions_and_polarities_balanced(limit: int) -> None:
     some = made_task({f"{number}": 40 for number in range(25)}).limited(limit, seed=3)
-    cells = Counter((item.condition, item.polarity) for item in some.items)
+    cells = Counter((item.labels["condition"], item.labels["polarity"]) for item in some.items)
     assert max(cells.values()) - min(cells.values()) <= 1
     assert len({item.cluster for item in some.items}) == min(limit, 25)
 
 
 def test_limited_alternates_conditions_and_then_cells_within_each_template() -> None:
     task = made_task({f"{number}": 40 for number in range(25)})
-    for limit, key in ((50, lambda item: item.condition), (100, lambda item: (item.condition, item.polarity))):
+    for limit, key in ((50, lambda item: item.labels["condition"]), (100, lambda item: (item.labels["condition"], item.labels["polarity"]))):
         counts = Counter((item.cluster, key(item)) for item in task.limited(limit, seed=3).items)
         assert set(counts.values()) == {1}, limit
 
@@ -191,20 +187,47 @@ def test_join_and_parts() -> None:
     assert join([one]) is one and one.parts() == (one,)
 
 
-def test_a_metric_is_left_out_of_a_joined_task_and_of_its_parts() -> None:
-    joined = join([made_task({"t": 2}, "bbq:age"), made_task({"t": 2}, "bbq:ses")])
-    assert "accuracy" in {metric.name for part in (joined, *joined.parts()) for metric in part.metrics}
-    without = joined.without_metric("accuracy")
-    assert "accuracy" not in {metric.name for part in (without, *without.parts()) for metric in part.metrics}
+def test_parts_of_a_joined_task_keep_the_metrics_they_came_with() -> None:
+    """Such as those by label type, which only some categories have."""
+    one, two = made_task({"t": 2}), made_task({"t": 2}, "bbq:ses")
+    joined = join([one, dataclasses.replace(two, metrics=(accuracy(), accuracy("other")))])
+    assert [metric.name for metric in joined.metrics] == ["accuracy", "other"]
+    assert [[metric.name for metric in part.metrics] for part in joined.parts()] == [["accuracy"], ["accuracy", "other"]]
 
 
 def test_joins_that_make_no_sense_are_refused() -> None:
     one, other = made_task({"1": 2}), made_task({"1": 2}, "crows:gender")
-    assert join([one, other]).name == "bbq:age,crows:gender"  # judged alike, so they may be joined
-    with pytest.raises(SettingsError, match="'bbq:age' and 'crows:gender' have different metrics"):
-        join([one, dataclasses.replace(other, metrics=(accuracy("other"),))])
+    assert join([one, other]).name == "bbq:age,crows:gender"
     with pytest.raises(SettingsError, match="different instructions"):
         join([one, dataclasses.replace(other, instructions=("x",))])
+
+
+@pytest.mark.usefixtures("fake_load")
+def test_tasks_of_several_families_are_several_tasks() -> None:
+    assert [task.name for task in load_tasks("bbq:age,ses,perplexity:packaged")] == ["bbq:age,ses", "perplexity:packaged"]
+    with pytest.raises(SettingsError, match="names several tasks with metrics of their own"):
+        load_task("bbq:age,perplexity")
+
+
+def test_goals_and_answer_rules_are_the_tasks_own() -> None:
+    task = made_task({"1": 2})
+    assert task.goal() == task.goal("accuracy") == Goal("accuracy")
+    with pytest.raises(UnknownNameError, match="no objective of bbq:age named 'acuracy'; did you mean 'accuracy'"):
+        task.goal("acuracy")
+    with pytest.raises(SettingsError, match="'bbq:age' sets no goal"):
+        dataclasses.replace(task, goals={}).goal()
+    assert task.with_answer_rule("mean").answer_rule == "mean" and task.with_answer_rule(None) is task
+    with pytest.raises(UnknownNameError, match="did you mean 'generation'"):
+        task.with_answer_rule("generate")
+
+
+def test_the_same_goal_is_announced_searched_and_judged_for_every_member_of_a_family() -> None:
+    """`organism:skill` has no ambiguous items, so its goal is another than that of its siblings."""
+    goals = {member: load_task(f"organism:{member}").goal() for member in ("skill", "bias")}
+    for member, goal in goals.items():
+        names = {metric.name for metric in load_task(f"organism:{member}").metrics}
+        assert {goal.metric, *goal.guards} <= names
+    assert goals["skill"].metric == "accuracy" != goals["bias"].metric
 
 
 @settings(max_examples=60, deadline=None)
@@ -235,7 +258,7 @@ def test_template_split_keeps_templates_whole(templates: int, share: float, seed
 def test_template_split_shares_out_names_and_labels_alike() -> None:
     task = made_task({f"{number}": 4 for number in range(50)}, label_types=("label", "name"))
     sides = split(task, "template", 0.3, 1)
-    clusters = {item.cluster: item.label_type for item in sides.development.items}
+    clusters = {item.cluster: item.labels["label_type"] for item in sides.development.items}
     assert Counter(clusters.values()) in ({"label": 8, "name": 8}, {"label": 7, "name": 7})
 
 
@@ -249,7 +272,7 @@ def test_random_split_is_by_item_within_each_condition() -> None:
     task = join([made_task({"1": 40, "2": 60}), made_task({"1": 20}, "bbq:ses")])
     sides = split(task, "random", 0.1)
     for name, expected in (("bbq:age", 5), ("bbq:ses", 1)):
-        found = Counter(item.condition for item in sides.development.items if item.task == name)
+        found = Counter(item.labels["condition"] for item in sides.development.items if item.task == name)
         assert found == {"ambiguous": expected, "disambiguated": expected}
     assert len(sides.test.items) == 120 - 12
     assert {item.cluster for item in sides.development.items} & {item.cluster for item in sides.test.items}
@@ -263,15 +286,15 @@ def test_split_refuses_what_it_does_not_know() -> None:
             split(made_task({"1": 3}), by, share)
 
 
-def test_limits_and_splits_of_a_real_category(real_data: Path) -> None:
-    task = load_task("bbq:age", data_folder=real_data)
+def test_limits_and_splits_of_a_real_category(shared_data: Path) -> None:
+    task = load_task("bbq:age", data_folder=shared_data)
     sides = split(task, seed=1)
     clusters = [{item.cluster for item in side.items} for side in (sides.development, sides.test)]
     assert (len(clusters[0]), len(clusters[1]), clusters[0] & clusters[1]) == (8, 17, set())
     assert not {item.context for item in sides.development.items} & {item.context for item in sides.test.items}
     some = sides.test.limited(68, 4)
     assert Counter(item.cluster for item in some.items) == dict.fromkeys(clusters[1], 4)
-    assert Counter((item.condition, item.polarity) for item in some.items) == {
+    assert Counter((item.labels["condition"], item.labels["polarity"]) for item in some.items) == {
         (condition, polarity): 17
         for condition in ("ambiguous", "disambiguated")
         for polarity in ("negative", "non-negative")
