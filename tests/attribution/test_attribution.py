@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,23 +10,32 @@ import pytest
 import torch
 from torch import nn
 
-from biasectomy.attribution import ATTRIBUTIONS, RuleSettings, describe_attributions
-from biasectomy.attribution.crispr import Authors, Paper
-from biasectomy.attribution.engine import Instance, _longest_first, accumulate
-from biasectomy.attribution.rule import Span
-from biasectomy.cli.console import Console
+from biasectomy import find_neurons, watching
+from biasectomy.attribution import ATTRIBUTIONS, describe_attributions
+from biasectomy.attribution.crispr import Crispr
+from biasectomy.attribution.products import trials
+from biasectomy.attribution.products.crispr import Authors, Paper
+from biasectomy.attribution.products.engine import Instance, accumulate
+from biasectomy.attribution.products.rule import Span
+from biasectomy.attribution.random import Random
+from biasectomy.attribution.scores import Scores, attribute
 from biasectomy.errors import ModelError, ScoreError, SettingsError, UnknownNameError
-from biasectomy.attribution.finding import Scores, attribute, draw_instances
-from biasectomy.reading.layouts import PackedLayout, Positions
+from biasectomy.measuring.session import Session
 from biasectomy.neurons.discovery import discover_neurons
+from biasectomy.options import Options
+from biasectomy.reading.layouts import PackedLayout, Positions
 from biasectomy.reading.prompts import EncodedPrompt
 from tests.conftest import make_items
+
+
+def crispr(**settings) -> Crispr:
+    """CRISPR with few items."""
+    return Crispr(Crispr.Settings(**{"instances": 4, "trials": 1} | settings))
 
 
 class Recorder:
     """A rule that keeps the products it is given."""
 
-    needs_gradients = True
     group = 1000  # the order stays as it is
 
     def __init__(self):
@@ -250,7 +260,7 @@ def test_batch_size_and_company_do_not_change_scores(tiny, toy_task, variant, de
     found = []
     for tokens in (1, 128, 4096):
         tiny.batch_tokens = tokens
-        scores = attribute(tiny, task, variant=variant, definition=definition, instances=7, trials=2, clamp_group=1)
+        scores = attribute(tiny, task, crispr(variant=variant, instances=7, trials=2), definition=definition)
         found.append(torch.cat(list(scores.by_module.values())))
     scale = found[0].abs().max()
     assert (found[0] - found[1]).abs().max() <= 1e-5 * scale
@@ -258,16 +268,15 @@ def test_batch_size_and_company_do_not_change_scores(tiny, toy_task, variant, de
 
 
 @pytest.mark.parametrize("clamp_group", [1, 3])
-def test_a_trial_begins_again_with_smaller_batches_where_memory_is_short(tiny, toy_task, monkeypatch, clamp_group):
-    monkeypatch.setattr("biasectomy.attribution.trials.attribution_tokens", lambda *arguments: 250)
-    settings = {"variant": "authors", "instances": 7, "trials": 2, "clamp_group": clamp_group}
-    whole = attribute(tiny, toy_task(4, 4, 1), **settings)
+def test_a_batch_is_halved_where_memory_is_short_and_nothing_counts_twice(tiny, toy_task, monkeypatch, clamp_group):
+    tiny.batch_tokens = 250
+    authors = crispr(variant="authors", instances=7, trials=2, clamp_group=clamp_group)
+    whole = attribute(tiny, toy_task(4, 4, 1), authors)
     sizes, told, read = [], [], PackedLayout.read
 
-    class Listening(Console):
-        @contextlib.contextmanager
-        def progress(self, description, total, unit="prompts"):
-            yield told.append
+    @contextlib.contextmanager
+    def listening(description, total, unit):
+        yield told.append
 
     def short_of_memory(self, model, batch, *, separate=False):
         sizes.append(len(batch.prompts))
@@ -276,42 +285,50 @@ def test_a_trial_begins_again_with_smaller_batches_where_memory_is_short(tiny, t
         return read(self, model, batch, separate=separate)
 
     monkeypatch.setattr(PackedLayout, "read", short_of_memory)
-    found = attribute(tiny, toy_task(4, 4, 1), console=Listening(quiet=True), **settings)
-    assert sizes[0] > 1 and sizes[1] > 1 and sizes[-14:] == [1] * 14
+    with watching(listening):
+        found = attribute(tiny, toy_task(4, 4, 1), authors)
+    assert sizes[0] > 1 and sizes[1] > 1 and sizes[1:].count(1) == 14 - sizes[0]
     assert sum(told) == 14 and min(told) >= 0
     for module, scores in whole.by_module.items():
         torch.testing.assert_close(found.by_module[module], scores, rtol=1e-4, atol=1e-6 * float(scores.abs().max()))
 
 
-@pytest.mark.parametrize("checkpointing", [True, False])
-def test_too_little_memory_for_one_item_is_said(tiny, toy_task, monkeypatch, checkpointing):
+def test_too_little_memory_for_one_item_is_said(tiny, toy_task, monkeypatch):
     monkeypatch.setattr(PackedLayout, "read", lambda *arguments, **named: torch.empty(10**15))
-    with pytest.raises(ModelError, match="The memory is too small to find neurons") as caught:
-        attribute(tiny, toy_task(4, 4, 1), instances=4, trials=1, checkpointing=checkpointing)
-    assert ("--checkpointing" in str(caught.value)) is not checkpointing
+    with pytest.raises(ModelError, match="The memory is too small even for one prompt of"):
+        attribute(tiny, toy_task(4, 4, 1), crispr())
     monkeypatch.setattr(PackedLayout, "read", lambda *arguments, **named: torch.empty(2).view(3))
     with pytest.raises(RuntimeError, match=r"shape .* is invalid"):
-        attribute(tiny, toy_task(4, 4, 1), instances=4, trials=1)
+        attribute(tiny, toy_task(4, 4, 1), crispr())
 
 
 @pytest.mark.parametrize(("group", "expected"), [(1, "egdbacf"), (2, "efcdabg"), (3, "defabcg"), (9, "abcdefg")])
-def test_the_longest_groups_come_first_and_one_that_is_not_full_last(group, expected):
-    lengths = dict(zip("abcdefg", [3, 4, 2, 6, 9, 1, 7], strict=True))
+def test_the_longest_groups_come_first_and_one_that_is_not_full_last(tiny, group, expected):
+    class Listening(PackedLayout):
+        """Remembers the prompts in the order in which they are asked for."""
+
+        def plan(self, prompts, budget, **options):
+            order.extend(len(prompt.prompt) for prompt in prompts)
+            return iter(())
+
+    order, lengths = [], dict(zip("abcdefg", [3, 4, 2, 6, 9, 1, 7], strict=True))
     instances = [Instance(name, EncodedPrompt((5,) * length, ((1,), (2,))), 0) for name, length in lengths.items()]
-    found = "".join(one.identifier for one in _longest_first(instances, group))
-    assert found == expected
+    rule = Authors(group)
+    list(accumulate(tiny.model, tiny.neurons(), instances, rule, budget=100, layout=Listening()))
+    names = {length: name for name, length in lengths.items()}
+    assert "".join(names[length] for length in order) == expected
 
 
 def test_scores_are_means_over_trials_and_instructions(tiny, toy_task):
     task = toy_task(4, 4, 2)
-    whole = attribute(tiny, task, instances=5, trials=2, seed=3)
+    five = crispr(instances=5, trials=2)
+    whole = attribute(tiny, task, five, session=Session(seed=3))
     parts = []
-    for trial in range(2):
-        drawn = draw_instances(len(task.items), 5, trial, 3)
+    for drawn in five.drawn(task, seed=3):
         for text in task.instructions:
             rule = Paper()
             run = [
-                Instance(task.items[i].identifier, tiny.prompt_format.encode(text, task.items[i]), task.items[i].gold)
+                Instance(task.items[i].identifier, tiny.encode(task.question(text, task.items[i])), task.items[i].gold)
                 for i in drawn
             ]
             list(accumulate(tiny.model, whole.neurons, run, rule, budget=512))
@@ -337,37 +354,40 @@ def test_the_ranking_goes_over_all_modules_and_breaks_ties_by_place(tiny):
 
 def test_kept_scores_are_taken_and_damaged_ones_made_anew(tiny, toy_task, tmp_path, monkeypatch):
     task = toy_task(4, 4, 2)
-    first = attribute(tiny, task, instances=4, trials=1, keep=tmp_path)
-    files = sorted(tmp_path.iterdir())
+    first = attribute(tiny, task, crispr(), session=Session(folder=tmp_path))
+    files = sorted(tmp_path.rglob("*.safetensors"))
     assert len(files) == 2
     files[0].write_bytes(b"half a fi")
     calls = []
-    monkeypatch.setattr(
-        "biasectomy.attribution.trials.accumulate", lambda *args, **more: calls.append(1) or accumulate(*args, **more)
-    )
-    second = attribute(tiny, task, instances=4, trials=1, keep=tmp_path)
+    monkeypatch.setattr(trials, "accumulate", lambda *args, **more: calls.append(1) or accumulate(*args, **more))
+    second = attribute(tiny, task, crispr(), session=Session(folder=tmp_path))
     assert len(calls) == 1
     assert all(torch.equal(first.by_module[name], second.by_module[name]) for name in first.by_module)
 
 
 def test_random_scores_need_no_model_and_follow_the_seed(tiny, toy_task):
     task = toy_task(4, 4, 1)
-    runs = [attribute(tiny, task, attribution="random", instances=4, trials=1, seed=seed).top(5) for seed in (1, 1, 2)]
+    runs = [attribute(tiny, task, Random(Options()), session=Session(seed=seed)).top(5) for seed in (1, 1, 2)]
     assert runs[0].neurons == runs[1].neurons != runs[2].neurons
 
 
 def test_bad_requests(tiny, toy_task):
     task = toy_task(4, 4, 1)
     with pytest.raises(UnknownNameError, match="did you mean 'crispr'"):
-        attribute(tiny, task, attribution="crisper", instances=4)
-    with pytest.raises(UnknownNameError, match="did you mean 'authors'"):
-        attribute(tiny, task, variant="author", instances=4)
-    with pytest.raises(SettingsError, match="16 development items, fewer than --instances 20"):
-        attribute(tiny, task)
+        find_neurons(tiny, task, "crisper", instances=4)
+    with pytest.raises(SettingsError, match="did you mean 'authors'"):
+        find_neurons(tiny, task, variant="author", instances=4)
+    with pytest.raises(UnknownNameError, match="did you mean 'crispr.instances'"):
+        find_neurons(tiny, task, instance=4)
+    with pytest.raises(SettingsError, match="16 development items, fewer than --crispr.instances 20"):
+        find_neurons(tiny, task)
+    with pytest.raises(SettingsError, match="have no right one"):
+        items = tuple(replace(item, gold=None) for item in task.items)
+        find_neurons(tiny, replace(task, items=items), instances=4)
     with torch.no_grad():
         tiny.model.model.norm.weight[0] = float("nan")
     with pytest.raises(ScoreError, match=r"item toy:age/\d+ are not finite"):
-        attribute(tiny, task, instances=4)
+        attribute(tiny, task, crispr())
 
 
 def test_every_attribution_describes_itself():
@@ -379,14 +399,14 @@ def test_every_attribution_describes_itself():
 @pytest.mark.parametrize("name", list(ATTRIBUTIONS))
 @pytest.mark.parametrize("definition", ["linear-output", "ffn-hidden"])
 def test_every_attribution_scores_every_neuron(tiny, name, definition, toy_task):
-    scores = attribute(tiny, toy_task(4, 4, 1), attribution=name, definition=definition, instances=3, trials=1)
+    attribution = ATTRIBUTIONS[name](ATTRIBUTIONS[name].Settings(**({"instances": 3} if name == "crispr" else {})))
+    scores = attribute(tiny, toy_task(4, 4, 1), attribution, definition=definition)
     assert {module: len(values) for module, values in scores.by_module.items()} == {
         group.module: group.units for group in tiny.neurons(definition)
     }
-    assert ATTRIBUTIONS[name](RuleSettings(scores.neurons)).needs_gradients in (True, False)
 
 
 def test_items_of_the_toy_task_are_sound():
     for item in make_items():
         assert item.unknown is not None and item.gold < 3
-        assert (item.condition == "ambiguous") == (item.gold == item.unknown)
+        assert (item.labels["condition"] == "ambiguous") == (item.gold == item.unknown)

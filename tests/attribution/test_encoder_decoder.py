@@ -3,17 +3,19 @@
 import pytest
 import torch
 
-from biasectomy.attribution.crispr import Authors, Paper
-from biasectomy.attribution.engine import Instance, accumulate
-from biasectomy.neurons.edits import baked, edited
-from biasectomy.commands.evaluation import evaluate
-from biasectomy.attribution.finding import attribute, find_neurons
+from biasectomy import evaluate, find_neurons
+from biasectomy.attribution.crispr import Crispr
+from biasectomy.attribution.products.crispr import Authors, Paper
+from biasectomy.attribution.products.engine import Instance, accumulate
+from biasectomy.attribution.scores import attribute
 from biasectomy.models.language_model import LanguageModel, load
-from biasectomy.reading.layouts import EncoderDecoderLayout
-from biasectomy.neurons.neuron_set import Neuron, NeuronSet
 from biasectomy.neurons.discovery import discover_neurons
-from biasectomy.commands.perplexity import text_log_likelihoods
-from biasectomy.reading.prompts import EncoderDecoderFormat, item_text
+from biasectomy.neurons.edits import baked, edited
+from biasectomy.neurons.neuron_set import Neuron, NeuronSet
+from biasectomy.reading.layouts import EncoderDecoderLayout
+from biasectomy.reading.prompts import EncoderDecoderFormat
+from biasectomy.reading.questions import Question
+from biasectomy.tasks.multiple_choice import listed
 from tests.conftest import INSTRUCTIONS, build_tokenizer, make_items
 from tests.reading.encoder_decoders import CONFIGURATIONS, build
 
@@ -32,8 +34,8 @@ def language_model(folder) -> LanguageModel:
     return load(str(folder))
 
 
-def prompts_of(language_model: LanguageModel):
-    return [language_model.prompt_format.encode(text, item) for text in INSTRUCTIONS[:2] for item in make_items(3)]
+def questions() -> list[Question]:
+    return [listed(text, item) for text in INSTRUCTIONS[:2] for item in make_items(3)]
 
 
 def log_probability(model, prompt, option) -> torch.Tensor:
@@ -46,9 +48,10 @@ def test_prompt_and_label_are_as_the_family_trains_them(language_model):
     format_ = language_model.prompt_format
     assert isinstance(format_, EncoderDecoderFormat)
     item = make_items(1)[0]
-    encoded = format_.encode("Answer.", item)
+    question = listed("Answer.", item)
+    encoded = format_.encode(question)
     tokenizer = language_model.tokenizer
-    assert tokenizer.decode(encoded.prompt) == item_text("Answer.", item)
+    assert tokenizer.decode(encoded.prompt) == question.text
     assert [tokenizer.decode(option[:-1]) for option in encoded.options] == list(item.options)
     assert {option[-1] for option in encoded.options} == {tokenizer.eos_token_id}
 
@@ -56,10 +59,9 @@ def test_prompt_and_label_are_as_the_family_trains_them(language_model):
 @pytest.mark.parametrize("budget", [1, 300, 5000])
 def test_scores_equal_the_models_own_loss(language_model, budget):
     language_model.batch_tokens = budget
-    prompts = prompts_of(language_model)
-    for batch in language_model.plan(prompts):
-        for index, found in zip(batch.indices, language_model.score(batch), strict=True):
-            encoded = prompts[index]
+    for batch in language_model(questions()):
+        for index, found in batch:
+            encoded = language_model.encode(questions()[index])
             with torch.no_grad():
                 expected = [float(log_probability(language_model.model, encoded.prompt, o)) for o in encoded.options]
             assert found.log_likelihoods == pytest.approx(expected, rel=1e-4, abs=1e-3)
@@ -71,7 +73,6 @@ def test_labels_are_packed_where_positions_are_relative(language_model, folder):
 
 
 class Recorder:
-    needs_gradients = True
     group = 1000  # the order stays as it is
 
     def __init__(self):
@@ -92,7 +93,7 @@ def test_products_equal_those_of_one_plain_pass_at_every_place(language_model):
     """Against gradients of the model's own loss, one prompt and one label at a time, hooked module by module."""
     model = language_model.model
     instances = [
-        Instance(item.identifier, language_model.prompt_format.encode("Answer.", item), item.gold)
+        Instance(item.identifier, language_model.encode(listed("Answer.", item)), item.gold)
         for item in make_items(2, 2)
     ]
     neurons = language_model.neurons()
@@ -128,7 +129,7 @@ def test_products_equal_those_of_one_plain_pass_at_every_place(language_model):
 @pytest.mark.parametrize("rule", [Paper, lambda: Authors(1)])
 def test_company_in_a_batch_changes_no_score(language_model, rule):
     instances = [
-        Instance(item.identifier, language_model.prompt_format.encode("Answer.", item), item.gold)
+        Instance(item.identifier, language_model.encode(listed("Answer.", item)), item.gold)
         for item in make_items(2, 4)
     ]
     found = []
@@ -165,12 +166,12 @@ def test_find_edit_and_evaluate(language_model, toy_task, answer_rule):
     neurons = find_neurons(language_model, task, count=30, instances=4, trials=1)
     with language_model.edited(neurons):
         after = evaluate(language_model, task, answer_rule=answer_rule)
-    assert after.choices.shape == (2, 16)
-    assert after.results.find("Model", "accuracy") is not None
+    assert after.answers[task.name]["original"].choices.shape == (1, 2, 16)
+    assert after.results.find("original", "accuracy") is not None
 
 
 def test_every_neuron_gets_a_score(language_model, toy_task):
-    scores = attribute(language_model, toy_task(4, 4, 1), instances=4, trials=1)
+    scores = attribute(language_model, toy_task(4, 4, 1), Crispr(Crispr.Settings(instances=4, trials=1)))
     assert {module: len(values) for module, values in scores.by_module.items()} == {
         group.module: group.units for group in language_model.neurons()
     }
@@ -178,10 +179,10 @@ def test_every_neuron_gets_a_score(language_model, toy_task):
 
 def test_perplexity_judges_the_second_half_of_a_text(language_model):
     text = "The grandfather and the grandson met at the market today"
-    (value,) = text_log_likelihoods(language_model, [text])
-    format_ = language_model.prompt_format
-    assert format_.judged_text(text) == "met at the market today"
-    encoded = format_.encode_text(text)
+    (((_, answer),),) = language_model([Question(None, (text,))])
+    encoded = language_model.encode(Question(None, (text,)))
+    assert language_model.tokenizer.decode(encoded.options[0][:-1]) == "met at the market today"
+    assert answer.words == (5,)
     with torch.no_grad():
         expected = float(log_probability(language_model.model, encoded.prompt, encoded.options[0]))
-    assert value == pytest.approx(expected, rel=1e-4)
+    assert answer.log_likelihoods == pytest.approx((expected,), rel=1e-4)

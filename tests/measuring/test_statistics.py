@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,13 +14,15 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from biasectomy.errors import SettingsError
-from biasectomy.measuring.statistics import ClusterBootstrap, Estimate, Metric, paired_cluster_interval
+from biasectomy.measuring.statistics import ClusterBootstrap, Estimate, linearised
+from biasectomy.tasks.metrics import Answers, Metric
 
 
 def mean_metric(eligible: Sequence[bool] | None = None, name: str = "mean") -> Metric:
     """Mean of the numbers given as choices; negative numbers do not count."""
 
-    def columns(items: Sequence[Any], choices: npt.NDArray[Any]) -> Any:
+    def columns(items: Sequence[Any], answers: Answers) -> Any:
+        choices = answers.choices
         keep = np.ones(len(items), dtype=bool) if eligible is None else np.asarray(eligible)
         counted = (choices >= 0) & keep
         return np.stack([np.where(counted, choices, 0), counted], axis=-1).astype(float), keep
@@ -28,14 +31,26 @@ def mean_metric(eligible: Sequence[bool] | None = None, name: str = "mean") -> M
         total, count = np.moveaxis(sums.sum(axis=(-3, -2)), -1, 0)
         return total / count
 
-    return Metric(name, "mean", columns, combine, undefined="nothing to average")
+    return Metric(name, "Mean", "the mean", columns, combine, 1, undefined="nothing to average")
+
+
+def given_as(values: npt.NDArray[Any]) -> Answers:
+    """Numbers [draws, instructions, items] as answers."""
+    return Answers(values)
+
+
+def of_mean(values: Sequence[float], clusters: Sequence[str]) -> tuple[float, float, float]:
+    """Mean and t-interval by linearisation."""
+    items = [SimpleNamespace(cluster=cluster) for cluster in clusters]
+    found = linearised(mean_metric(), items, given_as(np.array([[values]], dtype=np.float64)))
+    return (found.value, *found.interval())
 
 
 def estimate_of(
     values: Sequence[float], clusters: Sequence[str], metric: Metric | None = None, **options: Any
 ) -> Estimate:
     bootstrap = ClusterBootstrap(clusters, **options)
-    return bootstrap.estimate(bootstrap.measure(metric or mean_metric(), clusters, np.array([[values]])))
+    return bootstrap.estimate(bootstrap.measure(metric or mean_metric(), clusters, given_as(np.array([[values]]))))
 
 
 def simulated(
@@ -57,9 +72,9 @@ def test_nominal_95_percent_intervals_cover_the_truth_95_percent_of_the_time(
     covered = analytic = naive = 0
     for _ in range(trials):
         outcomes = simulated(generator, clusters, size, mean, 0.2).reshape(-1)
-        interval = bootstrap.estimate(bootstrap.measure(metric, names, outcomes[None, None]))
+        interval = bootstrap.estimate(bootstrap.measure(metric, names, given_as(outcomes[None, None])))
         covered += interval.low <= mean <= interval.high
-        _, low, high = paired_cluster_interval(outcomes.astype(np.float64), names)
+        _, low, high = of_mean(outcomes.tolist(), names)
         analytic += low <= mean <= high
         half = 1.96 * outcomes.std() / math.sqrt(outcomes.size)
         naive += abs(outcomes.mean() - mean) <= half
@@ -77,7 +92,7 @@ def test_the_paired_difference_covers_too_and_is_narrower_than_an_unpaired_one()
         before = simulated(generator, clusters, size, 0.4, 0.3)
         repaired = generator.random(before.shape) < 0.2  # a fifth of the wrong answers become right: 0.4 -> 0.52
         sides = [
-            bootstrap.measure(metric, names, side.reshape(1, 1, -1)) for side in (np.maximum(before, repaired), before)
+            bootstrap.measure(metric, names, given_as(side.reshape(1, 1, -1))) for side in (np.maximum(before, repaired), before)
         ]
         change = bootstrap.difference(*sides)
         covered += change.low <= 0.12 <= change.high
@@ -90,7 +105,7 @@ def test_the_paired_difference_covers_too_and_is_narrower_than_an_unpaired_one()
 def test_interval_is_the_expanded_percentile_of_hesterberg() -> None:
     values, names = list(np.arange(12) % 5), [f"c{number // 2}" for number in range(12)]
     bootstrap = ClusterBootstrap(names, 4000, seed=5, level=0.9)
-    measured = bootstrap.measure(mean_metric(), names, np.array([[values]]))
+    measured = bootstrap.measure(mean_metric(), names, given_as(np.array([[values]])))
     tail = stats.norm.cdf(-math.sqrt(6 / 5) * stats.t.ppf(0.95, df=5))
     expected = np.quantile(measured.replicates, [tail, 1 - tail])
     estimate = bootstrap.estimate(measured)
@@ -103,7 +118,7 @@ def test_replicates_equal_a_plain_loop_over_resampled_items() -> None:
     names = ["a", "b", "a", "c", "b", "a"]
     values = np.array([[[0, 1, 3, 2, 2, 1]], [[1, 1, 1, 0, 2, 4]]])  # two draws
     bootstrap = ClusterBootstrap(names, 50, seed=2)
-    measured = bootstrap.measure(mean_metric(), names, values)
+    measured = bootstrap.measure(mean_metric(), names, given_as(values))
     for counts, replicate in zip(bootstrap._counts, measured.replicates, strict=True):
         weights = np.array([counts["abc".index(name)] for name in names])
         assert weights.sum() > 0
@@ -160,8 +175,8 @@ def test_no_change_at_all_is_exactly_zero_with_different_numbers_of_draws() -> N
     names = [f"{number // 3}" for number in range(30)]
     values = np.random.default_rng(1).integers(0, 7, (1, 3, 30))
     bootstrap = ClusterBootstrap(names, 500)
-    once = bootstrap.measure(mean_metric(), names, values)
-    thrice = bootstrap.measure(mean_metric(), names, np.repeat(values, 3, axis=0))
+    once = bootstrap.measure(mean_metric(), names, given_as(values))
+    thrice = bootstrap.measure(mean_metric(), names, given_as(np.repeat(values, 3, axis=0)))
     change = bootstrap.difference(once, thrice)
     assert (change.value, change.low, change.high, change.reason) == (0.0, 0.0, 0.0, None)
 
@@ -170,14 +185,14 @@ def test_a_constant_shift_has_an_interval_of_no_width() -> None:
     names = [f"{number // 3}" for number in range(30)]
     values = np.random.default_rng(1).integers(0, 7, (1, 2, 30))
     bootstrap = ClusterBootstrap(names, 500)
-    change = bootstrap.difference(*(bootstrap.measure(mean_metric(), names, side) for side in (values + 2, values)))
+    change = bootstrap.difference(*(bootstrap.measure(mean_metric(), names, given_as(side)) for side in (values + 2, values)))
     assert (change.value, change.low, change.high) == pytest.approx((2, 2, 2))
 
 
 def test_a_difference_with_an_undefined_side_is_undefined() -> None:
     names = ["a", "b", "c"]
     bootstrap = ClusterBootstrap(names, 100)
-    sides = [bootstrap.measure(mean_metric(), names, np.array([[row]])) for row in ([1, 0, 1], [-1, -1, -1])]
+    sides = [bootstrap.measure(mean_metric(), names, given_as(np.array([[row]]))) for row in ([1, 0, 1], [-1, -1, -1])]
     change = bootstrap.difference(*sides)
     assert math.isnan(change.value) and change.reason == "nothing to average" and change.coverage == 0
 
@@ -189,8 +204,8 @@ def test_misuse_is_refused() -> None:
         ClusterBootstrap(["a"], level=1.0)
     bootstrap = ClusterBootstrap(["a", "b"], 10)
     with pytest.raises(ValueError, match="3 answers for 2 clusters"):
-        bootstrap.measure(mean_metric(), ["x", "y"], np.zeros((1, 1, 3)))
-    one, other = (bootstrap.measure(mean_metric(name=name), ["x", "y"], np.ones((1, 1, 2))) for name in "ab")
+        bootstrap.measure(mean_metric(), ["x", "y"], given_as(np.zeros((1, 1, 3))))
+    one, other = (bootstrap.measure(mean_metric(name=name), ["x", "y"], given_as(np.ones((1, 1, 2)))) for name in "ab")
     with pytest.raises(ValueError, match="cannot be subtracted"):
         bootstrap.difference(one, other)
 
@@ -210,23 +225,32 @@ def test_shares_stay_within_their_range_and_the_order_of_items_is_nothing(
     assert (backwards.low, backwards.high) == pytest.approx((estimate.low, estimate.high), nan_ok=True)
 
 
-def test_paired_cluster_interval_is_the_plain_t_interval_when_each_item_is_a_cluster() -> None:
-    values = [0.5, -0.25, 1.0, 0.0, 0.75]
+def test_the_linearised_mean_has_the_plain_t_interval_when_each_item_is_a_cluster() -> None:
+    values = [0.5, 0.25, 1.0, 0.0, 0.75]
     expected = stats.t.interval(0.95, df=4, loc=np.mean(values), scale=stats.sem(values))
-    assert paired_cluster_interval(values, list("abcde")) == pytest.approx((np.mean(values), *expected))
+    assert of_mean(values, list("abcde")) == pytest.approx((np.mean(values), *expected), rel=1e-6)
 
 
-def test_paired_cluster_interval_by_hand() -> None:
+def test_the_linearised_mean_by_hand() -> None:
     # clusters a (1, 1) and b (0, 0, 0): mean 0.4, residual sums 1.2 and -1.2, variance 2 * 2.88 / 25
-    mean, low, high = paired_cluster_interval([1, 1, 0, 0, 0], ["a", "a", "b", "b", "b"])
     half = stats.t.ppf(0.975, df=1) * math.sqrt(2 * 2.88 / 25)
-    assert (mean, low, high) == pytest.approx((0.4, 0.4 - half, 0.4 + half))
+    found = of_mean([1, 1, 0, 0, 0], ["a", "a", "b", "b", "b"])
+    assert found == pytest.approx((0.4, 0.4 - half, 0.4 + half), rel=1e-6)
 
 
-def test_paired_cluster_interval_of_one_cluster_is_unbounded() -> None:
-    assert paired_cluster_interval([1.0, 0.0], ["a", "a"]) == (0.5, -math.inf, math.inf)
-    with pytest.raises(ValueError, match="0 differences"):
-        paired_cluster_interval([], [])
+def test_the_linearised_difference_is_paired_and_that_of_the_distance_knows_where_is_best() -> None:
+    items = [SimpleNamespace(cluster=name) for name in "aabbb"]
+    rows = [np.array([[row]], dtype=np.float64) for row in ([1, 1, 1, 0, 0], [1, 1, 0, 0, 0])]
+    one, other = (linearised(mean_metric(), items, given_as(row)) for row in rows)
+    change = one.minus(other)  # 0.2: clusters a (0, 0) and b (1, 0, 0), residual sums -0.4 and 0.4
+    half = stats.t.ppf(0.975, df=1) * math.sqrt(2 * 2 * 0.4**2 / 25)
+    assert (change.value, *change.interval()) == pytest.approx((0.2, 0.2 - half, 0.2 + half), rel=1e-6)
+    away = linearised(mean_metric(), items, given_as(rows[0]), distance=True)  # best is 1
+    assert away.value == pytest.approx(0.4) and away.influence == pytest.approx(-one.influence)
+
+
+def test_of_one_cluster_nothing_can_be_said() -> None:
+    assert of_mean([1.0, 0.0], ["a", "a"]) == (0.5, -math.inf, math.inf)
 
 
 @pytest.mark.parametrize(("hits", "low", "high"), [(0, 0.0, 1 - 0.025 ** (1 / 10)), (1, 0.025 ** (1 / 10), 1.0)])
@@ -235,16 +259,17 @@ def test_a_share_of_nothing_or_all_is_not_certain(hits, low, high):
     items = [str(number // 4) for number in range(40)]
     answers = np.full((1, 1, 40), hits)
 
-    def columns(items, choices):
+    def columns(items, answers):
+        choices = answers.choices
         values = np.stack([choices == 1, np.ones_like(choices)], axis=-1).astype(float)
         return values, np.ones(len(items), dtype=bool)
 
     def combine(sums):
         return (sums[..., 0] / sums[..., 1]).mean(axis=(-1, -2))
 
-    metric = Metric("share", "", columns, combine, is_share=True)
+    metric = Metric("share", "Share", "the share", columns, combine, 1, is_share=True)
     bootstrap = ClusterBootstrap(items, 50)
-    measured = bootstrap.measure(metric, items, answers)
+    measured = bootstrap.measure(metric, items, given_as(answers))
     estimate = bootstrap.estimate(measured)
     assert (estimate.low, estimate.high) == pytest.approx((low, high))
     again = bootstrap.difference(measured, measured)
