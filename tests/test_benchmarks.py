@@ -27,9 +27,9 @@ from benchmarks.suite.reuse import lowest_layer
 from benchmarks.table import document, print_table
 from benchmarks.timing import Times, alternate, ratio
 from benchmarks.work import Work, counted
-from biasectomy.attribution.engine import Instance
+from biasectomy.attribution.products.engine import Instance
 from biasectomy.files import without_nan
-from biasectomy.attribution.finding import Scores
+from biasectomy.attribution.scores import Scores
 from biasectomy.reading.layouts import Batch, PackedLayout
 from biasectomy.reading.likelihood import score
 from biasectomy.neurons.neuron_set import Neuron, NeuronSet

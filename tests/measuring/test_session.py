@@ -58,15 +58,16 @@ def test_the_rules_read_the_same_answers_differently(tiny, toy_task):
 
 def test_generated_answers_are_matched_or_counted_as_unmatched(toy_task):
     task = toy_task(clusters=3, instructions=1).with_answer_rule("generation")
-    texts = {task.items[0].context: task.items[0].options[2].upper() + ".", task.items[1].context: "maybe"}
+    first, second = task.questions()[:2]
+    texts = {first.text: task.items[0].options[2].upper() + ".", second.text: "maybe"}
 
     def rule(question: Question) -> Answer:
         assert question.generation is not None
-        return Answer(texts=(next((text for context, text in texts.items() if context in question.text), "?"),))
+        return Answer(texts=(texts.get(question.text, "?"),))
 
     answers = ask(Made(rule), task)
     assert answers.choices[0, 0, 0] == 2 and answers.choices[0, 0, 1] == -1
-    assert answers.texts[0, 0, 0] == texts[task.items[0].context]
+    assert answers.texts[0, 0, 0] == texts[first.text]
     (unmatched,) = [metric for metric in task.metrics_in_force() if metric.of_texts]
     values, _ = unmatched.columns(task.items, answers)
     assert unmatched.combine(values.sum(axis=2)) == pytest.approx((answers.choices == -1).mean())

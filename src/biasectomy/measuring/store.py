@@ -82,7 +82,7 @@ class FileStore:
                 some = keys[start : start + AT_ONCE]
                 question = f"SELECT key, answer FROM answers WHERE key IN ({', '.join('?' * len(some))})"
                 found.update((key, _answer(text)) for key, text in self._connection.execute(question, some))
-        except (sqlite3.Error, ValueError, TypeError) as error:
+        except (sqlite3.Error, ValueError, TypeError, AttributeError) as error:
             raise self._unusable(error) from None
         return found
 
