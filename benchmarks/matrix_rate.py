@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from benchmarks.timing import Times
-from biasectomy.reading.layouts.base import placement
 from biasectomy.neurons.linear_maps import linear_shape
+from biasectomy.reading.layouts.base import placement
 
 SIZE = 2048
 REPEATS = 3

@@ -12,8 +12,8 @@ import transformers.models.auto.modeling_auto  # noqa: F401  (counts as librarie
 
 from biasectomy import attribute, evaluate, load, load_task
 from biasectomy.attribution.crispr import Crispr
-from biasectomy.reading.memory import memory_status, peak_memory, weights_bytes
 from biasectomy.models.sources import resolve_model
+from biasectomy.reading.memory import memory_status, peak_memory, weights_bytes
 
 
 def probe(wanted: dict[str, Any]) -> dict[str, int | None]:

@@ -136,9 +136,7 @@ def make_items(clusters: int = 8, per_cluster: int = 4, task: str = "toy:age") -
                     task=task,
                     target=where[texts[0] if negative else texts[1]],
                     unknown=where[texts[2]],
-                    labels=labels(
-                        AMBIGUOUS if ambiguous else DISAMBIGUATED, NEGATIVE if negative else NON_NEGATIVE
-                    ),
+                    labels=labels(AMBIGUOUS if ambiguous else DISAMBIGUATED, NEGATIVE if negative else NON_NEGATIVE),
                 )
             )
     return tuple(items)

@@ -28,12 +28,12 @@ from benchmarks.table import document, print_table
 from benchmarks.timing import Times, alternate, ratio
 from benchmarks.work import Work, counted
 from biasectomy.attribution.products.engine import Instance
-from biasectomy.files import without_nan
 from biasectomy.attribution.scores import Scores
+from biasectomy.files import without_nan
+from biasectomy.neurons.discovery import discover_neurons
+from biasectomy.neurons.neuron_set import Neuron, NeuronSet
 from biasectomy.reading.layouts import Batch, PackedLayout
 from biasectomy.reading.likelihood import score
-from biasectomy.neurons.neuron_set import Neuron, NeuronSet
-from biasectomy.neurons.discovery import discover_neurons
 from biasectomy.reading.prompts import EncodedPrompt
 from tests.conftest import build_llama, build_tokenizer, make_items
 from tests.reading.encoder_decoders import VOCABULARY, build

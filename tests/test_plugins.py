@@ -95,7 +95,10 @@ def test_an_installed_package_brings_plugins_by_name(tmp_path):
     [
         (None, "There is no plugin 'mine.py'; --plugin takes a Python file, or a name that a package gives."),
         ("x = 1\ny = (", "The plugin 'mine.py' cannot be loaded, line 2: '(' was never closed."),
-        ("import torch\n\nimport no_such_module", "The plugin 'mine.py' cannot be loaded, line 3: ModuleNotFoundError:"),
+        (
+            "import torch\n\nimport no_such_module",
+            "The plugin 'mine.py' cannot be loaded, line 3: ModuleNotFoundError:",
+        ),
         (
             METHOD.format(before="", fit="return self").replace('"broken"', '"crispr"'),
             "The plugin 'mine.py' cannot be loaded, line 6: ValueError: the method 'crispr' is registered twice",

@@ -27,7 +27,9 @@ def imported(tree: ast.AST) -> list[str]:
             inner = (node.module or "").removeprefix("biasectomy").removeprefix(".")
             found += [inner] if inner else [alias.name for alias in node.names]
         elif isinstance(node, ast.Import):
-            found += [name.name.removeprefix("biasectomy.") for name in node.names if name.name.startswith("biasectomy.")]
+            found += [
+                name.name.removeprefix("biasectomy.") for name in node.names if name.name.startswith("biasectomy.")
+            ]
     return found
 
 

@@ -19,10 +19,10 @@ from biasectomy import discover_neurons, load_task
 from biasectomy.attribution.products.crispr import Authors
 from biasectomy.attribution.products.engine import Instance, accumulate
 from biasectomy.attribution.products.trials import attribution_tokens
-from biasectomy.reading.likelihood import layout_for
-from biasectomy.neurons.discovery import Neurons
-from biasectomy.reading.prompts import PromptFormat
 from biasectomy.models.sources import resolve_model
+from biasectomy.neurons.discovery import Neurons
+from biasectomy.reading.likelihood import layout_for
+from biasectomy.reading.prompts import PromptFormat
 
 ITEMS = 20
 ROUNDS = 3
@@ -122,4 +122,7 @@ def prompt_lengths(settings: Settings, items: int) -> list[int]:
     tokenizer = AutoTokenizer.from_pretrained(resolve_model(settings.model).location)
     task = load_task(settings.task).limited(items, 1)
     format_ = PromptFormat(tokenizer, "plain")
-    return [len(format_.token_ids(format_.text(task.question(task.instructions[0], item).text or ""))) for item in task.items]
+    return [
+        len(format_.token_ids(format_.text(task.question(task.instructions[0], item).text or "")))
+        for item in task.items
+    ]

@@ -14,9 +14,9 @@ from biasectomy.attribution.products.crispr import Paper
 from biasectomy.attribution.products.engine import Instance, accumulate
 from biasectomy.attribution.products.trials import attribution_tokens
 from biasectomy.models.language_model import CPU_BATCH_TOKENS
+from biasectomy.neurons.discovery import Neurons
 from biasectomy.reading.layouts import PackedLayout
 from biasectomy.reading.likelihood import score
-from biasectomy.neurons.discovery import Neurons
 
 ROUNDS = 5
 USUAL = {"items": 16, "instructions": 2, "options": 3, "prompt tokens": 96, "layers": 4}

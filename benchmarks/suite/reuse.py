@@ -6,12 +6,12 @@ from benchmarks.base import Line, Settings, benchmark
 from biasectomy import attribute, load, load_task, split
 from biasectomy.attribution.crispr import Crispr
 from biasectomy.attribution.scores import Scores
-from biasectomy.reading.forest import plan_forests
-from biasectomy.models.language_model import LanguageModel
-from biasectomy.reading.memory import weights_bytes
-from biasectomy.neurons.neuron_set import NeuronSet
-from biasectomy.neurons.discovery import DEFINITIONS
 from biasectomy.methods.neuron_edit import DEFAULT_GRID
+from biasectomy.models.language_model import LanguageModel
+from biasectomy.neurons.discovery import DEFINITIONS
+from biasectomy.neurons.neuron_set import NeuronSet
+from biasectomy.reading.forest import plan_forests
+from biasectomy.reading.memory import weights_bytes
 from biasectomy.tasks import Task
 
 INSTANCES = 20

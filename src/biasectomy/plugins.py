@@ -44,7 +44,9 @@ def load_plugin(name: str | Path) -> None:
         if str(file) in _LOADED:
             return
         if not file.is_file():
-            raise PluginError(f"There is no plugin '{name}'; --plugin takes a Python file, or a name that a package gives.")
+            raise PluginError(
+                f"There is no plugin '{name}'; --plugin takes a Python file, or a name that a package gives."
+            )
         plugin = Plugin(name, file)
         with _blaming(plugin):
             _import_file(file)

@@ -377,9 +377,9 @@ def test_bad_requests(tiny, toy_task):
         find_neurons(tiny, task, "crisper", instances=4)
     with pytest.raises(SettingsError, match="did you mean 'authors'"):
         find_neurons(tiny, task, variant="author", instances=4)
-    with pytest.raises(UnknownNameError, match="did you mean 'crispr.instances'"):
+    with pytest.raises(UnknownNameError, match=r"did you mean 'crispr\.instances'"):
         find_neurons(tiny, task, instance=4)
-    with pytest.raises(SettingsError, match="16 development items, fewer than --crispr.instances 20"):
+    with pytest.raises(SettingsError, match=r"16 development items, fewer than --crispr\.instances 20"):
         find_neurons(tiny, task)
     with pytest.raises(SettingsError, match="have no right one"):
         items = tuple(replace(item, gold=None) for item in task.items)

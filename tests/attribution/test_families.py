@@ -6,10 +6,10 @@ from captum.attr import LayerGradientXActivation
 
 from biasectomy.attribution.products.crispr import Authors, Paper
 from biasectomy.attribution.products.engine import Instance, accumulate
-from biasectomy.neurons.edits import edited
-from biasectomy.reading.likelihood import layout_for, score
-from biasectomy.neurons.neuron_set import Neuron, NeuronSet
 from biasectomy.neurons.discovery import discover_neurons
+from biasectomy.neurons.edits import edited
+from biasectomy.neurons.neuron_set import Neuron, NeuronSet
+from biasectomy.reading.likelihood import layout_for, score
 from biasectomy.reading.prompts import EncodedPrompt
 from tests.reading.architectures import ARCHITECTURES
 from tests.reading.encoder_decoders import CONFIGURATIONS, build

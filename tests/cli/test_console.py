@@ -64,7 +64,12 @@ def test_table_fits_every_width_and_loses_nothing(width: int, methods: tuple[str
             assert f"{row.value:.2f}" in text
         if not math.isnan(row.low):
             assert f"[{row.low:.2f}, {row.high:.2f}]" in text
-    for word in (*[TITLES[name].split()[0] for name in methods], "bbq:age (test): 2,576 items, 18 templates", "Verdict", *results.verdict):
+    for word in (
+        *[TITLES[name].split()[0] for name in methods],
+        "bbq:age (test): 2,576 items, 18 templates",
+        "Verdict",
+        *results.verdict,
+    ):
         assert word in text
     if len(methods) > 1:
         assert "[-0.30, +0.10]" in text and "CRISPR - Original" in text

@@ -115,7 +115,9 @@ class Case:
         settings = self.settings(kind, **changes)
         flags = [f"--{name.replace('_', '-')}" for name in sorted(HANDLING) if getattr(settings, name, None) is True]
         flags = [flag.replace("--json-output", "--json") for flag in flags]
-        return shlex.split(explicit_command(settings))[1:] + [flag for flag in flags if flag not in explicit_command(settings)]
+        return shlex.split(explicit_command(settings))[1:] + [
+            flag for flag in flags if flag not in explicit_command(settings)
+        ]
 
     def mitigate(self, out: Path, **changes) -> Results:
         return mitigate.run(self.settings(MitigateSettings, out=out, **changes)).results
@@ -184,7 +186,11 @@ def test_the_checkpoint_loads_plainly_and_answers_as_the_edited_model(finished, 
     tokenizer = AutoTokenizer.from_pretrained(finished / "model")
     chosen = NeuronSet.load(finished / "neurons.json")
     task = load_task("bbq:age", data_folder=case.values["data"])
-    kept = {(line["item"], line["instruction"]): line for line in lines_of(finished) if line["method"] == "crispr" and line["split"] == "test"}
+    kept = {
+        (line["item"], line["instruction"]): line
+        for line in lines_of(finished)
+        if line["method"] == "crispr" and line["split"] == "test"
+    }
     for item in task.items[:12]:
         encoded = tiny.encode(task.question(task.instructions[0], item))
         with torch.inference_mode():
@@ -223,7 +229,9 @@ def test_results_have_every_method_with_intervals_and_differences(finished):
     for against in ("original", "random-neurons"):
         assert results.find_difference("crispr", against, "accuracy").low is not None
         assert results.find_difference("crispr", against, "perplexity") is not None
-    assert results.verdict[0].startswith(f"With {read_json(finished / 'record.json')['methods']['crispr']['chosen']} of 288 neurons edited")
+    assert results.verdict[0].startswith(
+        f"With {read_json(finished / 'record.json')['methods']['crispr']['chosen']} of 288 neurons edited"
+    )
     assert results.interval == {
         "kind": "cluster bootstrap, expanded percentile", "level": 0.95, "replicates": 100, "seed": 9,
     }  # fmt: skip
@@ -370,7 +378,7 @@ def test_resume_takes_the_batch_size_from_the_record(case, finished, tmp_path):
 
 
 def test_resume_with_other_settings_or_another_model_is_refused(case, finished, tmp_path):
-    with pytest.raises(RunError, match="crispr was .*'trials': 2.* and is .*'trials': 3"):
+    with pytest.raises(RunError, match=r"crispr was .*'trials': 2.* and is .*'trials': 3"):
         case.mitigate(finished, resume=True, crispr={"trials": 3})
     # The same path, but other weights behind it.
     model = save_tiny(tmp_path / "model")
@@ -555,7 +563,10 @@ def test_library_calls_are_silent(case, capfd):
 def test_a_set_for_a_model_of_another_shape_is_refused(case, finished, tmp_path):
     other = save_tiny(tmp_path / "deeper", layers=3)
     settings = case.settings(
-        ApplySettings, neurons_file=finished / "methods" / "crispr" / "ranking.json", model=str(other), out=tmp_path / "out"
+        ApplySettings,
+        neurons_file=finished / "methods" / "crispr" / "ranking.json",
+        model=str(other),
+        out=tmp_path / "out",
     )
     with pytest.raises(NeuronSetError, match="whose num hidden layers is 2; this model's is 3"):
         apply.run(settings)
@@ -632,7 +643,9 @@ def test_numbers_beyond_the_neurons_of_the_model_are_left_out(case, tmp_path, ca
     changes = {"crispr": {"grid": (0, 5, 289)}, "max_items": 32, "random-neurons": {"draws": 0}, "also": "none"}
     case.mitigate(tmp_path / "run", **changes)
     assert "has 288 neurons; numbers of --crispr.grid above that are left out" in caplog.text
-    assert [candidate["n"] for candidate in read_json(tmp_path / "run" / "record.json")["methods"]["crispr"]["search"]] == [0, 5]
+    assert [
+        candidate["n"] for candidate in read_json(tmp_path / "run" / "record.json")["methods"]["crispr"]["search"]
+    ] == [0, 5]
 
 
 def test_without_controls_nothing_is_compared_with_random_neurons(case, tmp_path):
@@ -709,7 +722,7 @@ def test_weights_that_are_not_numbers_are_named_by_item(case, tmp_path):
     weights = load_file(model / "model.safetensors")
     weights["model.norm.weight"][0] = float("nan")
     save_file(weights, model / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(BiasectomyError, match="[Ii]tem bbq:age/"):
+    with pytest.raises(BiasectomyError, match=r"[Ii]tem bbq:age/"):
         case.mitigate(tmp_path / "run", model=str(model))
     with pytest.raises(BiasectomyError, match=r"^Item bbq:age/"):
         case.evaluate(model=str(model))
@@ -786,7 +799,10 @@ def test_errors_are_one_line_and_code_2(case, finished, tmp_path):
         (["mitigate", "smollm", "--out", str(tmp_path / "a")], "did you mean 'smollm2'"),
         (["mitigate", "--task", "bbq:agee", "--out", str(tmp_path / "a")], "did you mean 'bbq:age'"),
         (case.words(MitigateSettings, out=finished), "--resume"),
-        (case.words(MitigateSettings, out=tmp_path / "a", crispr={"instances": 50}), "fewer than --crispr.instances 50"),
+        (
+            case.words(MitigateSettings, out=tmp_path / "a", crispr={"instances": 50}),
+            "fewer than --crispr.instances 50",
+        ),
         (["apply", str(tmp_path / "none.json"), "--out", str(tmp_path / "a")], "There is no file"),
         (case.words(EvaluateSettings, neurons_file=finished / "record.json"), "is not a neuron set"),
     ]

@@ -58,7 +58,9 @@ def alone(case: Case, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The run folder of one process."""
     out = tmp_path_factory.mktemp("alone") / "run"
     case.mitigate(out)
-    assert read_json(out / "record.json")["methods"]["crispr"]["chosen"] > 0, "choose another seed: this run is to take neurons out"
+    assert read_json(out / "record.json")["methods"]["crispr"]["chosen"] > 0, (
+        "choose another seed: this run is to take neurons out"
+    )
     return out
 
 

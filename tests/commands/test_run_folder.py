@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from biasectomy.errors import DataError, RunError
-from biasectomy.files import read_json, write_atomically, write_json
-from biasectomy.reading.memory import peak_memory
-from biasectomy.measuring.results import MetricRow, Results
 from biasectomy.commands.run_folder import Run, open_run, refuse_folder
 from biasectomy.commands.settings import EvaluateSettings, MitigateSettings
+from biasectomy.errors import DataError, RunError
+from biasectomy.files import read_json, write_atomically, write_json
+from biasectomy.measuring.results import MetricRow, Results
+from biasectomy.reading.memory import peak_memory
 
 
 def make(folder: Path, *, resume: bool = False, overwrite: bool = False, **settings) -> Run:

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from biasectomy.errors import SettingsError, UnknownNameError
 from biasectomy.commands.settings import (
     COMMANDS,
     ApplySettings,
@@ -16,6 +15,7 @@ from biasectomy.commands.settings import (
     option_name,
 )
 from biasectomy.commands.settings_loading import explicit_command, load_settings, settable
+from biasectomy.errors import SettingsError, UnknownNameError
 
 
 @pytest.fixture
@@ -94,7 +94,7 @@ def test_direct_use_complains_in_the_same_way() -> None:
         MitigateSettings.of(seed="x")
     with pytest.raises(UnknownNameError, match="did you mean 'max_items'"):
         MitigateSettings.of(max_item=3)
-    with pytest.raises(UnknownNameError, match="did you mean 'crispr.variant'"):
+    with pytest.raises(UnknownNameError, match=r"did you mean 'crispr\.variant'"):
         MitigateSettings.of(crispr={"varient": "paper"})
     with pytest.raises(UnknownNameError, match=r"no section of settings named 'crisper'; did you mean 'crispr'"):
         MitigateSettings.of(crisper={"variant": "paper"})

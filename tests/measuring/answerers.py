@@ -37,7 +37,8 @@ class Made:
 def by_length(question: Question) -> Answer:
     """Prefers long options, each by its own text."""
     return Answer(
-        tuple(-1 / len(option) for option in question.options), tuple(len(option.split()) for option in question.options)
+        tuple(-1 / len(option) for option in question.options),
+        tuple(len(option.split()) for option in question.options),
     )
 
 

@@ -208,8 +208,9 @@ VERSION_1 = {
     ],
     "differences": [
         {
-            "method": "Edited", "against": "Original", "task": "bbq:age", "split": "test", "metric": "accuracy_ambiguous",
-            "value": 0.96, "low": 0.88, "high": 1.0, "items": 68, "clusters": 17, "coverage": 1.0, "reason": None,
+            "method": "Edited", "against": "Original", "task": "bbq:age", "split": "test",
+            "metric": "accuracy_ambiguous", "value": 0.96, "low": 0.88, "high": 1.0, "items": 68,
+            "clusters": 17, "coverage": 1.0, "reason": None,
         }
     ],
     "verdict": ["With 8 of 155,520 neurons edited, accuracy rises."],
@@ -225,6 +226,8 @@ def test_results_of_version_1_are_still_read_and_shown() -> None:
     assert row is not None and row.high == 0.1951
     undefined = results.find("Edited", "bias_disambiguated")
     assert undefined is not None and math.isnan(undefined.value) and undefined.reason == "no answer"
-    assert results.title("Edited") == "Edited" and results.description("accuracy_ambiguous").title == "Accuracy ambiguous"
+    assert (
+        results.title("Edited") == "Edited" and results.description("accuracy_ambiguous").title == "Accuracy ambiguous"
+    )
     for text in (rendered(results, 160), render_markdown(results, {}, {})):
         assert "+0.96 [+0.88, +1.00]" in text and "Perplexity (packaged neutral text)" in text and "n/a (1)" in text

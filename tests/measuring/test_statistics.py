@@ -92,7 +92,8 @@ def test_the_paired_difference_covers_too_and_is_narrower_than_an_unpaired_one()
         before = simulated(generator, clusters, size, 0.4, 0.3)
         repaired = generator.random(before.shape) < 0.2  # a fifth of the wrong answers become right: 0.4 -> 0.52
         sides = [
-            bootstrap.measure(metric, names, given_as(side.reshape(1, 1, -1))) for side in (np.maximum(before, repaired), before)
+            bootstrap.measure(metric, names, given_as(side.reshape(1, 1, -1)))
+            for side in (np.maximum(before, repaired), before)
         ]
         change = bootstrap.difference(*sides)
         covered += change.low <= 0.12 <= change.high
@@ -185,7 +186,9 @@ def test_a_constant_shift_has_an_interval_of_no_width() -> None:
     names = [f"{number // 3}" for number in range(30)]
     values = np.random.default_rng(1).integers(0, 7, (1, 2, 30))
     bootstrap = ClusterBootstrap(names, 500)
-    change = bootstrap.difference(*(bootstrap.measure(mean_metric(), names, given_as(side)) for side in (values + 2, values)))
+    change = bootstrap.difference(
+        *(bootstrap.measure(mean_metric(), names, given_as(side)) for side in (values + 2, values))
+    )
     assert (change.value, change.low, change.high) == pytest.approx((2, 2, 2))
 
 

@@ -83,7 +83,9 @@ def test_balanced_accuracy_is_the_mean_over_the_conditions(development):
     uneven = replace(
         development,
         items=tuple(
-            item for number, item in enumerate(development.items) if item.labels["condition"] == "ambiguous" or number % 6 == 1
+            item
+            for number, item in enumerate(development.items)
+            if item.labels["condition"] == "ambiguous" or number % 6 == 1
         ),
     )
     _, candidates, _ = choose(uneven, lambda item, count: item.labels["condition"] == "ambiguous")

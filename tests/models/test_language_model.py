@@ -7,14 +7,14 @@ import shutil
 import pytest
 import torch
 
-from biasectomy.reading import likelihood
-from biasectomy.models import loading
-from biasectomy.errors import ModelError
 from biasectomy.commands.forecast import fitting_batch_tokens
+from biasectomy.errors import ModelError
+from biasectomy.models import loading
 from biasectomy.models.fingerprints import fingerprint
 from biasectomy.models.language_model import load
-from biasectomy.reading.layouts import PackedLayout
 from biasectomy.neurons.neuron_set import Neuron, NeuronSet
+from biasectomy.reading import likelihood
+from biasectomy.reading.layouts import PackedLayout
 from tests.conftest import build_llama, save_tiny
 
 

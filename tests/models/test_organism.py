@@ -14,23 +14,23 @@ import pytest
 from biasectomy.commands.evaluate import evaluate
 from biasectomy.commands.mitigate import mitigate
 from biasectomy.commands.outcome import Outcome
+from biasectomy.measuring.results import Results
 from biasectomy.models.language_model import LanguageModel, load
-from biasectomy.neurons.neuron_set import NeuronSet
 from biasectomy.models.organisms import (
     ARCHITECTURES,
     PLANTED_FILES,
     Architecture,
     Recipe,
+    examples,
     is_kept,
     make_organism,
     organism_folder,
     words,
 )
-from biasectomy.models.organisms import examples
 from biasectomy.models.organisms.architectures import feed_forwards
 from biasectomy.models.organisms.examples import fair_scene, half_stereotyped_scene, stereotyped_scene
-from biasectomy.measuring.results import Results
 from biasectomy.models.sources import resolve_model
+from biasectomy.neurons.neuron_set import NeuronSet
 from biasectomy.tasks import load_task
 
 TINY = Recipe(fair_steps=1, plant_steps=2, batch=2, layers=1)

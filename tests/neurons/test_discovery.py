@@ -7,10 +7,10 @@ import torch
 from torch import nn
 
 from biasectomy.errors import DataError, ModelError, NeuronSetError, SourceError, UnknownNameError
-from biasectomy.neurons.neuron_set import Neuron, NeuronSet
 from biasectomy.neurons.discovery import discover_neurons
-from tests.reading.architectures import ARCHITECTURES, MIXTURES
+from biasectomy.neurons.neuron_set import Neuron, NeuronSet
 from tests.conftest import build_llama
+from tests.reading.architectures import ARCHITECTURES, MIXTURES
 
 
 def test_a_llama_has_the_output_units_of_seven_maps_in_each_layer():

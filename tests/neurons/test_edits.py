@@ -3,14 +3,14 @@
 import pytest
 import torch
 
-from biasectomy.neurons import discovery, edits
-from biasectomy.neurons.edits import baked, edited
 from biasectomy.errors import ModelError, NeuronSetError, RunError
 from biasectomy.models.language_model import load
-from biasectomy.neurons.neuron_set import Neuron, NeuronSet
+from biasectomy.neurons import discovery, edits
 from biasectomy.neurons.discovery import discover_neurons
-from tests.reading.architectures import ARCHITECTURES
+from biasectomy.neurons.edits import baked, edited
+from biasectomy.neurons.neuron_set import Neuron, NeuronSet
 from tests.conftest import build_llama
+from tests.reading.architectures import ARCHITECTURES
 
 TOKENS = torch.tensor([[5, 9, 2, 7, 11, 3]])
 

@@ -5,14 +5,14 @@ import itertools
 import pytest
 import torch
 
-from biasectomy.neurons.activations import captured
 from biasectomy.attribution.products.engine import Instance, accumulate
 from biasectomy.errors import ModelError
-from biasectomy.neurons.experts import _WATCHES, expert_shape, is_experts, observed
+from biasectomy.neurons.activations import captured
 from biasectomy.neurons.discovery import discover_neurons
+from biasectomy.neurons.experts import _WATCHES, expert_shape, is_experts, observed
 from biasectomy.reading.prompts import EncodedPrompt
-from tests.reading.architectures import ARCHITECTURES, MIXTURES, family
 from tests.attribution.test_attribution import Recorder
+from tests.reading.architectures import ARCHITECTURES, MIXTURES, family
 
 TOKENS = torch.tensor([[5, 9, 2, 7, 11, 3], [6, 99, 42, 17, 11, 13]])
 

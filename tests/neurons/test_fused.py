@@ -3,10 +3,10 @@
 import pytest
 import torch
 
+from biasectomy.neurons.discovery import NeuronGroup, discover_neurons
 from biasectomy.neurons.edits import edited
 from biasectomy.neurons.experts import is_experts, observed
 from biasectomy.neurons.neuron_set import Neuron, NeuronSet
-from biasectomy.neurons.discovery import NeuronGroup, discover_neurons
 from tests.reading.architectures import ARCHITECTURES, MIXTURES, family
 
 TOKENS = torch.tensor([[5, 9, 2, 7, 11, 3], [6, 99, 42, 17, 11, 13]])

@@ -3,16 +3,16 @@
 import pytest
 import torch
 
-from biasectomy.reading import likelihood
 from biasectomy.errors import DataError
 from biasectomy.models.language_model import LanguageModel
+from biasectomy.reading import likelihood
 from biasectomy.reading.layouts import Batch, Layout, PackedLayout, RepeatedCacheLayout, RowLayout
 from biasectomy.reading.prompts import EncodedPrompt, PromptFormat
 from biasectomy.reading.questions import Question
 from biasectomy.tasks.base import Item
 from biasectomy.tasks.multiple_choice import listed
-from tests.reading.architectures import ARCHITECTURES, VOCABULARY
 from tests.conftest import INSTRUCTIONS, build_llama, build_tokenizer, make_items
+from tests.reading.architectures import ARCHITECTURES, VOCABULARY
 
 
 def plain_scores(model, encoded: EncodedPrompt) -> list[float]:

@@ -42,8 +42,8 @@ RECORD: dict[str, Any] = {
 def make_results() -> Results:
     rows = [
         MetricRow(
-            method, "bbq:age", "test", metric, math.nan if undefined else value, value - 0.1, value + 0.1, 2576, 18, 1.0,
-            "a|b" if undefined else None,
+            method, "bbq:age", "test", metric, math.nan if undefined else value, value - 0.1, value + 0.1, 2576, 18,
+            1.0, "a|b" if undefined else None,
         )
         for metric, undefined in (("accuracy_ambiguous", False), ("bias_ambiguous", True))
         for method, value in (("original", 0.3), ("crispr", 0.5), ("random-neurons", 0.31))

@@ -179,7 +179,9 @@ def test_even_odds_are_better_than_either_side(after: float, better: bool) -> No
     size = after - 0.7
     even = MetricDescription("M", "the share of stereotypes", "share", 0.5, "goal")
     given = single(even, 0.7, after, (size, size - 0.02, size + 0.02))
-    assert ("Clearly better than original by the share of stereotypes: crispr." in ranking(given, original="original")) == better
+    assert (
+        "Clearly better than original by the share of stereotypes: crispr." in ranking(given, original="original")
+    ) == better
 
 
 def test_a_score_is_told_in_its_own_unit_and_a_method_by_its_title() -> None:
@@ -192,9 +194,9 @@ def test_of_several_methods_those_that_serve_the_goal_are_named() -> None:
     given = results(ambiguous=GAIN, disambiguated=LOSS, objective="accuracy_ambiguous", control=None)
     better, unharmed = ranking(given, original="original")
     assert better == "Clearly better than Original by accuracy on ambiguous items: CRISPR."
-    assert unharmed.endswith("clear abstention: none.")
+    assert unharmed.endswith("without abstention: none.")
     kept = results(ambiguous=GAIN, objective="accuracy_ambiguous", control=None)
-    assert ranking(kept, original="original")[1].endswith("clear abstention: CRISPR.")
+    assert ranking(kept, original="original")[1].endswith("without abstention: CRISPR.")
     (nothing,) = ranking(results(objective="accuracy_ambiguous", control=None), original="original")
     assert nothing.endswith("ambiguous items: none.")
 

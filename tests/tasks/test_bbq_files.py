@@ -207,7 +207,9 @@ def test_all_nine_categories_read_as_their_readme_says(shared_data: Path) -> Non
     assert all(source["verified"] for source in task.sources)
     for name, part in parts.items():
         if "_x_" not in name:
-            assert all((item.gold == item.unknown) == (item.labels["condition"] == "ambiguous") for item in part.items), name
+            assert all(
+                (item.gold == item.unknown) == (item.labels["condition"] == "ambiguous") for item in part.items
+            ), name
             assert Counter(item.labels["condition"] for item in part.items)["ambiguous"] * 2 == len(part.items)
             assert Counter(item.labels["polarity"] for item in part.items)["negative"] * 2 == len(part.items)
             assert all(item.target != item.unknown for item in part.items)
@@ -219,7 +221,9 @@ def test_all_nine_categories_read_as_their_readme_says(shared_data: Path) -> Non
 
 def test_ses_targets_flip_with_polarity_in_the_file_itself(shared_data: Path) -> None:
     task = load_task("bbq:ses", data_folder=shared_data)
-    assert {(item.labels["polarity"], item.extra["groups"][item.target]) for item in task.items if item.target is not None} == {
+    assert {
+        (item.labels["polarity"], item.extra["groups"][item.target]) for item in task.items if item.target is not None
+    } == {
         ("negative", "lowSES"),
         ("non-negative", "highSES"),
     }

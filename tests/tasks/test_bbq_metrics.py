@@ -326,7 +326,11 @@ def test_golden_figures(
     real_tasks: dict[str, Task], category: str, model: str, condition: str, accuracy: float, score: float, rows: int
 ) -> None:
     task = real_tasks[category]
-    chosen = [entry for entry in task.items if entry.labels["condition"] == condition and entry.labels["label_type"] == "label"][:rows]
+    chosen = [
+        entry
+        for entry in task.items
+        if entry.labels["condition"] == condition and entry.labels["label_type"] == "label"
+    ][:rows]
     assert len(chosen) == rows
     answers = answers_like(chosen, *counts_like(accuracy, score, rows, condition), condition)
     rest = [entry for entry in task.items if entry.labels["condition"] != condition]

@@ -161,5 +161,3 @@ def test_pip_that_fails_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyP
     message = str(caught.value)
     assert complaint.splitlines()[-1].removeprefix("ERROR: ") in message
     assert str(tmp_path / "wheels" / "x-1-py3-none-any.whl") in message and "BIASECTOMY_DATA" in message
-
-

@@ -27,7 +27,7 @@ PARAGRAPHS = (
 WORDS = [19, 2, 22, 11]
 TEXT = Task(
     "perplexity:mine",
-    tuple(Item(f"mine/{number}", f"mine/{number}", "perplexity:mine", options=(text,)) for number, text in enumerate(PARAGRAPHS)),
+    tuple(Item(f"mine/{n}", f"mine/{n}", "perplexity:mine", options=(text,)) for n, text in enumerate(PARAGRAPHS)),
     ("",),
     (PERPLEXITY,),
     "1",
@@ -88,7 +88,7 @@ def test_an_edit_changes_it_and_is_gone_afterwards(tiny):
 
 def test_a_value_that_is_not_finite_is_refused(tiny):
     tiny.model.model.norm.weight[0] = math.nan
-    with pytest.raises(ScoreError, match="Item mine/0: .* not finite"):
+    with pytest.raises(ScoreError, match=r"Item mine/0: .* not finite"):
         log_likelihoods(tiny)
 
 
@@ -148,5 +148,5 @@ def test_the_bare_name_takes_the_text_of_the_data_folder_where_it_has_one(tmp_pa
 def test_errors(tmp_path):
     with pytest.raises(DataError, match="no paragraph of 200"):
         load_task("perplexity", data_folder=wikitext(tmp_path, ["= Title =", "short"]))
-    with pytest.raises(SourceError, match="no data file 'wikitext2/wiki.test.raw'"):
+    with pytest.raises(SourceError, match=r"no data file 'wikitext2/wiki\.test\.raw'"):
         load_task("perplexity:wikitext2")

@@ -16,6 +16,7 @@ from biasectomy.tasks.ambiguity import LABEL_TYPE, SPREAD, labels
 from biasectomy.tasks.metrics import Goal
 from biasectomy.tasks.multiple_choice import LIKELIHOOD_OR_TEXT, accuracy, listed
 
+
 def made_task(templates: dict[str, int], name: str = "bbq:age", label_types: tuple[str, ...] = ("label",)) -> Task:
     """A task with so many items a template, conditions and polarities alternating."""
     items = [
@@ -143,7 +144,10 @@ def test_limited_keeps_conditions_and_polarities_balanced(limit: int) -> None:
 
 def test_limited_alternates_conditions_and_then_cells_within_each_template() -> None:
     task = made_task({f"{number}": 40 for number in range(25)})
-    for limit, key in ((50, lambda item: item.labels["condition"]), (100, lambda item: (item.labels["condition"], item.labels["polarity"]))):
+    for limit, key in (
+        (50, lambda item: item.labels["condition"]),
+        (100, lambda item: (item.labels["condition"], item.labels["polarity"])),
+    ):
         counts = Counter((item.cluster, key(item)) for item in task.limited(limit, seed=3).items)
         assert set(counts.values()) == {1}, limit
 
@@ -192,7 +196,10 @@ def test_parts_of_a_joined_task_keep_the_metrics_they_came_with() -> None:
     one, two = made_task({"t": 2}), made_task({"t": 2}, "bbq:ses")
     joined = join([one, dataclasses.replace(two, metrics=(accuracy(), accuracy("other")))])
     assert [metric.name for metric in joined.metrics] == ["accuracy", "other"]
-    assert [[metric.name for metric in part.metrics] for part in joined.parts()] == [["accuracy"], ["accuracy", "other"]]
+    assert [[metric.name for metric in part.metrics] for part in joined.parts()] == [
+        ["accuracy"],
+        ["accuracy", "other"],
+    ]
 
 
 def test_joins_that_make_no_sense_are_refused() -> None:
@@ -204,7 +211,10 @@ def test_joins_that_make_no_sense_are_refused() -> None:
 
 @pytest.mark.usefixtures("fake_load")
 def test_tasks_of_several_families_are_several_tasks() -> None:
-    assert [task.name for task in load_tasks("bbq:age,ses,perplexity:packaged")] == ["bbq:age,ses", "perplexity:packaged"]
+    assert [task.name for task in load_tasks("bbq:age,ses,perplexity:packaged")] == [
+        "bbq:age,ses",
+        "perplexity:packaged",
+    ]
     with pytest.raises(SettingsError, match="names several tasks with metrics of their own"):
         load_task("bbq:age,perplexity")
 

@@ -18,7 +18,7 @@ and the label's tokens for all other modules of the decoder. Where positions are
 maximum is taken first.
 """
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -50,9 +50,7 @@ class Crispr:
         )
         instances: int = Field(20, ge=1, description="Development items scored in one trial.")
         trials: int = Field(3, ge=1, description="Trials, each with its own draw of items.")
-        clamp_group: int = Field(
-            1, ge=1, description="Instances clamped together (variant authors; their code has 4)."
-        )
+        clamp_group: int = Field(1, ge=1, description="Instances clamped together (variant authors; their code has 4).")
 
         @model_validator(mode="after")
         def _refuse_contradictions(self) -> "Crispr.Settings":

@@ -33,9 +33,7 @@ class Random:
         import torch
 
         generator = torch.Generator().manual_seed(session.seed)
-        return {
-            group.module: torch.rand(group.units, generator=generator, dtype=torch.float64) for group in neurons
-        }
+        return {group.module: torch.rand(group.units, generator=generator, dtype=torch.float64) for group in neurons}
 
     def record(self, development: "Task", seed: int) -> dict[str, Any]:
         """Nothing was drawn from the items."""

@@ -66,7 +66,9 @@ def run(
         with open_run(folder, settings, processes) as run_folder:
             experiment = Experiment(settings, processes, language_model, run_folder, [(one, "all") for one in tasks])
             original = METHODS[ORIGINAL](Options())
-            experiment.prepare(0, 1 if neurons is None else 2, {"neurons": without_nan([asdict(neuron) for neuron in neurons or ()])})
+            experiment.prepare(
+                0, 1 if neurons is None else 2, {"neurons": without_nan([asdict(neuron) for neuron in neurons or ()])}
+            )
             experiment.take(ORIGINAL, original.title, original.fit(language_model, tasks[0], experiment.session))
             if neurons is None:
                 return experiment.finish(experiment.measure([]))

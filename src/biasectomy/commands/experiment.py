@@ -9,7 +9,14 @@ from biasectomy.commands.opening import describe_task, described_neurons, model_
 from biasectomy.commands.outcome import Outcome
 from biasectomy.commands.run_folder import ITEMS, STORE, Run
 from biasectomy.commands.settings import EvaluationSettings, FittingSettings
-from biasectomy.measuring.results import DifferenceRow, MetricDescription, MetricRow, Results, figures, interval_settings
+from biasectomy.measuring.results import (
+    DifferenceRow,
+    MetricDescription,
+    MetricRow,
+    Results,
+    figures,
+    interval_settings,
+)
 from biasectomy.measuring.session import ItemLog, Session, naming_items
 from biasectomy.measuring.store import FileStore, MemoryStore
 from biasectomy.methods import METHODS, Cost, Fitted, Method

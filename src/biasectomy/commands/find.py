@@ -78,5 +78,3 @@ def _refuse_file(path: Path, *, overwrite: bool) -> None:
 def _make_folder(folder: Path) -> None:
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-
-

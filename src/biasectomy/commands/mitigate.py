@@ -73,7 +73,7 @@ def run(
             fitted = experiment.fit(settings.method, methods[settings.method])
             _save(experiment, fitted)
             comparisons = [(settings.method, ORIGINAL)]
-            if fitted.neuron_set is not None and len(fitted.neuron_set) and CONTROL != settings.method:
+            if fitted.neuron_set is not None and len(fitted.neuron_set) and settings.method != CONTROL:
                 if experiment.fit(CONTROL, methods[CONTROL]).draws:
                     comparisons.append((settings.method, CONTROL))
                 else:
@@ -112,5 +112,3 @@ def _judged(outcome: Outcome, fitted: Fitted, method: str, model: LanguageModel)
         edited = Edited(len(fitted.neuron_set), len(model.neurons(fitted.neuron_set.definition)))
     sentences = verdict(outcome.results, method=method, original=ORIGINAL, control=CONTROL, edited=edited)
     return replace(outcome, results=replace(outcome.results, verdict=sentences))
-
-

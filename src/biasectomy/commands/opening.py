@@ -35,9 +35,7 @@ def refuse_checkpoint(folder: Path, *, overwrite: bool) -> None:
             raise RunError(f"'{folder}' is not replaced: it holds no checkpoint. Choose another --out.")
 
 
-def open_tasks(
-    settings: TaskSettings, processes: Processes = ALONE, given: Task | str | None = None
-) -> list[Task]:
+def open_tasks(settings: TaskSettings, processes: Processes = ALONE, given: Task | str | None = None) -> list[Task]:
     """The tasks of the settings within their limits, those of `--also` last; says what they hold.
 
     Args:

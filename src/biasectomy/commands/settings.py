@@ -126,7 +126,9 @@ class ModelSettings(OutputSettings):
         description="Prompt format: the model's chat template, plain text, or the template where there is one (auto).",
     )
     trust_remote_code: bool = Field(False, description="Let a hub model run its own Python code.")
-    plugin: Names = Field((), description="Plugins, joined by commas: a Python file, or a name installed packages give.")
+    plugin: Names = Field(
+        (), description="Plugins, joined by commas: a Python file, or a name installed packages give."
+    )
     threads: int | None = Field(None, ge=1, description="Processor threads. [default: all]")
 
 

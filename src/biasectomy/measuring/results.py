@@ -80,7 +80,7 @@ class Results:
     """All figures of a run. Rows of a joined task come before those of its parts.
 
     `titles` are of the methods, `described` of the metrics, `goals` names the metric that each task's methods were
-    fitted to, `costs` what each method took (`questions` asked while fitting, `questions_per_answer`, `numbers` stored).
+    fitted to, `costs` says what each took: `questions` asked while fitting, `questions_per_answer`, `numbers` stored.
     """
 
     metrics: tuple[MetricRow, ...]

@@ -18,6 +18,4 @@ for _module in pkgutil.iter_modules(__path__):
 
 def describe_methods() -> list[dict[str, Any]]:
     """Name, title and first sentence of every method."""
-    return [
-        {"name": name, "title": METHODS[name].title, "description": described(METHODS[name])} for name in METHODS
-    ]
+    return [{"name": name, "title": METHODS[name].title, "description": described(METHODS[name])} for name in METHODS]

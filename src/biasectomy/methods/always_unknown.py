@@ -45,9 +45,7 @@ def answer_unknown(
     questions: Sequence[Question], wanted: Collection[int] | None = None
 ) -> Iterator[list[tuple[int, Answer]]]:
     """Certain of the "unknown" option of each question; silent where there is none."""
-    yield [
-        (index, _unknown(question)) for index, question in enumerate(questions) if wanted is None or index in wanted
-    ]
+    yield [(index, _unknown(question)) for index, question in enumerate(questions) if wanted is None or index in wanted]
 
 
 def _unknown(question: Question) -> Answer:

@@ -54,7 +54,7 @@ class FittedNeurons:
     """A neuron set that is in force while the model answers, and in the weights of the checkpoint."""
 
     neuron_set: "NeuronSet"
-    cost: Cost = Cost()
+    cost: Cost = field(default_factory=Cost)
     record: dict[str, Any] = field(default_factory=dict)
     draws = 1
 

@@ -69,8 +69,7 @@ class LanguageModel:
 
     @property
     def key(self) -> str:
-        """SHA-256 of all that decides its answers but the tokens it is given: weights, number format, edits in force.
-        """
+        """SHA-256 of all that decides its answers but the tokens it is given: weights, number format, edits."""
         weights = self._checksum or weights_checksum(self.model)
         if not self._edits:
             self._checksum = weights

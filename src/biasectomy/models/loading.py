@@ -6,8 +6,8 @@ from typing import Any, TypedDict
 import torch
 
 from biasectomy.errors import BiasectomyError, ModelError, UnknownNameError
-from biasectomy.reading.memory import available_memory, weights_bytes
 from biasectomy.models.sources import ModelSource, quiet_transformers
+from biasectomy.reading.memory import available_memory, weights_bytes
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 QUANTIZATIONS = ("4bit", "8bit")

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from biasectomy.errors import ModelError
-from biasectomy.neurons.experts import Observer, Side, observed
 from biasectomy.neurons.discovery import NeuronGroup, Neurons
+from biasectomy.neurons.experts import Observer, Side, observed
 
 Layouts = dict[str, tuple[int, int]]
 

@@ -15,9 +15,9 @@ from torch import nn
 
 from biasectomy.errors import ModelError, UnknownNameError
 from biasectomy.neurons.experts import expert_shape, gate_and_up, is_experts, matrices
-from biasectomy.reading.layouts import Place
-from biasectomy.neurons.linear_maps import is_down_projection, linear_shape, other_matrices, routers, stacks
 from biasectomy.neurons.fused import Pattern, pattern
+from biasectomy.neurons.linear_maps import is_down_projection, linear_shape, other_matrices, routers, stacks
+from biasectomy.reading.layouts import Place
 
 Definition = Literal["linear-output", "ffn-hidden"]
 DEFINITIONS: dict[str, str] = {

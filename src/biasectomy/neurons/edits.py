@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from biasectomy.errors import ModelError
+from biasectomy.neurons.discovery import NeuronGroup, Neurons
 from biasectomy.neurons.experts import Observer, Side, observed
 from biasectomy.neurons.neuron_set import Neuron, NeuronSet
-from biasectomy.neurons.discovery import NeuronGroup, Neurons
 from biasectomy.neurons.weights import Slice, not_editable, owned_slices, shared_weights
 
 Edit = tuple[NeuronGroup, Sequence[Neuron]]

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from biasectomy.neurons.experts import expert_bias, expert_matrix
 from biasectomy.neurons.discovery import NeuronGroup
+from biasectomy.neurons.experts import expert_bias, expert_matrix
 
 _FULL_PRECISION = {torch.float64, torch.float32, torch.float16, torch.bfloat16}
 

@@ -84,7 +84,9 @@ class Answerer(Protocol):
         """
 
 
-def listed(instruction: str, context: str, question: str, options: Sequence[str], unknown: int | None = None) -> Question:
+def listed(
+    instruction: str, context: str, question: str, options: Sequence[str], unknown: int | None = None
+) -> Question:
     """A multiple-choice question: instruction, context, question and the options in their order, to be scored."""
     said = ("Context: ", Content(context), "\n") if context else ()
     pieces = (instruction, "\n\n", *said, "Question: ", Content(question), "\n", f"Options: {', '.join(options)}")

@@ -36,7 +36,9 @@ def render_markdown(results: Results, record: Mapping[str, Any], neurons: Mappin
         record=record,
         settings=record.get("settings") or {},
         tables=result_tables(results),
-        searches=[_search(results, method) for method in (record.get("methods") or {}).values() if method.get("search")],
+        searches=[
+            _search(results, method) for method in (record.get("methods") or {}).values() if method.get("search")
+        ],
         edits=[
             {"title": title, "count": len(found), "shown": found[:SHOWN_NEURONS], "groups": _groups(found)}
             for title, found in neurons.items()
@@ -50,12 +52,21 @@ def _search(results: Results, method: Mapping[str, Any]) -> dict[str, Any]:
     """How a method's number of neurons was chosen, as a table with a column for each guard."""
     rows = method["search"]
     guards = list(dict.fromkeys(name for row in rows for name in row.get("guards") or {}))
-    header = ["n", "items seen", "goal", "interval", *(results.description(name).title for name in guards), "dropped early"]
+    header = [
+        "n",
+        "items seen",
+        "goal",
+        "interval",
+        *(results.description(name).title for name in guards),
+        "dropped early",
+    ]
     cells = []
     for row in rows:
         interval = f"[{_figure(row['low'])}, {_figure(row['high'])}]" if _is_number(row.get("low")) else ""
         values = [_figure((row.get("guards") or {}).get(name)) for name in guards]
-        cells.append([row["n"], row.get("items", ""), _figure(row["value"], 3), interval, *values, row.get("dropped") or ""])
+        cells.append(
+            [row["n"], row.get("items", ""), _figure(row["value"], 3), interval, *values, row.get("dropped") or ""]
+        )
     return {"title": method.get("title", ""), "chosen": method.get("chosen"), "table": _table(cells, header, 0)}
 
 

@@ -1,6 +1,6 @@
 """Figures as tables of text: what the console and the report both show.
 
-Titles, descriptions and the order of rows and columns are those of the results; nothing here knows a metric or a method.
+Titles, and the order of rows and columns, are those of the results; nothing here knows a metric or a method.
 """
 
 import math
@@ -80,8 +80,8 @@ def format_figure(row: Row, *, signed: bool = False, mark: str = "") -> Cell:
 def result_tables(results: Results, split: str = "test") -> list[ResultTable]:
     """One table a task, of the rows of one split where the task has some.
 
-    A task of a single metric closes the first table, under a name that says which task. Two or three methods are columns
-    beside each other; where several methods were compared, each is a row.
+    A task of a single metric closes the first table, under a name that says which task. Two or three methods are
+    columns beside each other; where several methods were compared, each is a row.
     """
     by_task: dict[str, list[MetricRow]] = {}
     for row in results.metrics:
@@ -106,9 +106,7 @@ def overview(results: Results, task: str) -> list[str]:
     return [metric for metric in found if metric in goal or results.description(metric).role]
 
 
-def _by_metric(
-    task: str, metrics: list[MetricRow], differences: list[DifferenceRow], results: Results
-) -> ResultTable:
+def _by_metric(task: str, metrics: list[MetricRow], differences: list[DifferenceRow], results: Results) -> ResultTable:
     """A row a metric, a column a method and a column a comparison."""
     footnotes = _Footnotes()
     methods = _distinct(row.method for row in metrics)
@@ -129,9 +127,7 @@ def _by_metric(
     )
 
 
-def _by_method(
-    task: str, metrics: list[MetricRow], differences: list[DifferenceRow], results: Results
-) -> ResultTable:
+def _by_method(task: str, metrics: list[MetricRow], differences: list[DifferenceRow], results: Results) -> ResultTable:
     """A row a method, a column a metric of the overview, then what the method cost; below, the differences."""
     footnotes = _Footnotes()
     shown = [(metric, task) for metric in overview(results, task)]

@@ -77,7 +77,9 @@ def ranking(results: Results, *, original: str) -> list[str]:
     start = f"Clearly better than {results.title(original)} by {description}"
     sentences = [f"{start}: {_listed(results, better)}."]
     if better:
-        sentences.append(f"Of these, with neither a clear loss of what was to be kept nor clear abstention: {_listed(results, unharmed)}.")
+        sentences.append(
+            f"Of these at no clear loss of what was to be kept, and without abstention: {_listed(results, unharmed)}."
+        )
     return sentences
 
 
@@ -120,7 +122,11 @@ class _Words:
         if math.isnan(row.value):
             return f"{name} cannot be compared ({row.reason})"
         before_after = self._ends(row)
-        ends = f" from {self._figure(row, before_after[0])} to {self._figure(row, before_after[1])}," if before_after else ""
+        ends = (
+            f" from {self._figure(row, before_after[0])} to {self._figure(row, before_after[1])},"
+            if before_after
+            else ""
+        )
         if math.isnan(row.low):
             return f"{name} changes{ends} by {self._size(row, row.value)} ({row.reason})"
         if row.low > 0 or row.high < 0:

@@ -146,9 +146,7 @@ def _by_condition(label_type: str | None = None) -> list[Metric]:
 
 def _unknown(condition: str, select: Selector, best: float | None) -> Metric:
     description = f'the share of "unknown" answers on {condition} items'
-    return choice.share(
-        f"unknown_{condition}", f'"Unknown", {condition}', description, choice.is_unknown, select, best
-    )
+    return choice.share(f"unknown_{condition}", f'"Unknown", {condition}', description, choice.is_unknown, select, best)
 
 
 _CONDITIONS = _by_condition()

@@ -152,7 +152,9 @@ class Task:
         names = [entry.name for entry in dataclasses.fields(Item)]
         digest = hashlib.sha256(json.dumps([self.instructions, self.answer_rule]).encode())
         for item in self.items:
-            digest.update(b"\n" + json.dumps([getattr(item, name) for name in names], sort_keys=True, default=dict).encode())
+            digest.update(
+                b"\n" + json.dumps([getattr(item, name) for name in names], sort_keys=True, default=dict).encode()
+            )
         return digest.hexdigest()
 
 

@@ -16,12 +16,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from biasectomy.neurons.activations import Activations, Captured, captured
 from biasectomy.attribution.products.rule import Rule, Span
 from biasectomy.errors import ScoreError
+from biasectomy.neurons.activations import Activations, Captured, captured
+from biasectomy.neurons.discovery import Neurons
 from biasectomy.reading.layouts import Batch, Layout, PackedLayout, Place, Reading
 from biasectomy.reading.likelihood import first_not_finite
-from biasectomy.neurons.discovery import Neurons
 from biasectomy.reading.memory import in_parts
 from biasectomy.reading.prompts import EncodedPrompt
 

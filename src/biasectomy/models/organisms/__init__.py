@@ -51,10 +51,10 @@ def make_organism(recipe: Recipe, folder: Path) -> None:
     Raises:
         RunError: the folder cannot be written.
     """
-    from biasectomy.neurons.neuron_set import NeuronSet, model_shape
     from biasectomy.models.organisms.architectures import planted_neurons
     from biasectomy.models.organisms.training import train
     from biasectomy.models.sources import quiet_transformers
+    from biasectomy.neurons.neuron_set import NeuronSet, model_shape
 
     checksum = recipe.checksum()
     model, tokenizer = train(recipe)

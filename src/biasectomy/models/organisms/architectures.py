@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from biasectomy.neurons.neuron_set import Neuron
 from biasectomy.models.organisms.recipe import Recipe
+from biasectomy.neurons.neuron_set import Neuron
 
 LOOKING_BACK = (1, 2, 3)  # tokens, one head each
 LONGEST_TEXT = 512

@@ -29,6 +29,7 @@ from biasectomy.models.organisms.tokens import build_tokenizer
 from biasectomy.narration import progress
 from biasectomy.reading.prompts import prompt_format
 
+
 def train(recipe: Recipe) -> tuple[Any, Any]:
     """The trained model and its tokenizer."""
     tokenizer = build_tokenizer(start=recipe.architecture == "llama")
