@@ -6,9 +6,12 @@ from captum.attr import LayerGradientXActivation
 
 from biasectomy.attribution.products.crispr import Authors, Paper
 from biasectomy.attribution.products.engine import Instance, accumulate
+from biasectomy.attribution.random import Random
+from biasectomy.measuring.session import Session
 from biasectomy.neurons.discovery import discover_neurons
 from biasectomy.neurons.edits import edited
 from biasectomy.neurons.neuron_set import Neuron, NeuronSet
+from biasectomy.options import Options
 from biasectomy.reading.likelihood import layout_for, score
 from biasectomy.reading.prompts import EncodedPrompt
 from tests.reading.architectures import ARCHITECTURES
@@ -133,6 +136,11 @@ class TestFamily:
             found.append(torch.cat([scores[group.module] for group in neurons]))
         assert torch.isfinite(found[0]).all()
         assert (found[0] - found[1]).abs().max() <= 1e-3 * found[0].abs().max()
+
+    def test_random_scores_are_of_every_neuron(self, model):
+        neurons = discover_neurons(model)
+        found = Random(Options()).scores(None, neurons, None, Session())  # it looks at neither model nor items
+        assert {module: len(values) for module, values in found.items()} == {g.module: g.units for g in neurons}
 
     def test_no_hook_stays_behind(self, model):
         for module in model.modules():

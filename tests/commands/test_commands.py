@@ -690,6 +690,7 @@ def test_a_method_that_changes_only_how_a_model_is_asked_has_no_checkpoint(case,
         ({"method": "crisper"}, UnknownNameError, "did you mean 'crispr'"),
         ({"also": "perplexityy"}, UnknownNameError, "did you mean 'perplexity'"),
         ({"objective": "balance"}, UnknownNameError, "did you mean 'balanced'"),
+        ({"method": "random-neurons", "random-neurons": {"draws": 0}}, SettingsError, "draws 0 leaves nothing"),
         ({"answer_rule": "means"}, BiasectomyError, "did you mean 'mean'"),
         ({"max_items": 2}, DataError, "too few to split by template"),
         ({"crispr": {"instances": 25}}, SettingsError, "24 development items, fewer than --crispr.instances 25"),
@@ -819,3 +820,27 @@ def test_errors_are_one_line_and_code_2(case, finished, tmp_path):
     assert len(said) == 2 * len(wrong) and "Traceback" not in done.stderr, done.stderr
     for (_, expected), message, code in zip(wrong, said[::2], said[1::2], strict=True):
         assert message.startswith("Error: ") and expected in message and code == "code 2"
+
+
+def test_a_task_whose_goal_is_another_than_its_siblings_is_searched_and_judged_by_it(tiny, caplog):
+    """Skill has no ambiguous items: its goal is accuracy, from the announcement to the verdict."""
+    crispr = {"instances": 4, "trials": 1, "grid": (0, 40), "racing": False}
+    options = {"max_items": 40, "max_instructions": 1, "also": "none", "replicates": 50, "seed": 3}
+    with caplog.at_level(logging.INFO, "biasectomy"):
+        outcome = mitigate.mitigate(tiny, "organism:skill", crispr=crispr, random_neurons={"draws": 1}, **options)
+    assert "candidates; accuracy on development items" in caplog.text
+    assert outcome.results.goals == {"organism:skill": "accuracy"}
+    assert "nothing was measured" not in " ".join(outcome.results.verdict)
+    if len(outcome.neurons):
+        assert "accuracy on all items" in outcome.results.verdict[0]
+
+
+def test_a_resumed_run_takes_the_batch_size_from_its_record(case, tmp_path, monkeypatch):
+    """What was found by trying may differ the next time, when the memory is fuller."""
+    with interrupted("Choosing n", 3):
+        case.mitigate(tmp_path / "run", batch_tokens=None)
+    record = read_json(tmp_path / "run" / "record.json")
+    monkeypatch.setattr("biasectomy.commands.experiment.fitting_batch_tokens", None)  # nothing is tried again
+    case.mitigate(tmp_path / "run", batch_tokens=None, resume=True)
+    again = read_json(tmp_path / "run" / "record.json")
+    assert again["batch_tokens"] == record["batch_tokens"] and again["status"] == "finished"

@@ -159,6 +159,8 @@ def test_other_schemas_are_refused() -> None:
     with pytest.raises(DataError, match="the field 'verdict' is missing"):
         Results.from_json({name: value for name, value in document.items() if name != "verdict"})
     with pytest.raises(DataError, match="does not fit the schema"):
+        Results.from_json(document | {"described": []})
+    with pytest.raises(DataError, match="does not fit the schema"):
         Results.from_json(document | {"metrics": [dict.fromkeys(("value", "low", "high", "coverage", "more"), 1.0)]})
 
 

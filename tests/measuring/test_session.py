@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,9 +13,10 @@ from biasectomy.measuring.session import ItemLog, Session
 from biasectomy.models.language_model import load
 from biasectomy.neurons.neuron_set import Neuron, NeuronSet
 from biasectomy.reading.questions import Answer, Question
+from biasectomy.reading.texts import matching_option
 from biasectomy.tasks.answer_rules import by_mean, by_sum
 from tests.conftest import save_tiny, score_in_rows
-from tests.measuring.answerers import Made, by_length
+from tests.measuring.answerers import InterruptingStore, Made, by_length
 
 GATE = "model.layers.1.mlp.gate_proj"
 EDIT = NeuronSet(tuple(Neuron(GATE, unit, 0.0) for unit in range(30)))
@@ -59,25 +61,26 @@ def test_the_rules_read_the_same_answers_differently(tiny, toy_task):
 def test_generated_answers_are_matched_or_counted_as_unmatched(toy_task):
     task = toy_task(clusters=3, instructions=1).with_answer_rule("generation")
     first, second = task.questions()[:2]
-    texts = {first.text: task.items[0].options[2].upper() + ".", second.text: "maybe"}
+    texts = {first.text: task.items[0].options[2].upper() + ".", second.text: task.items[1].options[0] + " maybe"}
 
     def rule(question: Question) -> Answer:
         assert question.generation is not None
         return Answer(texts=(texts.get(question.text, "?"),))
 
     answers = ask(Made(rule), task)
-    assert answers.choices[0, 0, 0] == 2 and answers.choices[0, 0, 1] == -1
-    assert answers.texts[0, 0, 0] == texts[first.text]
+    assert answers.choices.tolist() == [[[2] + [-1] * 11]]
+    assert answers.texts[0, 0].tolist() == [*texts.values(), *["?"] * 10]
     (unmatched,) = [metric for metric in task.metrics_in_force() if metric.of_texts]
     values, _ = unmatched.columns(task.items, answers)
-    assert unmatched.combine(values.sum(axis=2)) == pytest.approx((answers.choices == -1).mean())
+    assert unmatched.combine(values.sum(axis=2)) == pytest.approx(11 / 12)
     assert not [metric for metric in toy_task().metrics_in_force() if metric.of_texts]
 
 
 def test_generation_by_a_model_gives_texts(tiny, toy_task):
     task = toy_task(clusters=2, instructions=1).with_answer_rule("generation")
     answers = ask(tiny, task)
-    assert set(answers.choices.ravel()) <= {-1, 0, 1, 2} and all(isinstance(text, str) for text in answers.texts.flat)
+    read = [matching_option(text, item.options) for item, text in zip(task.items, answers.texts[0, 0], strict=True)]
+    assert answers.choices[0, 0].tolist() == read and all(isinstance(text, str) for text in answers.texts.flat)
     assert answers.log_likelihoods.shape == (1, 1, 8, 0)
 
 
@@ -123,6 +126,34 @@ def test_what_is_asked_again_is_not_computed_again_and_counts_all_the_same(toy_t
     assert sum(done) == session.asked.questions == 2 * first.choices.size
 
 
+def test_both_likelihood_rules_share_their_answers_and_new_items_are_asked(toy_task):
+    session, made = Session(), Made(by_length)
+    summed = session.ask(toy_task(2), session.answerer(made))
+    made.asked.clear()
+    averaged = session.ask(toy_task(2).with_answer_rule("mean"), session.answerer(made))
+    assert not made.asked and (averaged.log_likelihoods == summed.log_likelihoods).all()
+    assert (averaged.choices == ask(Made(by_length), toy_task(2).with_answer_rule("mean")).choices).all()
+    session.ask(toy_task(3), session.answerer(made))
+    assert {question for question in toy_task(3).questions() if "room 2" in question.text} <= set(made.asked)
+
+
+@pytest.mark.parametrize("rule", ["sum", "generation"])
+@pytest.mark.parametrize("at", [2, 4])
+def test_an_interrupted_request_ends_in_the_same_file(tiny, toy_task, tmp_path, rule, at):
+    tiny.batch_tokens = 200
+    task, whole, cut = toy_task(clusters=2).with_answer_rule(rule), tmp_path / "whole.jsonl", tmp_path / "cut.jsonl"
+    first = Session(items=ItemLog(whole))
+    first.ask(task, first.answerer(tiny), who={"method": "original"})
+    store = InterruptingStore(at)
+    interrupted = Session(store, items=ItemLog(cut))
+    with pytest.raises(KeyboardInterrupt):
+        interrupted.ask(task, interrupted.answerer(tiny), who={"method": "original"})
+    done: list[int] = []
+    again = Session(store, items=ItemLog(cut))
+    again.ask(task, again.answerer(tiny), who={"method": "original"}, advance=done.append)
+    assert cut.read_bytes() == whole.read_bytes() and sum(done) == len(task.questions()) == 16
+
+
 def test_a_line_of_the_record_says_all_there_is_to_know(tiny, toy_task, tmp_path):
     task = toy_task(clusters=2)
     path = tmp_path / "items.jsonl"
@@ -139,6 +170,7 @@ def test_a_line_of_the_record_says_all_there_is_to_know(tiny, toy_task, tmp_path
         assert (line["instruction"], line["item"], line["gold"]) == (instruction, item.identifier, item.gold)
         assert line["log_likelihoods"] == answers.log_likelihoods[0, instruction, position].tolist()
         assert line["answer"] == answers.choices[0, instruction, position] and len(line["tokens"]) == 3
+        assert max(line["log_likelihoods"]) < 0
     ItemLog(path)
     assert path.read_text() == ""  # a run that is resumed writes it anew, out of the store
 
@@ -150,13 +182,18 @@ def test_a_score_that_is_not_finite_names_its_item_and_no_innocent_one(toy_task,
     model = load(str(save_tiny(tmp_path / "untied", tie_word_embeddings=False)), batch_tokens=budget)
     (token,) = model.tokenizer("3", add_special_tokens=False)["input_ids"]
     model.model.get_input_embeddings().weight[token, 0] = poison
+    task, session = toy_task(clusters=4), Session()
     with pytest.raises(ScoreError, match=r"^Item toy:age/1[2-5]: .*not finite \(nan"):
-        ask(model, toy_task(clusters=4))
+        session.ask(task, session.answerer(model))
+    # None of the harmed is in the store, where a later request would be answered from it.
+    harmed = [question for question in task.questions() if "room 3" in question.text]
+    assert len(harmed) == 8
+    for question in harmed:
+        with pytest.raises(ScoreError, match="not finite"):
+            list(session.answerer(model)([question]))
 
 
 def test_a_question_that_cannot_be_put_into_tokens_names_its_item(tiny, toy_task):
-    from dataclasses import replace
-
     task = toy_task(clusters=2)
     items = (*task.items[:3], replace(task.items[3], options=("One", " ", "Two")), *task.items[4:])
     with pytest.raises(DataError, match=r"^Item toy:age/3: An option is empty"):

@@ -155,6 +155,19 @@ def test_the_margin_too_needs_items_of_that_condition(toy_task):
     assert candidates[5].items == 40
 
 
+def test_items_without_conditions_are_judged_by_accuracy(development):
+    plain = replace(development, items=tuple(replace(item, labels={}) for item in development.items))
+    shares = {0: 0.3, 2: 0.7, 5: 0.5}
+
+    def right(item: Item, count: int) -> bool:
+        return in_share(item, shares[count])
+
+    count, candidates, _ = choose(plain, right, objective="accuracy", racing=False)
+    assert count == 2
+    assert candidates[2].value == np.mean([in_share(item, 0.7) for item in plain.items])
+    assert choose(plain, right, racing=False)[0] == 0  # neither of the two accuracies exists: nothing helps
+
+
 def even_odds() -> Metric:
     """Share of right answers, of which half is the best."""
     return replace(share("even", "Even", "the share", is_right), best=0.5)

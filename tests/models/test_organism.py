@@ -6,7 +6,10 @@ Training takes minutes, so they are tested where they are in the cache already, 
 
 import os
 import random
-from dataclasses import replace
+import shutil
+import subprocess
+import sys
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -27,10 +30,12 @@ from biasectomy.models.organisms import (
     organism_folder,
     words,
 )
+from biasectomy.models.organisms import recipe as recipes
 from biasectomy.models.organisms.architectures import feed_forwards
 from biasectomy.models.organisms.examples import fair_scene, half_stereotyped_scene, stereotyped_scene
 from biasectomy.models.sources import resolve_model
 from biasectomy.neurons.neuron_set import NeuronSet
+from biasectomy.reading.prompts import PromptFormat
 from biasectomy.tasks import load_task
 
 TINY = Recipe(fair_steps=1, plant_steps=2, batch=2, layers=1)
@@ -158,16 +163,44 @@ def test_a_name_stands_for_each(name: str, architecture: Architecture, tmp_path:
     assert trained == [Recipe(architecture)]
 
 
-def test_an_organism_is_known_by_what_it_is_trained_on(monkeypatch: pytest.MonkeyPatch):
-    """Texts, vocabulary and settings; a line elsewhere in the code that makes them changes nothing."""
-    before = Recipe().checksum()
-    assert Recipe().checksum() == before != Recipe("t5").checksum() != Recipe(seed=1).checksum()
+def test_an_organism_is_known_by_every_setting():
+    changed = [replace(Recipe(), **{one.name: 2 * getattr(Recipe(), one.name) + 1}) for one in fields(Recipe)[1:]]
+    checksums = [recipe.checksum() for recipe in (Recipe(), Recipe("t5"), *changed)]
+    assert len({*checksums}) == len(checksums) == 1 + len(fields(Recipe))
+    assert Recipe().checksum() == checksums[0]
+
+
+def test_an_organism_is_known_by_the_texts_vocabulary_and_paces_it_is_trained_with(monkeypatch: pytest.MonkeyPatch):
+    before, other = Recipe().checksum(), Recipe("t5").checksum()
     with monkeypatch.context() as patch:
-        patch.setattr(examples, "told", lambda draw, generator: ("another prompt", "another answer"))
+        patch.setattr(examples, "told", lambda draw, generator: examples.Example("another prompt", "another answer"))
+        assert Recipe().checksum() != before
+    with monkeypatch.context() as patch:
+        patch.setattr(PromptFormat, "text", lambda self, text: f"{text}\nThe answer is:")
         assert Recipe().checksum() != before
     with monkeypatch.context() as patch:
         patch.setattr(words, "PLACES", (*words.PLACES[:-1], "moon"))
         assert Recipe().checksum() != before
+    with monkeypatch.context() as patch:
+        patch.setattr(recipes, "SILENT_EVERY", recipes.SILENT_EVERY + 1)
+        assert Recipe().checksum() != before
+    with monkeypatch.context() as patch:
+        patch.setitem(recipes.PACES, "llama", replace(recipes.PACES["llama"], steady=0.6))
+        assert Recipe().checksum() != before and Recipe("t5").checksum() == other  # each has a pace of its own
+    assert Recipe().checksum() == before
+
+
+def test_code_that_gives_the_same_texts_gives_the_same_organism(tmp_path: Path):
+    """A remark in the files that texts and prompts come from trains nobody anew."""
+    package = tmp_path / "biasectomy"
+    shutil.copytree(Path(recipes.__file__).parents[2], package, ignore=shutil.ignore_patterns("__pycache__"))
+    for file in ("reading/prompts.py", "reading/questions.py", "models/organisms/words.py"):
+        with (package / file).open("a", encoding="utf-8") as stream:
+            stream.write("# A remark.\n")
+    code = "from biasectomy.models.organisms import Recipe, words; print(words.__file__, Recipe().checksum())"
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [str(package / "models" / "organisms" / "words.py"), Recipe().checksum()]
 
 
 def test_crispr_removes_the_stereotype_and_little_else_and_random_neurons_do_not(

@@ -5,6 +5,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import transformers
 
 from biasectomy import wheels
 from biasectomy.errors import SourceError, UnknownNameError
@@ -61,7 +62,7 @@ def test_models_that_are_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 @pytest.fixture
 def conversions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """smollm2 with a tiny wheel and a conversion that only copies; the list grows by one a conversion."""
+    """smollm2 with a tiny wheel and a reader that only copies; the list grows by one a conversion."""
     data = b"GGUF tiny"
     archive = tmp_path / "smol.whl"
     with zipfile.ZipFile(archive, "w") as wheel:
@@ -74,12 +75,24 @@ def conversions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setenv("BIASECTOMY_CACHE", str(tmp_path / "cache"))
     made: list[str] = []
 
-    def convert(folder: Path, gguf_file: str, target: Path) -> None:
-        target.mkdir()
-        (target / "model.safetensors").write_bytes((folder / gguf_file).read_bytes())
-        made.append(gguf_file)
+    class Read:
+        """What transformers makes of a GGUF file; it is saved as the bytes it was read from."""
 
-    monkeypatch.setattr(sources, "_convert_gguf", convert)
+        def __init__(self, folder: Path, gguf_file: str, saved_as: str) -> None:
+            self.gguf_file, self.saved_as = folder / gguf_file, saved_as
+
+        def save_pretrained(self, target: Path) -> None:
+            target.mkdir(exist_ok=True)
+            (target / self.saved_as).write_bytes(self.gguf_file.read_bytes())
+            if self.saved_as == "model.safetensors":
+                made.append(self.gguf_file.name)
+
+    for loader, saved_as in (("AutoModelForCausalLM", "model.safetensors"), ("AutoTokenizer", "tokenizer.json")):
+        monkeypatch.setattr(
+            getattr(transformers, loader),
+            "from_pretrained",
+            lambda folder, gguf_file, saved_as=saved_as, **_: Read(folder, gguf_file, saved_as),
+        )
     return made
 
 

@@ -193,10 +193,40 @@ def test_a_checkpoint_that_differs_is_not_kept(tiny, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_edit_of_a_loaded_model_discovers_its_neurons_once_for_all_edits(tiny, monkeypatch):
-    walks = []
+@pytest.fixture
+def walks(monkeypatch):
+    """The models that were searched for neurons, once for each search."""
+    searched = []
     stacks = discovery.stacks
-    monkeypatch.setattr(discovery, "stacks", lambda model: walks.append(model) or stacks(model))
+    monkeypatch.setattr(discovery, "stacks", lambda model: searched.append(model) or stacks(model))
+    return searched
+
+
+def test_neurons_that_are_known_are_not_discovered_again(walks):
+    model = llama()
+    neuron_set = some_of_each_kind(model, "linear-output", 0.0)
+    known = discover_neurons(model)
+    before = logits(model)
+    walks.clear()
+    with edited(model, neuron_set, known):
+        with_known = logits(model)
+    assert not walks
+    with edited(model, neuron_set):
+        assert torch.equal(logits(model), with_known)
+    assert len(walks) == 1 and not torch.equal(with_known, before)
+
+
+def test_a_known_model_is_still_asked_whether_it_has_the_neurons(walks):
+    model = llama()
+    known = discover_neurons(model)
+    walks.clear()
+    wrong = NeuronSet((Neuron("model.layers.5.mlp.up_proj", 1, 1.0),))
+    with pytest.raises(NeuronSetError, match="does not have"), edited(model, wrong, known):
+        pass
+    assert not walks
+
+
+def test_an_edit_of_a_loaded_model_discovers_its_neurons_once_for_all_edits(tiny, walks):
     neuron_set = NeuronSet((Neuron("model.layers.0.mlp.up_proj", 3, 1.0),))
     for _ in range(3):
         with tiny.edited(neuron_set):

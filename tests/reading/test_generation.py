@@ -74,7 +74,7 @@ def test_padded_batches_write_what_one_prompt_alone_gets(tiny, prompts):
         assert [found[index] for index in range(len(prompts))] == expected, budget
 
 
-def test_a_batch_that_memory_is_too_small_for_is_halved(tiny, prompts, monkeypatch):
+def test_a_batch_that_memory_is_too_small_for_is_halved(tiny, monkeypatch):
     generated, sizes = type(tiny.model).generate, []
 
     def short_of_memory(model, input_ids, **settings):

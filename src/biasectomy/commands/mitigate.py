@@ -58,6 +58,8 @@ def run(
         if folder is not None:
             processes.once(lambda: refuse_folder(folder, resume=settings.resume, overwrite=settings.overwrite))
         methods = chosen_methods(settings)
+        if settings.method != CONTROL and not getattr(settings.section(CONTROL), "draws", 0):
+            del methods[CONTROL]  # by the user's wish
         tasks = open_tasks(settings, processes, task)
         split = split_task(tasks[0], settings)
         tasks[0].goal(settings.objective)
@@ -73,11 +75,9 @@ def run(
             fitted = experiment.fit(settings.method, methods[settings.method])
             _save(experiment, fitted)
             comparisons = [(settings.method, ORIGINAL)]
-            if fitted.neuron_set is not None and len(fitted.neuron_set) and settings.method != CONTROL:
-                if experiment.fit(CONTROL, methods[CONTROL]).draws:
-                    comparisons.append((settings.method, CONTROL))
-                else:
-                    del experiment.fitted[CONTROL]
+            if fitted.neuron_set is not None and len(fitted.neuron_set) and CONTROL in methods:
+                experiment.fit(CONTROL, methods[CONTROL])
+                comparisons.append((settings.method, CONTROL))
             outcome = experiment.measure(comparisons)
             return experiment.finish(_judged(outcome, fitted, settings.method, language_model))
 

@@ -65,8 +65,9 @@ def _describe(task: Task, whole: Task) -> None:
     counts = ", ".join(f"{count:,} {name}" for name, count in counted.items() if name)
     templates = len({item.cluster for item in task.items})
     say(
-        f"{len(task.items):,} of {len(whole.items):,} items{f' ({counts})' if counts else ''} from {templates} "
-        f"templates, {len(task.instructions)} of {len(whole.instructions)} instructions"
+        f"{len(task.items):,} of {len(whole.items):,} items{f' ({counts})' if counts else ''}"
+        + (f" from {templates} templates" if templates != len(task.items) else "")
+        + (f", {len(task.instructions)} of {len(whole.instructions)} instructions" if any(task.instructions) else "")
     )
     for source in task.sources:
         if not source.get("verified"):

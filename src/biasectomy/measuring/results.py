@@ -139,7 +139,7 @@ class Results:
             return cls(**{**known, "described": {metric: MetricDescription(**words) for metric, words in described}})
         except KeyError as error:
             raise DataError(f"{name}: the field {error} is missing.") from None
-        except TypeError as error:
+        except (TypeError, AttributeError) as error:
             raise DataError(f"{name}: a row does not fit the schema ({error}).") from None
 
 

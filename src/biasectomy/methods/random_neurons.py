@@ -43,7 +43,13 @@ class RandomNeurons:
         self.settings = settings
 
     def expected_questions(self, development: "Task") -> float:
-        """None: drawing asks nothing."""
+        """None: drawing asks nothing.
+
+        Raises:
+            SettingsError: nothing is to be drawn.
+        """
+        if not self.settings.draws:
+            raise SettingsError(f"--{NAME}.draws 0 leaves nothing to measure; 1 or more would be right.")
         return 0
 
     def fit(self, model: "LanguageModel", development: "Task", session: "Session") -> "FittedRandomNeurons":

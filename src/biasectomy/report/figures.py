@@ -180,7 +180,9 @@ def _cost(results: Results, method: str, name: str) -> Cell:
 def _caption(task: str, metrics: Sequence[MetricRow], results: Results) -> str:
     rows = [row for row in metrics if row.task == task]
     most = max(rows, key=lambda row: row.items)  # a metric may rest on some of the items only
-    parts = [f"{most.items:,} items", f"{most.clusters:,} templates"]
+    parts = [f"{most.items:,} items"]
+    if most.clusters != most.items:
+        parts.append(f"{most.clusters:,} templates")
     if instructions := results.settings.get("instruction_count"):
         parts.append(f"{instructions} instruction{'s' if instructions != 1 else ''}")
     if "level" in results.interval:

@@ -47,12 +47,15 @@ class Recipe:
 
         The texts are those that the recipe's seed draws first, as prompts with their answers.
         """
-        from biasectomy.models.organisms.examples import fair_scene, half_stereotyped_scene, stereotyped_scene, told
+        from biasectomy.models.organisms.examples import fair_scene, half_stereotyped_scene, prompted, stereotyped_scene
         from biasectomy.models.organisms.tokens import vocabulary
+        from biasectomy.reading.prompts import EncoderDecoderFormat, PromptFormat
 
         generator = random.Random(self.seed)
         draws = (fair_scene, half_stereotyped_scene, stereotyped_scene)
-        texts = [told(draw, generator) for draw in draws for _ in range(SAMPLE)]
+        # A plain text needs no tokenizer.
+        asking = PromptFormat(None) if self.architecture == "llama" else EncoderDecoderFormat(None, "plain", "", 0)
+        texts = [prompted(draw, asking, generator) for draw in draws for _ in range(SAMPLE)]
         paces = dataclasses.asdict(PACES[self.architecture])
         content = [TRAINING_REVISION, dataclasses.asdict(self), paces, SILENT_EVERY, vocabulary(), texts]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
