@@ -65,7 +65,7 @@ def test_of_several_methods_each_is_a_row_with_goal_roles_and_cost():
     (table,) = result_tables(results)
     assert [name for name, _ in table.figures.rows] == ["Original", "CRISPR", "Contextual calibration"]
     assert table.figures.columns[:3] == ("Accuracy, all items", "Accuracy, ambiguous", "Perplexity (wikitext2)")
-    assert [cell.value for cell in table.figures.rows[1][1][3:]] == ["1,200", "1", "8"]
+    assert [cell.value for cell in table.costs.rows[1][1]] == ["1,200", "1", "8"]
     assert [name for name, _ in table.changes.rows] == ["CRISPR - Original", "Contextual calibration - Original"]
     assert str(table.changes.rows[0][1][0]) == "+0.50 [+0.40, +0.60]" and not table.same_rows
     text = render_markdown(results, {}, {})

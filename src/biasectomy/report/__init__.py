@@ -102,7 +102,7 @@ def _layer(neuron: Mapping[str, Any]) -> int | None:
 
 def _markdown(table: ResultTable) -> str:
     """A task's figures and differences: side by side where they have the same rows, else below each other."""
-    grids = [grid for grid in (table.figures, table.changes) if grid.columns and grid.rows]
+    grids = table.grids
     if table.same_rows and len(grids) > 1:
         grids = [table.figures.beside(table.changes)]
     parts = [_table([[name, *cells] for name, cells in grid.rows], [grid.corner, *grid.columns]) for grid in grids]

@@ -41,7 +41,7 @@ class Grid:
 
 @dataclass(frozen=True)
 class ResultTable:
-    """The figures of one task and their differences: of the same rows, or of the same columns."""
+    """The figures of one task and their differences, of the same rows or of the same columns, and what methods cost."""
 
     task: str
     caption: str
@@ -49,6 +49,12 @@ class ResultTable:
     changes: Grid
     same_rows: bool
     footnotes: tuple[str, ...]
+    costs: Grid | None = None
+
+    @property
+    def grids(self) -> list[Grid]:
+        """Those that hold anything, as they stand below each other."""
+        return [grid for grid in (self.figures, self.changes, self.costs) if grid and grid.columns and grid.rows]
 
 
 @dataclass
@@ -128,7 +134,7 @@ def _by_metric(task: str, metrics: list[MetricRow], differences: list[Difference
 
 
 def _by_method(task: str, metrics: list[MetricRow], differences: list[DifferenceRow], results: Results) -> ResultTable:
-    """A row a method, a column a metric of the overview, then what the method cost; below, the differences."""
+    """A row a method, a column a metric of the overview; below, the differences, and what the methods cost."""
     footnotes = _Footnotes()
     shown = [(metric, task) for metric in overview(results, task)]
     shown += _distinct((row.metric, row.task) for row in metrics if row.task != task)
@@ -137,18 +143,16 @@ def _by_method(task: str, metrics: list[MetricRow], differences: list[Difference
     figures = {(row.metric, row.task, row.method): row for row in metrics}
     changes = {(row.metric, row.task, row.method, row.against): row for row in differences}
     columns = tuple(_row_name(results, metric, of, task) for metric, of in shown)
-    costs = tuple(COSTS) if results.costs else ()
     return ResultTable(
         task,
         _caption(task, metrics, results),
         Grid(
             "Method",
-            columns + costs,
+            columns,
             tuple(
                 (
                     results.title(method),
-                    tuple(footnotes.cell(figures.get((*key, method)), signed=False) for key in shown)
-                    + tuple(_cost(results, method, COSTS[name]) for name in costs),
+                    tuple(footnotes.cell(figures.get((*key, method)), signed=False) for key in shown),
                 )
                 for method in methods
             ),
@@ -166,15 +170,24 @@ def _by_method(task: str, metrics: list[MetricRow], differences: list[Difference
         ),
         False,
         tuple(footnotes.texts),
+        _costs(results, methods),
     )
 
 
-COSTS = {"Asked to fit": "questions", "Asked an answer": "questions_per_answer", "Numbers stored": "numbers"}
+COSTS = {
+    "Questions to fit": "questions",
+    "Questions an answer": "questions_per_answer",
+    "Numbers stored": "numbers",
+}
 
 
-def _cost(results: Results, method: str, name: str) -> Cell:
-    value = results.costs.get(method, {}).get(name)
-    return Cell("" if value is None else f"{value:,g}" if isinstance(value, float) else f"{value:,}")
+def _costs(results: Results, methods: Sequence[str]) -> Grid:
+    def cell(method: str, name: str) -> Cell:
+        value = results.costs.get(method, {}).get(name)
+        return Cell("" if value is None else f"{value:,g}" if isinstance(value, float) else f"{value:,}")
+
+    rows = [(results.title(method), tuple(cell(method, name) for name in COSTS.values())) for method in methods]
+    return Grid("Cost", tuple(COSTS), tuple(rows) if results.costs else ())
 
 
 def _caption(task: str, metrics: Sequence[MetricRow], results: Results) -> str:

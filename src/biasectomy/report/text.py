@@ -1,6 +1,7 @@
 """Results as text for a terminal of any width."""
 
 import io
+import textwrap
 
 from rich import box
 from rich.console import Console
@@ -12,6 +13,7 @@ from biasectomy.measuring.results import Results
 from biasectomy.report.figures import Cell, Grid, ResultTable, result_tables
 
 WIDTH = 100  # where nobody has said how wide a line may be
+HEADING_WIDTH = 14  # of columns whose intervals stand below their figures
 
 
 def print_results(results: Results, console: Console) -> None:
@@ -48,18 +50,28 @@ def duration(seconds: float) -> str:
 
 
 def _layout(table: ResultTable, console: Console) -> list[Table]:
-    """The widest of the layouts that fits: one table; two tables; two with intervals below their figures."""
-    grids = [grid for grid in (table.figures, table.changes) if grid.columns and grid.rows]
-    if table.same_rows and len(grids) > 1:
+    """The widest of the layouts that fits: one table; one below the other; those with intervals below their figures."""
+    if table.same_rows and len(table.grids) > 1:
         both = _drawn(table.figures.beside(table.changes), stacked=False)
         if _fits(both, console):
             return [both]
-    drawn: list[Table] = []
-    for stacked in (False, True):
-        drawn = [_drawn(grid, stacked=stacked) for grid in grids]
-        if all(_fits(one, console) for one in drawn):
-            break
-    return drawn
+    plain = [_drawn(grid, stacked=False) for grid in table.grids]
+    if all(_fits(one, console) for one in plain):
+        return plain
+    return [part for grid in table.grids for part in _stacked(grid, console)]
+
+
+def _stacked(grid: Grid, console: Console) -> list[Table]:
+    """A grid with intervals below figures; its columns in several tables where the terminal is too narrow for one."""
+    drawn = _drawn(grid, stacked=True)
+    if _fits(drawn, console) or len(grid.columns) < 2:
+        return [drawn]
+    middle = (len(grid.columns) + 1) // 2
+    halves = [
+        Grid(grid.corner, grid.columns[part], tuple((name, cells[part]) for name, cells in grid.rows))
+        for part in (slice(middle), slice(middle, None))
+    ]
+    return [part for half in halves for part in _stacked(half, console)]
 
 
 def _fits(table: Table, console: Console) -> bool:
@@ -68,9 +80,10 @@ def _fits(table: Table, console: Console) -> bool:
 
 def _drawn(grid: Grid, *, stacked: bool) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column(grid.corner, max_width=18 if stacked else None)
+    table.add_column(grid.corner, max_width=16 if stacked else None)
     for name in grid.columns:
-        table.add_column(name, justify="right", no_wrap=not stacked)
+        heading = "\n".join(textwrap.wrap(name, HEADING_WIDTH, break_long_words=False)) if stacked else name
+        table.add_column(heading, justify="right", no_wrap=True)
     for name, cells in grid.rows:
         if any(map(str, cells)):
             table.add_row(name, *(_cell_text(cell, stacked) for cell in cells))
