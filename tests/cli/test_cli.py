@@ -17,9 +17,8 @@ from biasectomy.commands.settings import (
     EvaluateSettings,
     FindSettings,
     MitigateSettings,
-    option_name,
 )
-from biasectomy.commands.settings_loading import settable
+from biasectomy.commands.settings_base import option_name, settable
 from biasectomy.errors import ModelError
 from biasectomy.measuring.results import MetricRow, Results
 from biasectomy.narration import say

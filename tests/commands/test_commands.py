@@ -28,13 +28,13 @@ from biasectomy.cli.console import Console
 from biasectomy.commands import apply, compare, evaluate, find, mitigate
 from biasectomy.commands.run_folder import EARLIER, KNOWN
 from biasectomy.commands.settings import (
-    HANDLING,
     ApplySettings,
     CompareSettings,
     EvaluateSettings,
     FindSettings,
     MitigateSettings,
 )
+from biasectomy.commands.settings_base import HANDLING
 from biasectomy.commands.settings_loading import explicit_command
 from biasectomy.errors import BiasectomyError, DataError, NeuronSetError, RunError, SettingsError, UnknownNameError
 from biasectomy.files import read_json

@@ -12,9 +12,9 @@ from biasectomy.commands.settings import (
     EvaluateSettings,
     FindSettings,
     MitigateSettings,
-    option_name,
 )
-from biasectomy.commands.settings_loading import explicit_command, load_settings, settable
+from biasectomy.commands.settings_base import option_name, settable
+from biasectomy.commands.settings_loading import explicit_command, load_settings
 from biasectomy.errors import SettingsError, UnknownNameError
 
 

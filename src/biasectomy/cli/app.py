@@ -17,7 +17,7 @@ from biasectomy.processes import is_main, speaks
 
 if TYPE_CHECKING:
     from biasectomy.cli.console import Console
-    from biasectomy.commands.settings import Settings
+    from biasectomy.commands.settings_base import Settings
 
 LISTS = ("attributions", "judges", "methods", "models", "tasks")
 HIDDEN_COLUMNS = ("citation", "source")  # of lists, but for --json
@@ -129,7 +129,8 @@ def _load_plugins(arguments: Sequence[str]) -> None:
     config = _given(arguments, "--config")
     if not named and not config:
         return
-    from biasectomy.commands.settings_loading import PLUGIN, load_plugins, read_config
+    from biasectomy.commands.settings_base import PLUGIN, load_plugins
+    from biasectomy.commands.settings_loading import read_config
 
     load_plugins(named or read_config(Path(str(config))).get(PLUGIN))
 

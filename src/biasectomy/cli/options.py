@@ -9,8 +9,7 @@ import typer
 from pydantic.fields import FieldInfo
 
 from biasectomy.commands.complaints import choices
-from biasectomy.commands.settings import Settings, option_name
-from biasectomy.commands.settings_loading import label, settable
+from biasectomy.commands.settings_base import Settings, label, option_name, settable
 
 PANELS = ("Task", "Method", "Finding neurons", "Evaluation", "Applying", "Model and machine", "Output")
 

@@ -5,14 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from biasectomy.commands.experiment import Experiment, chosen_methods
-from biasectomy.commands.opening import open_model, open_tasks, split_task
+from biasectomy.commands.experiment import fitting
 from biasectomy.commands.outcome import Outcome
-from biasectomy.commands.run_folder import open_run, refuse_folder
 from biasectomy.commands.settings import CompareSettings
 from biasectomy.methods.original import NAME as ORIGINAL
 from biasectomy.models.language_model import LanguageModel
-from biasectomy.processes import join
 from biasectomy.report.verdict import ranking
 from biasectomy.tasks import Task
 
@@ -49,23 +46,9 @@ def run(
     keep: bool = True,
 ) -> Outcome:
     """See `compare`; model and task stand in for those of the settings, and without `keep` no folder is written."""
-    folder = settings.out if keep else None
-    with join(settings.device) as processes:
-        if folder is not None:
-            processes.once(lambda: refuse_folder(folder, resume=settings.resume, overwrite=settings.overwrite))
-        methods = chosen_methods(settings)
-        tasks = open_tasks(settings, processes, task)
-        split = split_task(tasks[0], settings)
-        tasks[0].goal(settings.objective)
-        fitting = sum(one.expected_questions(split.development) for one in methods.values())
-        language_model = open_model(settings, processes, model)
-        with open_run(folder, settings, processes) as run_folder:
-            measured = [(split.test, "test"), *((other, "all") for other in tasks[1:])]
-            experiment = Experiment(settings, processes, language_model, run_folder, measured, split)
-            experiment.prepare(fitting, len(methods))
-            for name, method in methods.items():
-                experiment.fit(name, method)
-            comparisons = [(name, ORIGINAL) for name in methods if name != ORIGINAL]
-            outcome = experiment.measure(comparisons)
-            sentences = ranking(outcome.results, original=ORIGINAL)
-            return experiment.finish(replace(outcome, results=replace(outcome.results, verdict=sentences)))
+    with fitting(settings, model, task, settings.out if keep else None) as (experiment, methods):
+        for name, method in methods.items():
+            experiment.fit(name, method)
+        outcome = experiment.measure([(name, ORIGINAL) for name in methods if name != ORIGINAL])
+        sentences = ranking(outcome.results, original=ORIGINAL)
+        return experiment.finish(replace(outcome, results=replace(outcome.results, verdict=sentences)))

@@ -1,13 +1,23 @@
 """Fitting methods on development items and measuring them on test items: what `mitigate` and `compare` share."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from biasectomy.commands.forecast import announce, fitting_batch_tokens
-from biasectomy.commands.opening import describe_task, described_neurons, model_checksums
+from biasectomy.commands.opening import (
+    describe_neurons,
+    describe_task,
+    described_neurons,
+    model_checksums,
+    open_model,
+    open_tasks,
+    split_task,
+)
 from biasectomy.commands.outcome import Outcome
-from biasectomy.commands.run_folder import ITEMS, STORE, Run
+from biasectomy.commands.run_folder import ITEMS, STORE, Run, open_run, refuse_folder
 from biasectomy.commands.settings import EvaluationSettings, FittingSettings
 from biasectomy.measuring.results import (
     DifferenceRow,
@@ -22,7 +32,7 @@ from biasectomy.measuring.store import FileStore, MemoryStore
 from biasectomy.methods import METHODS, Cost, Fitted, Method
 from biasectomy.models.language_model import LanguageModel
 from biasectomy.narration import heading, progress
-from biasectomy.processes import Processes
+from biasectomy.processes import Processes, join
 from biasectomy.tasks import Split, Task
 from biasectomy.tasks.metrics import Answers
 
@@ -190,13 +200,45 @@ class Experiment:
         return outcome
 
 
-def chosen_methods(settings: FittingSettings) -> dict[str, Method]:
-    """The methods of a command with their settings, by name.
+@contextmanager
+def fitting(
+    settings: FittingSettings,
+    model: LanguageModel | str | None,
+    task: Task | str | None,
+    folder: Path | None,
+    without: Collection[str] = (),
+) -> Iterator[tuple[Experiment, dict[str, Method]]]:
+    """A block in which the methods of a command can be fitted to development items and measured on the others.
+
+    Args:
+        settings: of the command; their methods in use are made.
+        model: stands in for that of the settings.
+        task: stands in for that of the settings; methods are fitted on the first, and all are measured.
+        folder: of the run; None where nothing is kept.
+        without: methods that are not wanted after all.
 
     Raises:
-        UnknownNameError: there is no such method.
+        BiasectomyError: whatever can be refused before anything is computed is refused first.
     """
-    return {name: METHODS[name](settings.section(name)) for name in settings.in_use()}
+    with join(settings.device) as processes:
+        if folder is not None:
+            processes.once(lambda: refuse_folder(folder, resume=settings.resume, overwrite=settings.overwrite))
+        methods: dict[str, Method] = {
+            name: METHODS[name](settings.section(name)) for name in settings.in_use() if name not in without
+        }
+        tasks = open_tasks(settings, processes, task)
+        split = split_task(tasks[0], settings)
+        tasks[0].goal(settings.objective)
+        expected = sum(method.expected_questions(split.development) for method in methods.values())
+        language_model = open_model(settings, processes, model)
+        for definition in dict.fromkeys(getattr(settings.section(name), "definition", None) for name in methods):
+            if definition is not None:
+                describe_neurons(language_model, definition)
+        with open_run(folder, settings, processes) as run:
+            measured = [(split.test, "test"), *((other, "all") for other in tasks[1:])]
+            experiment = Experiment(settings, processes, language_model, run, measured, split)
+            experiment.prepare(expected, len(methods))
+            yield experiment, methods
 
 
 def _cost(cost: Cost) -> dict[str, Any]:

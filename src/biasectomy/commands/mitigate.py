@@ -4,10 +4,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from biasectomy.commands.experiment import Experiment, chosen_methods
-from biasectomy.commands.opening import describe_neurons, open_model, open_tasks, split_task
+from biasectomy.commands.experiment import Experiment, fitting
 from biasectomy.commands.outcome import Outcome
-from biasectomy.commands.run_folder import MODEL, NEURONS, open_run, refuse_folder
+from biasectomy.commands.run_folder import MODEL, NEURONS
 from biasectomy.commands.settings import MitigateSettings
 from biasectomy.errors import SettingsError
 from biasectomy.methods import Fitted
@@ -16,7 +15,6 @@ from biasectomy.methods.original import NAME as ORIGINAL
 from biasectomy.methods.random_neurons import NAME as CONTROL
 from biasectomy.models.language_model import LanguageModel
 from biasectomy.narration import say, warn
-from biasectomy.processes import join
 from biasectomy.report.verdict import Edited, verdict
 from biasectomy.tasks import Task
 
@@ -53,33 +51,18 @@ def run(
     keep: bool = True,
 ) -> Outcome:
     """See `mitigate`; model and task stand in for those of the settings, and without `keep` no folder is written."""
-    folder = settings.out if keep else None
-    with join(settings.device) as processes:
-        if folder is not None:
-            processes.once(lambda: refuse_folder(folder, resume=settings.resume, overwrite=settings.overwrite))
-        methods = chosen_methods(settings)
-        if settings.method != CONTROL and not getattr(settings.section(CONTROL), "draws", 0):
-            del methods[CONTROL]  # by the user's wish
-        tasks = open_tasks(settings, processes, task)
-        split = split_task(tasks[0], settings)
-        tasks[0].goal(settings.objective)
-        fitting = sum(one.expected_questions(split.development) for one in methods.values())
-        language_model = open_model(settings, processes, model)
-        with open_run(folder, settings, processes) as run_folder:
-            measured = [(split.test, "test"), *((other, "all") for other in tasks[1:])]
-            experiment = Experiment(settings, processes, language_model, run_folder, measured, split)
-            if definition := getattr(settings.section(settings.method), "definition", None):
-                describe_neurons(language_model, definition)
-            experiment.prepare(fitting, len(methods))
-            experiment.fit(ORIGINAL, methods[ORIGINAL])
-            fitted = experiment.fit(settings.method, methods[settings.method])
-            _save(experiment, fitted)
-            comparisons = [(settings.method, ORIGINAL)]
-            if fitted.neuron_set is not None and len(fitted.neuron_set) and CONTROL in methods:
-                experiment.fit(CONTROL, methods[CONTROL])
-                comparisons.append((settings.method, CONTROL))
-            outcome = experiment.measure(comparisons)
-            return experiment.finish(_judged(outcome, fitted, settings.method, language_model))
+    # No control, by the user's wish.
+    without = {CONTROL} if settings.method != CONTROL and not getattr(settings.section(CONTROL), "draws", 0) else ()
+    with fitting(settings, model, task, settings.out if keep else None, without) as (experiment, methods):
+        experiment.fit(ORIGINAL, methods[ORIGINAL])
+        fitted = experiment.fit(settings.method, methods[settings.method])
+        _save(experiment, fitted)
+        comparisons = [(settings.method, ORIGINAL)]
+        if fitted.neuron_set is not None and len(fitted.neuron_set) and CONTROL in methods:
+            experiment.fit(CONTROL, methods[CONTROL])
+            comparisons.append((settings.method, CONTROL))
+        outcome = experiment.measure(comparisons)
+        return experiment.finish(_judged(outcome, fitted, settings.method, experiment.model))
 
 
 def _save(experiment: Experiment, fitted: Fitted) -> None:

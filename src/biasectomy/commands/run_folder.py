@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from biasectomy import plugins
-from biasectomy.commands.settings import Settings
+from biasectomy.commands.settings_base import Settings
 from biasectomy.commands.settings_loading import explicit_command
 from biasectomy.errors import RunError
 from biasectomy.files import read_json, write_atomically, write_json, writing

@@ -4,24 +4,20 @@ Those of methods and attributions are written beside their code; a command takes
 `--crispr.variant` or a table `[crispr]`. Where values come from: see `settings_loading`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, PrivateAttr
+from pydantic import BeforeValidator, Field
 
 from biasectomy.attribution import ATTRIBUTIONS
 from biasectomy.attribution.crispr import NAME as CRISPR_ATTRIBUTION
-from biasectomy.errors import SettingsError
+from biasectomy.commands.settings_base import Settings
 from biasectomy.methods import METHODS
 from biasectomy.methods.crispr import NAME as CRISPR
 from biasectomy.methods.original import NAME as ORIGINAL
 from biasectomy.methods.random_neurons import NAME as CONTROL
-from biasectomy.options import Options
 from biasectomy.registry import Registry
-
-# How a run is handled, not what it computes: neither compared when it is resumed nor repeated to make it again.
-HANDLING = frozenset({"quiet", "json_output", "resume", "overwrite", "store", "out"})
 
 
 def _parse_names(value: object) -> object:
@@ -33,61 +29,6 @@ def _parse_names(value: object) -> object:
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_parse_names)]
 Fraction = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
-
-
-class Settings(Options):
-    """Base of all settings; made by `of`, so that every complaint is one `SettingsError`."""
-
-    positional: ClassVar[tuple[str, ...]] = ("model",)
-    panel: ClassVar[str] = ""  # heading under which the fields a class declares are listed by --help
-    sections: ClassVar[Registry[Any] | None] = None  # what is chosen by name and has settings of its own
-    _sections: dict[str, Options] = PrivateAttr(default_factory=dict)
-
-    @classmethod
-    def of(cls, **options: Any) -> Self:
-        """Settings from Python: fields by name, and sections as dictionaries by the name of what they are for.
-
-        Raises:
-            SettingsError, UnknownNameError: see `settings_loading.made`.
-        """
-        from biasectomy.commands.settings_loading import made
-
-        return made(cls, options)
-
-    def with_sections(self, sections: Mapping[str, Options]) -> Self:
-        """The same settings with those of methods or attributions.
-
-        Raises:
-            SettingsError: fields contradict each other.
-        """
-        self._sections.update(sections)
-        self._check()
-        return self
-
-    def section(self, name: str) -> Options:
-        """The settings of a method or an attribution; its defaults where nothing was said.
-
-        Raises:
-            UnknownNameError: there is none of this name.
-        """
-        assert self.sections is not None
-        default: type[Options] = self.sections[name].Settings
-        return self._sections.get(name) or default()
-
-    def in_use(self) -> Sequence[str]:
-        """Names of the sections that count for this command."""
-        return ()
-
-    def compared(self) -> dict[str, Any]:
-        """What decides the figures, as JSON-like values; sections are dictionaries by name."""
-        values: dict[str, Any] = self.model_dump(mode="json", exclude=set(HANDLING))
-        chosen = {name: self.section(name).model_dump(mode="json") for name in self.in_use()}
-        return values | {name: options for name, options in chosen.items() if options}
-
-    def _check(self) -> None:
-        values = self.__dict__
-        if values.get("resume") and values.get("overwrite"):
-            raise SettingsError("--resume and --overwrite exclude each other; give one of them.")
 
 
 class OutputSettings(Settings):
@@ -269,8 +210,3 @@ COMMANDS: dict[str, type[Settings]] = {
     "find": FindSettings,
     "apply": ApplySettings,
 }
-
-
-def option_name(field: str) -> str:
-    """The command-line option of a field, such as `--max-items`, or `--crispr.clamp-group` of "crispr.clamp_group"."""
-    return {"json_output": "--json", "neurons_file": "--neurons"}.get(field, "--" + field.replace("_", "-"))

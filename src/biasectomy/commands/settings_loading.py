@@ -1,8 +1,7 @@
 """Settings from where users write them, and the command line that repeats them.
 
 A value comes from the command line, else from the environment (`BIASECTOMY_SEED=1`, `BIASECTOMY_CRISPR_GRID=0,8`), else
-from a TOML file (`seed = 1`; `[crispr]` with `grid = [0, 8]`), else from the default written beside its name. Inside
-this file the grid of CRISPR has the name "crispr.grid".
+from a TOML file (`seed = 1`; `[crispr]` with `grid = [0, 8]`), else from the default written beside its name.
 """
 
 import os
@@ -10,20 +9,24 @@ import shlex
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from pydantic import ValidationError
-from pydantic.fields import FieldInfo
-
-from biasectomy.commands.complaints import explained
-from biasectomy.commands.settings import COMMANDS, HANDLING, Settings, option_name
+from biasectomy.commands.settings import COMMANDS
+from biasectomy.commands.settings_base import (
+    HANDLING,
+    PLUGIN,
+    AnySettings,
+    Settings,
+    flat,
+    label,
+    load_plugins,
+    option_name,
+    settable,
+    validated,
+)
 from biasectomy.errors import SettingsError, UnknownNameError
-from biasectomy.options import Options
-from biasectomy.plugins import load_plugin
 
 ENVIRONMENT_PREFIX = "BIASECTOMY_"
-PLUGIN = "plugin"
-AnySettings = TypeVar("AnySettings", bound=Settings)
 
 
 def load_settings(kind: type[AnySettings], given: Mapping[str, Any], config: Path | None = None) -> AnySettings:
@@ -53,40 +56,7 @@ def load_settings(kind: type[AnySettings], given: Mapping[str, Any], config: Pat
             values[name], origins[name] = text, f"the environment variable {variable}"
     for name, value in given.items():
         values[name], origins[name] = value, label(kind, name)
-    return _validated(kind, values, origins)
-
-
-def made(kind: type[AnySettings], options: Mapping[str, Any]) -> AnySettings:
-    """Settings from Python's keywords, of which those of a section are a dictionary.
-
-    Raises:
-        SettingsError: a value is not usable.
-        UnknownNameError: no setting has this name.
-        PluginError: a plugin cannot be loaded.
-    """
-    load_plugins(options.get(PLUGIN))
-    registry = kind.sections or ()
-    # Keywords cannot have hyphens, names of methods do.
-    hyphened = {name: name.replace("_", "-") for name in options}
-    named = {new if (new := hyphened[name]) in registry else name: value for name, value in options.items()}
-    return _validated(kind, _flat(named), {})
-
-
-def settable(kind: type[Settings]) -> dict[str, FieldInfo]:
-    """Every field by name, those of sections as "crispr.grid"."""
-    fields = dict(kind.model_fields)
-    for name in kind.sections or ():
-        own: type[Options] = kind.sections[name].Settings  # type: ignore[index]
-        fields |= {f"{name}.{field}": details for field, details in own.model_fields.items()}
-    return fields
-
-
-def load_plugins(named: Any) -> None:
-    """Loads the plugins of a setting: names joined by commas, or a list of them."""
-    names = named.split(",") if isinstance(named, str) else named if isinstance(named, list | tuple) else ()
-    for name in names:
-        if str(name).strip():
-            load_plugin(str(name).strip())
+    return validated(kind, values, origins)
 
 
 def explicit_command(settings: Settings) -> str:
@@ -120,46 +90,7 @@ def read_config(path: Path) -> dict[str, Any]:
         raise SettingsError(f"The configuration file '{path}' cannot be read: {error}.") from None
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"The configuration file '{path}' is not valid TOML: {error}.") from None
-    return _flat(values)
-
-
-def label(kind: type[Settings], name: str) -> str:
-    """What a user calls a setting: its option, or a positional argument's name in capitals."""
-    return name.removesuffix("_file").upper() if name in kind.positional else option_name(name)
-
-
-def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            flat |= {f"{name}.{field.replace('-', '_')}": one for field, one in value.items()}
-        else:
-            flat[name] = value
-    return flat
-
-
-def _validated(kind: type[AnySettings], values: Mapping[str, Any], origins: Mapping[str, str]) -> AnySettings:
-    plain = {name: value for name, value in values.items() if "." not in name}
-    by_section: dict[str, dict[str, Any]] = {}
-    for name, value in values.items():
-        section, dot, field = name.rpartition(".")
-        if dot:
-            by_section.setdefault(section, {})[field] = value
-    registry = kind.sections
-    if (strange := next((name for name in by_section if name not in (registry or ())), None)) is not None:
-        raise UnknownNameError("section of settings", strange, registry or ())
-    labels = {name: origins.get(name, label(kind, name)) for name in settable(kind)}
-    settings: AnySettings = _made(kind, plain, labels)
-    return settings.with_sections(
-        {name: _made(registry[name].Settings, own, labels, f"{name}.") for name, own in by_section.items()}  # type: ignore[index]
-    )
-
-
-def _made(kind: Any, values: Mapping[str, Any], labels: Mapping[str, str], prefix: str = "") -> Any:
-    try:
-        return kind(**values)
-    except ValidationError as error:
-        raise explained(kind, error, labels, prefix) from None
+    return flat(values)
 
 
 def _refuse_unknown(values: Mapping[str, Any], config: Path) -> None:

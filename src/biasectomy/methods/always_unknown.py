@@ -11,7 +11,6 @@ from biasectomy.reading.questions import Answer, Answerer, Question
 if TYPE_CHECKING:
     from biasectomy.measuring.session import Session
     from biasectomy.models.language_model import LanguageModel
-    from biasectomy.tasks.base import Task
 
 IMPOSSIBLE = -1e4  # log-likelihood of an option that is never chosen; exp of it is 0 in any format
 
@@ -26,14 +25,6 @@ class AlwaysUnknown(OnlyInference):
 
     def __init__(self, settings: Options) -> None:
         self.record: dict[str, Any] = {}
-
-    def expected_questions(self, development: "Task") -> float:
-        """None: there is nothing to learn."""
-        return 0
-
-    def fit(self, model: "LanguageModel", development: "Task", session: "Session") -> "AlwaysUnknown":
-        """Nothing is learned."""
-        return self
 
     @contextmanager
     def answering(self, model: "LanguageModel", session: "Session", draw: int = 0) -> Iterator[Answerer]:

@@ -3,7 +3,7 @@
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 from biasectomy.errors import SettingsError
 from biasectomy.registry import Registry
@@ -82,11 +82,24 @@ class Method(Protocol):
         """Learns from development items only; keeps its artefacts with `session.path`, if that is not None."""
 
 
-class OnlyInference:
-    """What fitted methods have in common that leave the weights alone."""
+class NothingToLearn:
+    """What methods have in common that are fitted as they are made."""
 
     draws = 1
     neuron_set = None
+
+    def expected_questions(self, development: "Task") -> float:
+        """None: there is nothing to learn."""
+        return 0
+
+    def fit(self, model: "LanguageModel", development: "Task", session: "Session") -> Self:
+        """Nothing is learned."""
+        return self
+
+
+class OnlyInference(NothingToLearn):
+    """What such methods have in common that leave the weights alone."""
+
     title: ClassVar[str] = "This method"
 
     def save(self, model: "LanguageModel", folder: Path) -> float | None:

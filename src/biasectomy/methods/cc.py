@@ -23,7 +23,6 @@ from biasectomy.reading.questions import Answer, Answerer, Question
 if TYPE_CHECKING:
     from biasectomy.measuring.session import Session
     from biasectomy.models.language_model import LanguageModel
-    from biasectomy.tasks.base import Task
 
 CONTENT_FREE = ("N/A", "[MASK]", "")
 
@@ -53,14 +52,6 @@ class ContextualCalibration(OnlyInference):
         self.inputs = settings.inputs
         self.cost = Cost(questions_per_answer=1.0 + len(settings.inputs))
         self.record: dict[str, Any] = {"inputs": list(settings.inputs)}
-
-    def expected_questions(self, development: "Task") -> float:
-        """None: it looks at each question by itself."""
-        return 0
-
-    def fit(self, model: "LanguageModel", development: "Task", session: "Session") -> "ContextualCalibration":
-        """Nothing is learned."""
-        return self
 
     @contextmanager
     def answering(self, model: "LanguageModel", session: "Session", draw: int = 0) -> Iterator[Answerer]:

@@ -14,7 +14,6 @@ from biasectomy.reading.questions import Answer, Answerer, Question
 if TYPE_CHECKING:
     from biasectomy.measuring.session import Session
     from biasectomy.models.language_model import LanguageModel
-    from biasectomy.tasks.base import Task
 
 SENTENCE = "Treat people of all groups alike: do not rely on stereotypes, and say so where the answer cannot be known."
 
@@ -34,14 +33,6 @@ class FairPrompt(OnlyInference):
         self.sentence = settings.sentence
         self.cost = Cost()
         self.record: dict[str, Any] = {"sentence": settings.sentence}
-
-    def expected_questions(self, development: "Task") -> float:
-        """None: the sentence is given."""
-        return 0
-
-    def fit(self, model: "LanguageModel", development: "Task", session: "Session") -> "FairPrompt":
-        """Nothing is learned."""
-        return self
 
     @contextmanager
     def answering(self, model: "LanguageModel", session: "Session", draw: int = 0) -> Iterator[Answerer]:

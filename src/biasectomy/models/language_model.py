@@ -16,7 +16,8 @@ from biasectomy.errors import DataError, RunError, ScoreError
 from biasectomy.files import writing
 from biasectomy.models.fingerprints import fingerprint, weights_checksum
 from biasectomy.models.loading import LoadingOptions, Weights
-from biasectomy.models.sources import ModelSource, quiet_transformers, resolve_model
+from biasectomy.models.quiet import quiet_transformers
+from biasectomy.models.sources import ModelSource, resolve_model
 from biasectomy.neurons.discovery import Neurons, discover_neurons
 from biasectomy.neurons.edits import baked, edited
 from biasectomy.neurons.neuron_set import NeuronSet, model_shape

@@ -6,11 +6,11 @@ from typing import Any, TypedDict
 import torch
 
 from biasectomy.errors import BiasectomyError, ModelError, UnknownNameError
-from biasectomy.models.sources import ModelSource, quiet_transformers
+from biasectomy.models.quiet import quiet_transformers
+from biasectomy.models.sources import ModelSource
 from biasectomy.reading.memory import available_memory, weights_bytes
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-QUANTIZATIONS = ("4bit", "8bit")
 
 
 class LoadingOptions(TypedDict, total=False):

@@ -1,17 +1,16 @@
 """Where models come from: a folder, a GGUF file, the hub, or a pinned wheel; all checksums are checked."""
 
-import contextlib
 import difflib
 import hashlib
-import io
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from biasectomy.errors import DataError, SourceError, UnknownNameError
 from biasectomy.files import making, read_json, sha256_of, write_json
+from biasectomy.models.quiet import quiet_transformers
 from biasectomy.narration import fetching
 from biasectomy.registry import Registry
 from biasectomy.wheels import PinnedWheel, cache_folder, read_archive_member
@@ -119,24 +118,6 @@ def model_checksum(folder: Path) -> dict[str, str]:
     """SHA-256 of a model folder's weights and configuration, by file name."""
     files = [*folder.glob("*.safetensors"), *folder.glob("*.gguf"), *folder.glob("*.bin"), *folder.glob("config.json")]
     return {path.name: sha256_of(path) for path in sorted(files)}
-
-
-@contextlib.contextmanager
-def quiet_transformers() -> Iterator[None]:
-    """Nothing on standard error within the block: no progress bars and no warnings of transformers."""
-    from transformers.utils import logging as untyped
-
-    logging: Any = untyped
-    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        with contextlib.redirect_stderr(io.StringIO()):  # the bar of GGUF files listens to no setting
-            yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if bars:
-            logging.enable_progress_bar()
 
 
 def _locate_smollm2() -> ModelSource:

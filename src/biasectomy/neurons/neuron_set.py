@@ -48,10 +48,6 @@ class NeuronSet:
         """The first `count` neurons."""
         return replace(self, neurons=self.neurons[:count])
 
-    def with_factor(self, factor: float) -> "NeuronSet":
-        """The same neurons, all with one factor."""
-        return replace(self, neurons=tuple(replace(neuron, factor=factor) for neuron in self.neurons))
-
     def by_module(self) -> dict[str, list[Neuron]]:
         """Neurons grouped by module."""
         groups: dict[str, list[Neuron]] = {}

@@ -53,7 +53,7 @@ def make_organism(recipe: Recipe, folder: Path) -> None:
     """
     from biasectomy.models.organisms.architectures import planted_neurons
     from biasectomy.models.organisms.training import train
-    from biasectomy.models.sources import quiet_transformers
+    from biasectomy.models.quiet import quiet_transformers
     from biasectomy.neurons.neuron_set import NeuronSet, model_shape
 
     checksum = recipe.checksum()
