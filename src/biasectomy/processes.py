@@ -27,7 +27,7 @@ LOST = (
     "What its run folder holds is kept; go on with --resume."
 )
 
-Part = TypeVar("Part")
+Work = TypeVar("Work")
 Result = TypeVar("Result")
 
 
@@ -54,10 +54,10 @@ class Processes:
         groups = -(-length // group)
         return slice(groups * self.index // self.count * group, groups * (self.index + 1) // self.count * group)
 
-    def map(self, function: Callable[[Part], Result], parts: Sequence[Part]) -> Iterator[tuple[Part, Result]]:
-        """Each part with its result, in order and as they come; the processes take turns in computing them."""
-        for start in range(0, len(parts), self.count):
-            turn = parts[start : start + self.count]
+    def map(self, function: Callable[[Work], Result], pieces: Sequence[Work]) -> Iterator[tuple[Work, Result]]:
+        """Each piece of work with its result, in order and as they come; the processes take turns in computing them."""
+        for start in range(0, len(pieces), self.count):
+            turn = pieces[start : start + self.count]
             result = function(turn[self.index]) if self.index < len(turn) else None
             yield from zip(turn, self.gather(result), strict=False)
 
@@ -139,7 +139,7 @@ def speaks() -> bool:
 
 @contextlib.contextmanager
 def join(device: str = "auto") -> Iterator[Processes]:
-    """The processes that were launched together, for as long as a command works; `ALONE` where there is one.
+    """The processes that were launched together, for as long as a command pieces; `ALONE` where there is one.
 
     Raises:
         RunError: the processes do not find each other.

@@ -90,7 +90,7 @@ def test_balanced_accuracy_is_the_mean_over_the_conditions(development):
     )
     _, candidates, _ = choose(uneven, lambda item, count: item.labels["condition"] == "ambiguous")
     assert candidates[0].value == pytest.approx(0.5)
-    assert candidates[0].guards == {"accuracy_disambiguated": 0}
+    assert candidates[0].beside["accuracy_disambiguated"] == 0
 
 
 def test_the_margin_excludes_what_loses_disambiguated_accuracy(development):
@@ -200,6 +200,6 @@ def test_the_record_of_a_candidate_is_json_and_tells_the_whole_story(development
     assert dropped["n"] == 5 and dropped["dropped"] and dropped["items"] < len(development.items)
     assert dropped["within_margin"] is False and dropped["difference_high"] < 0
     assert set(dropped) == {
-        "n", "items", "value", "low", "high", "guards",
+        "n", "items", "value", "low", "high", "beside",
         "difference", "difference_low", "difference_high", "dropped", "within_margin",
     }  # fmt: skip

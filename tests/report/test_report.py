@@ -21,7 +21,7 @@ RECORD: dict[str, Any] = {
             "title": "CRISPR",
             "chosen": 30,
             "search": [
-                {"n": 0, "items": 1104, "value": 0.4, "low": 0.35, "high": 0.45, "dropped": None, "guards": {}},
+                {"n": 0, "items": 1104, "value": 0.4, "low": 0.35, "high": 0.45, "dropped": None, "beside": {}},
                 {
                     "n": 30,
                     "items": 1104,
@@ -29,7 +29,7 @@ RECORD: dict[str, Any] = {
                     "low": 0.45,
                     "high": 0.55,
                     "dropped": None,
-                    "guards": {"accuracy_disambiguated": 0.4},
+                    "beside": {"accuracy_disambiguated": 0.4},
                 },
                 {"n": 500, "items": 200, "value": math.nan, "low": None, "high": None, "dropped": "clearly worse"},
             ],
@@ -72,7 +72,7 @@ def test_everything_is_there_and_the_verdict_comes_first() -> None:
     assert "- test: 2,576" in text and "30 was chosen" in text and "95 % interval" in text
     assert "| 500 | 200 | n/a |  | n/a | clearly worse |" in text
     assert "| 30 | 1104 | 0.500 | [0.45, 0.55] | 0.40 |  |" in text
-    assert "| Accuracy, disambiguated | dropped early |" in text and 'Read ""Unknown", disambiguated"' in text
+    assert "| Accuracy, disambiguated | dropped early |" in text and 'Read *"Unknown", disambiguated* beside' in text
     assert "biasectomy mitigate smollm2 --seed 3" in text and "- torch: 2.13.0" in text
     assert "- number format: bfloat16\n- torch" in text
     assert "nan" not in text and "Undefined" not in text and "{{" not in text

@@ -110,10 +110,10 @@ class TopNeurons:
         if len(grid) < len(self.grid):
             warn(f"The model has {total:,} neurons; numbers of --{self.name}.grid above that are left out.")
 
-        def examine(part: "Task", count: int) -> "Answers":
+        def examine(some: "Task", count: int) -> "Answers":
             with model.edited(ranking.top(count)):
                 who = {"method": self.name, "neurons": count}
-                return session.ask(part, session.answerer(model), split="development", who=who)
+                return session.ask(some, session.answerer(model), split="development", who=who)
 
         count, candidates = choose_count(
             examine,

@@ -1,6 +1,6 @@
 """Choosing how many neurons to edit, on development items only, by a task's goal.
 
-Candidates are raced: all of them answer a part of the items, those that are clearly worse are dropped,
+Candidates are raced: all of them answer some of the items, those that are clearly worse are dropped,
 the rest go on. Editing no neuron (n = 0) is always a candidate, is never dropped and wins ties, so
 the answer can be that nothing helps. Better is nearer to the metric's best value: where that is even odds, a candidate
 that goes past them is no better than one that stops as far before.
@@ -36,7 +36,7 @@ class Candidate:
     difference: float = math.nan  # how much nearer to the best value than n = 0, paired, with its interval
     difference_low: float = math.nan
     difference_high: float = math.nan
-    guards: dict[str, float] = field(default_factory=dict)  # what must not get worse
+    beside: dict[str, float] = field(default_factory=dict)  # guards of the goal, and what else plays a role in the task
     within_margin: bool = True  # whether none of them got worse by more than its margin
     dropped: str | None = None  # why it was dropped early
     answers: "list[Answers]" = field(default_factory=list, repr=False)  # of each round
@@ -78,13 +78,13 @@ def choose_count(
     total = len(candidates) * len(development.items) * len(development.instructions)
     seen: list[Item] = []
     with progress("Choosing n", total) as advance:
-        for number, part in enumerate(rounds):
-            seen += part.items
+        for number, some in enumerate(rounds):
+            seen += some.items
             judge = _Judge(development, seen, goal, level)
             for candidate in candidates:
                 if candidate.dropped is None:
-                    candidate.answers = [Answers.joined([*candidate.answers, examine(part, candidate.neurons)], axis=2)]
-                advance(len(part.items) * len(part.instructions))
+                    candidate.answers = [Answers.joined([*candidate.answers, examine(some, candidate.neurons)], axis=2)]
+                advance(len(some.items) * len(some.instructions))
             alive = [candidate for candidate in candidates if candidate.dropped is None]
             for candidate in alive:
                 judge.measure(candidate, candidates[0])
@@ -103,6 +103,7 @@ class _Judge:
         self.items, self.level = list(items), level
         self.metric = named(task.metrics, goal.metric)
         self.guards = [(named(task.metrics, name), margin) for name, margin in goal.guards.items()]
+        self.beside = [one for one in task.metrics if one.role or one.name in goal.guards]
 
     def measure(self, candidate: Candidate, original: Candidate) -> None:
         figure = self._of(candidate, self.metric, distance=False)
@@ -112,7 +113,7 @@ class _Judge:
         gain = self._gain(candidate, original, self.metric)
         candidate.difference = gain.value
         candidate.difference_low, candidate.difference_high = gain.interval(self.level)
-        candidate.guards = {one.name: self._of(candidate, one, distance=False).value for one, _ in self.guards}
+        candidate.beside = {one.name: self._of(candidate, one, distance=False).value for one in self.beside}
         losses = [(-self._gain(candidate, original, one).value, margin) for one, margin in self.guards]
         candidate.within_margin = not any(loss > margin + 1e-12 for loss, margin in losses)
 
@@ -153,9 +154,9 @@ class _Judge:
 
 
 def _rounds(development: "Task", shares: Sequence[float], seed: int) -> "list[Task]":
-    """Parts of the items, each evenly spread over templates and labels, that together are all of them."""
+    """Shares of the items, each evenly spread over templates and labels, that together are all of them."""
 
-    def parts() -> "Iterator[Task]":
+    def found() -> "Iterator[Task]":
         before: set[str] = set()
         for share in shares:
             size = max(1, round(share * len(development.items)))
@@ -164,4 +165,4 @@ def _rounds(development: "Task", shares: Sequence[float], seed: int) -> "list[Ta
                 yield replace(development, items=items)
             before.update(item.identifier for item in items)
 
-    return list(parts())
+    return list(found())

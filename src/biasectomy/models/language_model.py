@@ -25,7 +25,7 @@ from biasectomy.reading import likelihood
 from biasectomy.reading.generation import generate, plan_generation
 from biasectomy.reading.layouts import Batch, Layout, PackedLayout
 from biasectomy.reading.layouts.base import placement
-from biasectomy.reading.memory import in_parts
+from biasectomy.reading.memory import in_halves
 from biasectomy.reading.prompts import EncodedPrompt, PromptFormat, PromptKind, prompt_format
 from biasectomy.reading.questions import Answer, Question
 
@@ -145,9 +145,9 @@ class LanguageModel:
             shortage: is called each time that memory was too small.
         """
         if batch.prompts[0].new_tokens:
-            texts = in_parts(lambda part: generate(self.model, self.tokenizer, part), batch, shortage)
+            texts = in_halves(lambda half: generate(self.model, self.tokenizer, half), batch, shortage)
             return [Answer(texts=(text,)) for text in texts]
-        found = in_parts(lambda part: likelihood.score(self.model, part, self.layout), batch, shortage)
+        found = in_halves(lambda half: likelihood.score(self.model, half, self.layout), batch, shortage)
         if not all(scores.finite for scores in found):
             self._refuse_not_finite(batch, questions)
         return [

@@ -24,7 +24,7 @@ def is_out_of_memory(error: Exception) -> bool:
     return isinstance(error, MemoryError) or bool(should_reduce_batch_size(error))
 
 
-def in_parts(
+def in_halves(
     compute: "Callable[[Batch], list[Result]]", batch: "Batch", undo: Callable[[], object] = lambda: None
 ) -> list[Result]:
     """Results of a batch's prompts, in their order; the batch is halved as often as memory needs it.
@@ -51,7 +51,7 @@ def in_parts(
         replace(batch, indices=batch.indices[half], prompts=batch.prompts[half])
         for half in (slice(middle), slice(middle, None))
     ]
-    return [one for half in halves for one in in_parts(compute, half, undo)]
+    return [one for half in halves for one in in_halves(compute, half, undo)]
 
 
 def weights_bytes(model: "nn.Module") -> int:

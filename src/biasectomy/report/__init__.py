@@ -49,21 +49,21 @@ def render_markdown(results: Results, record: Mapping[str, Any], neurons: Mappin
 
 
 def _search(results: Results, method: Mapping[str, Any]) -> dict[str, Any]:
-    """How a method's number of neurons was chosen, as a table with a column for each guard."""
+    """How a method's number of neurons was chosen, as a table with a column for each figure beside the goal."""
     rows = method["search"]
-    guards = list(dict.fromkeys(name for row in rows for name in row.get("guards") or {}))
+    beside = list(dict.fromkeys(name for row in rows for name in row.get("beside") or {}))
     header = [
         "n",
         "items seen",
         "goal",
         "interval",
-        *(results.description(name).title for name in guards),
+        *(results.description(name).title for name in beside),
         "dropped early",
     ]
     cells = []
     for row in rows:
         interval = f"[{_figure(row['low'])}, {_figure(row['high'])}]" if _is_number(row.get("low")) else ""
-        values = [_figure((row.get("guards") or {}).get(name)) for name in guards]
+        values = [_figure((row.get("beside") or {}).get(name)) for name in beside]
         cells.append(
             [row["n"], row.get("items", ""), _figure(row["value"], 3), interval, *values, row.get("dropped") or ""]
         )
