@@ -11,7 +11,7 @@ import biasectomy
 from biasectomy.measuring.results import DifferenceRow, MetricDescription, MetricRow, Results
 from biasectomy.methods import METHODS as METHODS_THERE_ARE
 from biasectomy.report import render_markdown
-from biasectomy.report.figures import result_tables
+from biasectomy.report.figures import number, result_tables
 from biasectomy.tasks import TASKS
 from biasectomy.tasks.ambiguity import AMBIGUITY_METRICS
 from biasectomy.tasks.perplexity import PERPLEXITY
@@ -75,6 +75,14 @@ def test_of_several_methods_each_is_a_row_with_goal_roles_and_cost():
 def test_the_report_shows_perplexity():
     text = render_markdown(make("all"), {}, {})
     assert text.count("| Perplexity (wikitext2) | 61.25 [0.40, 0.60] |") == 1
+
+
+@pytest.mark.parametrize(
+    ("value", "plain", "signed"),
+    [(0.256, "0.26", "+0.26"), (-0.004, "-0.00", "-0.00"), (64664850.47, "6.47e+07", "+6.47e+07")],
+)
+def test_numbers_have_two_decimals_and_very_large_ones_three_digits(value, plain, signed):
+    assert (number(value), number(value, signed=True)) == (plain, signed)
 
 
 def test_no_figures_make_no_table():

@@ -5,13 +5,14 @@ Titles, and the order of rows and columns, are those of the results; nothing her
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from biasectomy.measuring.results import DifferenceRow, MetricRow, Results
 
 Row = MetricRow | DifferenceRow
 Key = TypeVar("Key")
+LARGE = 1e5
 
 
 @dataclass(frozen=True)
@@ -78,9 +79,14 @@ class _Footnotes:
 
 def format_figure(row: Row, *, signed: bool = False, mark: str = "") -> Cell:
     """A row's value and interval as text; `n/a` where there is none."""
-    spec = "+.2f" if signed else ".2f"
-    value = format(row.value, spec) if math.isfinite(row.value) else "n/a"
-    return Cell(value + mark, f"[{row.low:{spec}}, {row.high:{spec}}]" if _has_interval(row) else "")
+    value = number(row.value, signed=signed) if math.isfinite(row.value) else "n/a"
+    ends = (number(row.low, signed=signed), number(row.high, signed=signed)) if _has_interval(row) else ()
+    return Cell(value + mark, f"[{', '.join(ends)}]" if ends else "")
+
+
+def number(value: float, *, signed: bool = False) -> str:
+    """A number with two decimals; a very large one with three digits."""
+    return format(value, ("+" if signed else "") + (".2f" if abs(value) < LARGE else ".3g"))
 
 
 def result_tables(results: Results, split: str = "test") -> list[ResultTable]:
@@ -101,7 +107,8 @@ def result_tables(results: Results, split: str = "test") -> list[ResultTable]:
         places = {(row.task, row.split) for row in rows}
         differences = [row for row in results.differences if (row.task, row.split) in places]
         compared = len({row.method for row in differences}) > 1
-        tables.append((_by_method if compared else _by_metric)(task, rows, differences, results))
+        table = (_by_method if compared else _by_metric)(task, rows, differences, results)
+        tables.append(table if number == 0 else replace(table, costs=None))  # methods cost the same for every task
     return tables
 
 

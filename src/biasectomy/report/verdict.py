@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 from biasectomy.measuring.results import DifferenceRow, MetricDescription, Results
+from biasectomy.report.figures import number
 
 NO_CHANGE = "which cannot be told from no change"
 
@@ -178,15 +179,16 @@ class _Words:
         return (before.value, after.value) if before is not None and after is not None else None
 
     def _figure(self, row: DifferenceRow, value: float) -> str:
-        return f"{100 * value:.1f} %" if self._describe(row).unit == "share" else f"{value:.2f}"
+        return f"{100 * value:.1f} %" if self._describe(row).unit == "share" else number(value)
 
     def _size(self, row: DifferenceRow, value: float) -> str:
-        return f"{100 * value:+.1f} points" if self._describe(row).unit == "share" else f"{value:+.2f}"
+        return f"{100 * value:+.1f} points" if self._describe(row).unit == "share" else number(value, signed=True)
 
     def _interval(self, row: DifferenceRow) -> str:
         level = 100 * self.results.interval.get("level", 0.95)
-        factor, digits = (100, 1) if self._describe(row).unit == "share" else (1, 2)
-        return f"{level:g} % interval {factor * row.low:+.{digits}f} to {factor * row.high:+.{digits}f}"
+        if self._describe(row).unit == "share":
+            return f"{level:g} % interval {100 * row.low:+.1f} to {100 * row.high:+.1f}"
+        return f"{level:g} % interval {number(row.low, signed=True)} to {number(row.high, signed=True)}"
 
 
 def _is_part(task: str, whole: str) -> bool:
