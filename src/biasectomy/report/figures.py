@@ -102,13 +102,14 @@ def result_tables(results: Results, split: str = "test") -> list[ResultTable]:
     own = [task for task, rows in kept.items() if len({row.metric for row in rows}) > 1] or list(kept)[:1]
     closing = [row for task, rows in kept.items() if task not in own for row in rows]
     tables = []
-    for number, task in enumerate(own):
-        rows = kept[task] + (closing if number == 0 else [])
+    for task in own:
+        first = not tables
+        rows = kept[task] + (closing if first else [])
         places = {(row.task, row.split) for row in rows}
         differences = [row for row in results.differences if (row.task, row.split) in places]
         compared = len({row.method for row in differences}) > 1
         table = (_by_method if compared else _by_metric)(task, rows, differences, results)
-        tables.append(table if number == 0 else replace(table, costs=None))  # methods cost the same for every task
+        tables.append(table if first else replace(table, costs=None))  # methods cost the same for every task
     return tables
 
 
