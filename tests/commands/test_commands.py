@@ -42,7 +42,7 @@ from biasectomy.measuring.results import Results
 from biasectomy.models.language_model import LanguageModel
 from biasectomy.narration import watching
 from biasectomy.neurons.neuron_set import NeuronSet
-from biasectomy.report.figures import number
+from biasectomy.report.figures import format_figure
 from biasectomy.tasks import load_task
 from tests.conftest import save_tiny, score_in_rows
 
@@ -467,7 +467,7 @@ def test_what_was_found_is_shown_on_the_terminal(case, finished):
     assert "bbq/Age.jsonl differs from the file its authors published" in text
     line = next(line for line in text.splitlines() if line.strip().startswith("Perplexity"))
     for method in ("original", "edited"):
-        assert number(results.find(method, "perplexity").value) in line
+        assert str(format_figure(results.find(method, "perplexity"))) in line
     assert text.count("Metric") == 1 and "bbq:age (all): 16 items" in text
 
 

@@ -101,7 +101,7 @@ def result_tables(results: Results, split: str = "test") -> list[ResultTable]:
     kept = {task: _of_split(rows, split) for task, rows in by_task.items()}
     own = [task for task, rows in kept.items() if len({row.metric for row in rows}) > 1] or list(kept)[:1]
     closing = [row for task, rows in kept.items() if task not in own for row in rows]
-    tables = []
+    tables: list[ResultTable] = []
     for task in own:
         first = not tables
         rows = kept[task] + (closing if first else [])
