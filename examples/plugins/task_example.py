@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from biasectomy import TASKS, Goal, Item, Metric, Question, Task
+from biasectomy import SHARE, TASKS, Goal, Item, Metric, Question, Task
 from biasectomy.tasks import TaskFamily
 
 NAMES, JOBS = ("Emily", "Lakisha", "Greg", "Jamal"), ("doctor", "cleaner")
@@ -22,7 +22,7 @@ def share(sums):
     return hits / answers
 
 
-DOCTORS = Metric("doctors", "Doctors", "the share of doctors", first_option, share, 0.5, "share", "goal", is_share=True)
+DOCTORS = Metric("doctors", "Doctors", "the share of doctors", first_option, share, 0.5, "share", "goal", edges=SHARE)
 
 
 def load(members, data_folder, instructions):

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from biasectomy.tasks import load_task as load_task
     from biasectomy.tasks import split as split
     from biasectomy.tasks.judges import JUDGES as JUDGES
+    from biasectomy.tasks.metrics import SHARE as SHARE
     from biasectomy.tasks.metrics import Answers as Answers
     from biasectomy.tasks.metrics import Goal as Goal
     from biasectomy.tasks.metrics import Metric as Metric
@@ -63,6 +64,7 @@ _HOMES = {
     "Outcome": "commands.outcome",
     "Question": "reading.questions",
     "Results": "measuring.results",
+    "SHARE": "tasks.metrics",
     "Session": "measuring.session",
     "TASKS": "tasks",
     "Task": "tasks",

@@ -1,5 +1,6 @@
 """The bootstrap and the t-interval: against formulas, against simulation, and at their edges."""
 
+import dataclasses
 import math
 import re
 from collections.abc import Sequence
@@ -14,8 +15,11 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from biasectomy.errors import SettingsError
-from biasectomy.measuring.statistics import ClusterBootstrap, Estimate, linearised
-from biasectomy.tasks.metrics import Answers, Metric
+from biasectomy.measuring import statistics
+from biasectomy.measuring.limits import spread_of_draws
+from biasectomy.measuring.linearised import linearised
+from biasectomy.measuring.statistics import ClusterBootstrap, Estimate
+from biasectomy.tasks.metrics import SHARE, Answers, Metric
 
 
 def mean_metric(eligible: Sequence[bool] | None = None, name: str = "mean") -> Metric:
@@ -179,17 +183,19 @@ def test_no_change_at_all_is_exactly_zero_with_different_numbers_of_draws() -> N
     once = bootstrap.measure(mean_metric(), names, given_as(values))
     thrice = bootstrap.measure(mean_metric(), names, given_as(np.repeat(values, 3, axis=0)))
     change = bootstrap.difference(once, thrice)
-    assert (change.value, change.low, change.high, change.reason) == (0.0, 0.0, 0.0, None)
+    assert change.value == 0 and math.isnan(change.low) and math.isnan(change.high)
+    assert change.reason is not None and "do not differ" in change.reason
 
 
-def test_a_constant_shift_has_an_interval_of_no_width() -> None:
+def test_a_constant_shift_is_not_certain() -> None:
     names = [f"{number // 3}" for number in range(30)]
     values = np.random.default_rng(1).integers(0, 7, (1, 2, 30))
     bootstrap = ClusterBootstrap(names, 500)
     change = bootstrap.difference(
         *(bootstrap.measure(mean_metric(), names, given_as(side)) for side in (values + 2, values))
     )
-    assert (change.value, change.low, change.high) == pytest.approx((2, 2, 2))
+    assert change.value == pytest.approx(2) and math.isnan(change.low)
+    assert change.reason == "no interval: every template gives the same figure"
 
 
 def test_a_difference_with_an_undefined_side_is_undefined() -> None:
@@ -222,7 +228,7 @@ def test_shares_stay_within_their_range_and_the_order_of_items_is_nothing(
     estimate = estimate_of(values, names, replicates=200, seed=seed)
     assert estimate.value == pytest.approx(np.mean(values))
     assert estimate.clusters == len(set(names))
-    if len(set(names)) > 1:
+    if len(set(names)) > 1 and estimate.reason is None:
         assert 0 <= estimate.low <= estimate.high <= 1
     backwards = estimate_of(values[::-1], names[::-1], replicates=200, seed=seed)
     assert (backwards.low, backwards.high) == pytest.approx((estimate.low, estimate.high), nan_ok=True)
@@ -256,24 +262,106 @@ def test_of_one_cluster_nothing_can_be_said() -> None:
     assert of_mean([1.0, 0.0], ["a", "a"]) == (0.5, -math.inf, math.inf)
 
 
-@pytest.mark.parametrize(("hits", "low", "high"), [(0, 0.0, 1 - 0.025 ** (1 / 10)), (1, 0.025 ** (1 / 10), 1.0)])
-def test_a_share_of_nothing_or_all_is_not_certain(hits, low, high):
-    """Ten clusters without a single hit still allow a share of 31 %: binom.ppf says so too."""
-    items = [str(number // 4) for number in range(40)]
-    answers = np.full((1, 1, 40), hits)
+# Where all answers are alike, and where they nearly are
 
-    def columns(items, answers):
-        choices = answers.choices
-        values = np.stack([choices == 1, np.ones_like(choices)], axis=-1).astype(float)
-        return values, np.ones(len(items), dtype=bool)
 
-    def combine(sums):
-        return (sums[..., 0] / sums[..., 1]).mean(axis=(-1, -2))
+def share_metric() -> Metric:
+    """Share of ones; both ends are edges."""
+    return dataclasses.replace(mean_metric(), edges=SHARE)
 
-    metric = Metric("share", "Share", "the share", columns, combine, 1, is_share=True)
-    bootstrap = ClusterBootstrap(items, 50)
-    measured = bootstrap.measure(metric, items, given_as(answers))
-    estimate = bootstrap.estimate(measured)
-    assert (estimate.low, estimate.high) == pytest.approx((low, high))
-    again = bootstrap.difference(measured, measured)
-    assert (again.value, again.low, again.high) == (0, 0, 0)
+
+def share_of(hits: npt.NDArray[np.int64], replicates: int = 300) -> Estimate:
+    """Hits [clusters, size] as a share."""
+    names = [f"{number:03d}" for number in range(hits.shape[0]) for _ in range(hits.shape[1])]
+    bootstrap = ClusterBootstrap(names, replicates)
+    return bootstrap.estimate(bootstrap.measure(share_metric(), names, given_as(hits.reshape(1, 1, -1))))
+
+
+def test_a_share_of_nothing_has_the_exact_bound_of_its_clusters() -> None:
+    """Ten clusters without a single hit still allow a share of 31 %: the binomial distribution says so too."""
+    nothing, everything = share_of(np.zeros((10, 4), dtype=int)), share_of(np.ones((10, 4), dtype=int))
+    assert stats.binom.cdf(0, 10, nothing.high) == pytest.approx(0.025) and nothing.low == 0
+    assert (everything.low, everything.high) == pytest.approx((1 - nothing.high, 1))
+
+
+def test_more_hits_never_lower_the_interval() -> None:
+    """136 answers to 17 templates: none right is [0, 0.195], and one right does not end at 0.03."""
+    order = np.random.default_rng(0).permutation(136)
+    ends = []
+    for hits in range(137):
+        answers = np.zeros(136, dtype=int)
+        answers[order[:hits]] = 1
+        found = share_of(answers.reshape(17, 8))
+        assert found.low <= found.value <= found.high
+        ends.append((found.low, found.high))
+    assert ends[0] == pytest.approx((0, 1 - 0.025 ** (1 / 17)))
+    falls = np.diff(np.array(ends), axis=0)
+    assert falls.min() > -0.02  # but for what a resample has by chance
+    assert ends[1][1] > ends[0][1] - 1e-9 and ends[135][0] < ends[136][0] + 1e-9
+
+
+@pytest.mark.parametrize(("mean", "correlation"), [(0.01, 0.2), (0.03, 0.5), (0.05, 0.1), (0.98, 0.3)])
+def test_the_interval_of_a_share_near_its_edge_covers(mean: float, correlation: float) -> None:
+    generator = np.random.default_rng(11)
+    covered = percentile = 0
+    for _ in range(300):
+        hits = simulated(generator, 17, 8, mean, correlation)
+        found = share_of(hits)
+        covered += found.low <= mean <= found.high
+        low, high = np.quantile(hits[generator.integers(0, 17, (300, 17))].mean(axis=(1, 2)), [0.025, 0.975])
+        percentile += low <= mean <= high
+    assert covered / 300 >= 0.95
+    assert percentile / 300 < 0.9
+
+
+def test_from_none_to_all_is_not_certain_either() -> None:
+    names = [f"{number // 4}" for number in range(40)]
+    bootstrap = ClusterBootstrap(names, 50)
+    none, every = (
+        bootstrap.measure(share_metric(), names, given_as(np.full((1, 1, 40), hit, dtype=int))) for hit in (0, 1)
+    )
+    change = bootstrap.difference(every, none)
+    bound = 1 - 0.025 ** (1 / 10)  # an unseen sort of template, which would do the opposite
+    assert (change.value, change.low, change.high) == pytest.approx((1, 1 - 2 * bound, 1))
+
+
+# Draws: an edit may be no more than one more draw
+
+
+def of_draws(generator: np.random.Generator, draws: int, differ: float) -> tuple[Estimate, Estimate]:
+    """A figure of one draw minus that of others of the same kind, and the figure of the others; 40 clusters of 10."""
+    clusters, size = 40, 10
+    names = [f"{number:02d}" for number in range(clusters) for _ in range(size)]
+    shares = np.clip(0.5 + generator.normal(0, differ, draws + 1), 0, 1)
+    common = generator.random((clusters, 1, size))  # items are as hard for one draw as for another
+    hits = (common[None] < shares[:, None, None, None]).reshape(draws + 1, 1, -1)
+    bootstrap = ClusterBootstrap(names, 200)
+    edit, others = (bootstrap.measure(share_metric(), names, given_as(part)) for part in (hits[:1], hits[1:]))
+    return bootstrap.difference(edit, others), bootstrap.estimate(others)
+
+
+@pytest.mark.parametrize("draws", [5, 10])
+def test_one_more_random_draw_is_seldom_called_better(draws: int) -> None:
+    """Nominal 2.5 % on each side; without the draws' variance it would be a fifth of cases."""
+    generator = np.random.default_rng(5)
+    found = [of_draws(generator, draws, 0.05) for _ in range(400)]
+    better = np.mean([change.low > 0 for change, _ in found])
+    assert 0.005 <= better <= 0.045
+    covered = np.mean([others.low <= 0.5 <= others.high for _, others in found])
+    assert covered >= 0.92
+
+
+def test_the_spread_of_draws_by_hand() -> None:
+    draws, one = np.array([0.2, 0.4, 0.6]), np.array([0.9])
+    spread, quantile = 0.2, stats.t.ppf(0.975, df=2)
+    assert spread_of_draws(one, draws, 0.95) == pytest.approx(quantile * spread * math.sqrt(1 + 1 / 3))
+    assert spread_of_draws(draws, one, 0.95) == pytest.approx(quantile * spread * math.sqrt(1 / 3))
+    assert spread_of_draws(draws, None, 0.95) == pytest.approx(quantile * spread * math.sqrt(1 / 3))
+    assert spread_of_draws(one, None, 0.95) == spread_of_draws(one, one, 0.95) == 0
+
+
+def test_resamples_are_made_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    names, values = [f"{number // 3}" for number in range(30)], np.random.default_rng(1).integers(0, 2, (1, 2, 30))
+    whole = ClusterBootstrap(names, 100).measure(mean_metric(), names, given_as(values)).replicates
+    monkeypatch.setattr(statistics, "NUMBERS_AT_ONCE", 12)
+    assert (ClusterBootstrap(names, 100).measure(mean_metric(), names, given_as(values)).replicates == whole).all()

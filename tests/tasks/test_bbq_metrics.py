@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from biasectomy.measuring.statistics import ClusterBootstrap, Estimate
 from biasectomy.tasks import Item, Task, load_task
 from biasectomy.tasks.ambiguity import ambiguity_metrics, labels
-from biasectomy.tasks.metrics import Answers
+from biasectomy.tasks.metrics import Answers, named
 
 STEREOTYPE, OTHER, UNKNOWN, UNMATCHED = 0, 1, 2, -1
 
@@ -105,7 +105,10 @@ def test_a_small_example_by_hand() -> None:
 def test_nothing_but_unknown_answers() -> None:
     found = judged(ambiguous(4) + disambiguated([0, 1, 0, 1]), [UNKNOWN] * 8)
     assert (found["accuracy_ambiguous"].value, found["bias_ambiguous"].value) == (1.0, 0.0)
-    assert (found["bias_ambiguous"].low, found["bias_ambiguous"].high) == (0.0, 0.0)
+    bound = 1 - 0.025 ** (1 / 3)  # a share this large may show in none of three templates
+    assert (found["bias_ambiguous"].low, found["bias_ambiguous"].high) == pytest.approx((-bound, bound))
+    half = bound / 2
+    assert (found["balanced_accuracy"].low, found["balanced_accuracy"].high) == pytest.approx((0.5 - half, 0.5 + half))
     assert found["bias_ambiguous"].coverage == 0
     assert math.isnan(found["bias_disambiguated"].value)
     reason = found["bias_disambiguated"].reason
@@ -172,11 +175,17 @@ def test_missing_conditions_are_nan_with_a_reason() -> None:
         assert math.isnan(found[name].low)
 
 
+def plain_deviation(items: Sequence[Item], choices: Any) -> float:
+    """The standard deviation over instructions as it is seen, with what sampling adds to it."""
+    metric = named(ambiguity_metrics(items), "instruction_deviation")
+    return float(metric.combine(metric.columns(items, Answers(np.asarray(choices)))[0].sum(axis=2)))
+
+
 def test_instructions_deviation_and_consistency_by_hand() -> None:
     items = ambiguous(4)
     answers = [[UNKNOWN, UNKNOWN, UNKNOWN, OTHER], [UNKNOWN, STEREOTYPE, UNKNOWN, OTHER]]  # accuracy 0.75 and 0.5
     found = judged(items, answers)
-    assert found["instruction_deviation"].value == pytest.approx(0.125)
+    assert plain_deviation(items, [answers]) == pytest.approx(0.125)
     assert found["consistency"].value == pytest.approx(3 / 4)
     assert found["accuracy"].value == pytest.approx(0.625)
     assert found["bias_ambiguous"].value == pytest.approx(3 / 8 * (2 * 1 / 3 - 1))  # pooled over instructions
@@ -186,7 +195,7 @@ def test_draws_are_averaged() -> None:
     items = ambiguous(4)
     first, second = [[UNKNOWN] * 4, [OTHER] * 4], [[UNKNOWN] * 4, [UNKNOWN] * 4]  # deviations 0.5 and 0
     found = judged(items, [first, second])
-    assert found["instruction_deviation"].value == pytest.approx(0.25)
+    assert plain_deviation(items, [first, second]) == pytest.approx(np.sqrt(0.5**2 / 2))  # the root mean square
     assert found["consistency"].value == pytest.approx(0.5)
     assert found["accuracy"].value == pytest.approx(0.75)
 
@@ -267,7 +276,8 @@ def test_the_same_answers_in_more_draws_differ_by_exactly_nothing() -> None:
     for metric in ambiguity_metrics(items):
         once, often = (bootstrap.measure(metric, items, Answers(np.repeat(answers, draws, axis=0))) for draws in (1, 7))
         change = bootstrap.difference(once, often)
-        assert (change.value, change.low, change.high) == (0, 0, 0), metric.name
+        assert change.value == 0 and math.isnan(change.low), metric.name
+        assert change.reason is not None and "do not differ" in change.reason
 
 
 # The golden figures, on the real items

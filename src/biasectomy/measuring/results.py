@@ -16,14 +16,18 @@ from biasectomy.measuring.statistics import ClusterBootstrap, Estimate, Measured
 from biasectomy.tasks.base import Task
 from biasectomy.tasks.metrics import Answers, Metric
 
-SCHEMA_VERSION = 2
-READABLE = (1, 2)  # version 1 describes neither metrics nor methods, and knows no costs
+SCHEMA_VERSION = 3
+# Version 1 describes neither metrics nor methods, and knows no costs; neither of the others keeps the figures of draws.
+READABLE = (1, 2, 3)
 INTERVAL_KIND = "cluster bootstrap, expanded percentile"
 
 
 @dataclass(frozen=True)
 class MetricRow:
-    """A figure of one method on one task; `reason` says why a value or an interval is NaN."""
+    """A figure of one method on one task; `reason` says why a value or an interval is NaN.
+
+    `draws` are the figures of each draw, where a method has several; the figure is of all of them together.
+    """
 
     method: str  # its name, such as "original" or "crispr"
     task: str
@@ -36,6 +40,7 @@ class MetricRow:
     clusters: int
     coverage: float
     reason: str | None = None
+    draws: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -61,7 +66,7 @@ Row = TypeVar("Row", MetricRow, DifferenceRow)
 
 @dataclass(frozen=True)
 class MetricDescription:
-    """What a reader must know of a metric; of the goals, how far each guard may fall."""
+    """What a reader must know of a metric."""
 
     title: str
     description: str
@@ -128,9 +133,9 @@ class Results:
         version = document.get("schema_version") if isinstance(document, dict) else type(document).__name__
         if version not in READABLE:
             raise DataError(
-                f"{name}: expected results of schema version {' or '.join(map(str, READABLE))}, found {version}."
+                f"{name}: expected results of schema version {min(READABLE)} to {max(READABLE)}, found {version}."
             )
-        optional = () if version == SCHEMA_VERSION else ("titles", "described", "goals", "costs")
+        optional = ("titles", "described", "goals", "costs") if version == 1 else ()
         try:
             known = {entry.name: document[entry.name] for entry in fields(cls) if entry.name not in optional}
             known["metrics"] = tuple(_row(MetricRow, row) for row in known["metrics"])
@@ -179,8 +184,9 @@ def figures(
                 method: resamples.measure(metric, scope.items, given) for method, given in of_scope.items()
             }
             for method, side in measured.items():
-                estimate = resamples.estimate(side)
-                rows.append(MetricRow(method, scope.name, split, metric.name, **_row_figures(estimate)))
+                draws = tuple(side.draws.tolist()) if side.draws.size > 1 else ()
+                found = _row_figures(resamples.estimate(side))
+                rows.append(MetricRow(method, scope.name, split, metric.name, **found, draws=draws))
             for method, against in comparisons:
                 change = resamples.difference(measured[method], measured[against])
                 names = (method, against, scope.name, split, metric.name)
@@ -216,5 +222,9 @@ def _first(rows: Sequence[Row], **wanted: str | None) -> Row | None:
 
 
 def _row(kind: type[Row], document: Mapping[str, Any]) -> Row:
-    numbers = {name: math.nan for name in ("value", "low", "high", "coverage") if document[name] is None}
+    numbers: dict[str, Any] = {
+        name: math.nan for name in ("value", "low", "high", "coverage") if document[name] is None
+    }
+    if "draws" in document:
+        numbers["draws"] = tuple(math.nan if one is None else one for one in document["draws"])
     return kind(**{**document, **numbers})

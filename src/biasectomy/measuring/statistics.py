@@ -5,17 +5,23 @@ single items. The work is done on sums per cluster, since every metric is a func
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from scipy import special
 
 from biasectomy.errors import SettingsError
+from biasectomy.measuring.lengths import Length, length
+from biasectomy.measuring.lengths import difference as length_difference
+from biasectomy.measuring.limits import Addition, reach, spread_of_draws
+from biasectomy.measuring.linearised import sums_by_cluster
 from biasectomy.tasks.metrics import Answers, Floats, Metric
 
 UNDEFINED_SHARE = 0.05  # more undefined resamples than this and a percentile says nothing about the tails
+NUMBERS_AT_ONCE = 1 << 22  # of resampled sums in memory
+ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
@@ -33,7 +39,11 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Measured:
-    """A metric of one method's answers with its value in every resample [replicates]."""
+    """A metric of one method's answers with its value in every resample [replicates].
+
+    `draws` are the figures of the method's draws, [draws]; `down` and `up` say how far the interval reaches at least
+    for the shares that the figure is made of; `length` is what the figure is where it is the length of a vector.
+    """
 
     metric: Metric
     value: float
@@ -41,6 +51,10 @@ class Measured:
     items: int
     clusters: int
     coverage: float
+    draws: Floats
+    down: float = 0.0
+    up: float = 0.0
+    length: Length | None = None
 
 
 class ClusterBootstrap:
@@ -64,7 +78,7 @@ class ClusterBootstrap:
         self._members = members  # [items]
         shares = np.full(names.size, 1 / names.size)
         draws = np.random.default_rng(seed).multinomial(names.size, shares, size=replicates)
-        self._counts = draws.astype(np.float64)  # [replicates, clusters]
+        self._counts = draws.astype(np.min_scalar_type(names.size))  # [replicates, clusters]
 
     def measure(self, metric: Metric, items: Sequence[Any], answers: Answers) -> Measured:
         """A metric of answers to the items, in the sample and in every resample.
@@ -77,40 +91,54 @@ class ClusterBootstrap:
             raise ValueError(f"{len(items)} items and {found} answers for {self._members.size} clusters")
         values, eligible = metric.columns(items, answers)
         draws, instructions, _, width = values.shape
-        sums = sums_by_cluster(values, self._members)  # [clusters, draws * instructions * k]
+        flat = sums_by_cluster(values, self._members)  # [clusters, draws * instructions * k]
+        sums = flat.reshape(-1, draws, instructions, width)
+        total = sums.sum(axis=0)
+        clusters = int(np.unique(self._members[eligible]).size)
         with np.errstate(divide="ignore", invalid="ignore"):
-            value = float(metric.combine(sums.sum(axis=0).reshape(draws, instructions, width)))
-            replicates = metric.combine((self._counts @ sums).reshape(-1, draws, instructions, width))
+            value = float(metric.combine(total))
+            each = np.array([float(metric.combine(total[draw : draw + 1])) for draw in range(draws)])
+            down, up = reach(metric, sums, (1 - self.level) / 2)
+            replicates = self._resampled(metric.combine, flat, sums.shape[1:])
+            found_length = None
+            if metric.contrasts is not None and math.isfinite(value) and clusters > 1:
+                vectors = self._resampled(metric.contrasts, flat, sums.shape[1:])
+                vectors = vectors[np.isfinite(vectors).all(axis=1)]
+                found_length = length(metric.contrasts(total), vectors, clusters, self.level)
+                value = found_length.value
         return Measured(
             metric,
             value,
-            np.asarray(replicates, dtype=np.float64),
+            replicates,
             int(eligible.sum()),
-            int(np.unique(self._members[eligible]).size),
+            clusters,
             float(values[:, :, eligible, -1].mean()) if eligible.any() else 0.0,
+            each,
+            down,
+            up,
+            found_length,
         )
 
+    def _resampled(self, combine: Callable[[Floats], Floats], flat: Floats, shape: tuple[int, ...]) -> Floats:
+        """What becomes of the sums of each resample, [replicates, ...]; a few resamples at a time."""
+        step = max(1, NUMBERS_AT_ONCE // max(1, flat.shape[1]))
+        parts = [
+            np.asarray(combine((self._counts[start : start + step].astype(np.float64) @ flat).reshape(-1, *shape)))
+            for start in range(0, len(self._counts), step)
+        ]
+        return np.concatenate(parts).astype(np.float64)
+
     def estimate(self, measured: Measured) -> Estimate:
-        """A figure with its expanded percentile interval (see `_interval`)."""
+        """A figure with its interval (see `_estimate`)."""
         reason = None if math.isfinite(measured.value) else measured.metric.undefined
-        estimate = self._interval(measured, measured.value, measured.replicates, reason)
-        if measured.metric.is_share and estimate.value in (0, 1) and estimate.low == estimate.high:
-            return self._at_the_edge(estimate)
-        return estimate
-
-    def _at_the_edge(self, estimate: Estimate) -> Estimate:
-        """A share of exactly 0 or 1, where resampling sees no variation and would claim certainty.
-
-        The exact binomial bound (Clopper and Pearson 1934) with the clusters as trials: the share that would give
-        such a sample with probability (1 - level) / 2.
-        """
-        bound = ((1 - self.level) / 2) ** (1 / estimate.clusters)
-        return replace(estimate, low=bound) if estimate.value == 1 else replace(estimate, high=1 - bound)
+        more = Addition(measured.down, measured.up, spread_of_draws(measured.draws, None, self.level))
+        return self._estimate(measured, measured.value, measured.replicates, more, measured.length, reason)
 
     def difference(self, measured: Measured, against: Measured) -> Estimate:
         """`measured` minus `against`, paired by item and by resample; both must come from this object.
 
-        The coverage is the smaller of the two. The two may have different numbers of draws.
+        The coverage is the smaller of the two. Where the two have different numbers of draws, that of one is taken for
+        one more draw of the other: what a random edit would do by luck belongs into the interval.
 
         Raises:
             ValueError: the two are different metrics.
@@ -119,91 +147,56 @@ class ClusterBootstrap:
             raise ValueError(f"{measured.metric.name} cannot be subtracted from {against.metric.name}")
         rests_on = min(measured, against, key=lambda side: side.coverage)
         value = _without_rounding(measured.value - against.value)
+        replicates = _without_rounding(measured.replicates - against.replicates)
         reason = None if math.isfinite(value) else measured.metric.undefined
-        return self._interval(rests_on, value, _without_rounding(measured.replicates - against.replicates), reason)
+        if reason is None and not replicates.any() and not value:
+            reason = "no interval: the two do not differ in this on any of the items"
+        lengths = None
+        if measured.length is not None and against.length is not None:
+            lengths = length_difference(measured.length, against.length)
+        more = Addition(
+            measured.down + against.up,
+            measured.up + against.down,
+            spread_of_draws(measured.draws, against.draws, self.level),
+        )
+        return self._estimate(rests_on, value, replicates, more, lengths, reason)
 
-    def _interval(self, measured: Measured, value: Any, replicates: Floats, reason: str | None) -> Estimate:
+    def _estimate(
+        self,
+        rests_on: Measured,
+        value: Any,
+        replicates: Floats,
+        more: Addition,
+        found_length: Length | None,
+        reason: str | None,
+    ) -> Estimate:
         """Expanded percentile interval of Hesterberg, "What teachers should know about the bootstrap" (2015).
 
         With G clusters the tail of the normal percentile is replaced by Phi(-sqrt(G / (G - 1)) * t), t the Student
-        quantile with G - 1 degrees of freedom: the plain percentile interval is too short with few clusters.
+        quantile with G - 1 degrees of freedom: the plain percentile interval is too short with few clusters. It reaches
+        at least as far as the edges of shares and the spread of draws demand.
         """
         low = high = math.nan
-        clusters = measured.clusters
+        clusters = rests_on.clusters
         undefined = float(np.mean(~np.isfinite(replicates)))
         if reason is None and clusters < 2:
             reason = "no interval: all of its items come from one cluster"
         elif reason is None and undefined > UNDEFINED_SHARE:
             reason = f"no interval: the figure is undefined in {100 * undefined:.0f} % of the resamples"
         elif reason is None:
-            quantile = special.stdtrit(clusters - 1, (1 + self.level) / 2)
-            tail = special.ndtr(-math.sqrt(clusters / (clusters - 1)) * quantile)
-            low, high = (float(end) for end in np.quantile(replicates[np.isfinite(replicates)], [tail, 1 - tail]))
-        return Estimate(float(value), low, high, measured.items, clusters, measured.coverage, reason)
-
-
-@dataclass(frozen=True)
-class Linearised:
-    """A figure, or a difference of figures, with the influence of each cluster on it, [clusters]."""
-
-    value: float
-    influence: Floats
-
-    def minus(self, other: "Linearised") -> "Linearised":
-        """The paired difference; both must be of the same clusters."""
-        return Linearised(self.value - other.value, self.influence - other.influence)
-
-    def interval(self, level: float = 0.95) -> tuple[float, float]:
-        """Cluster-robust t-interval; infinite bounds where there are fewer than two clusters.
-
-        Variance = G / (G - 1) * sum over clusters of influence^2, G - 1 degrees of freedom: for a mean over items that
-        is Liang and Zeger (1986) with the usual finite-cluster factor; else the infinitesimal jackknife (Efron 1982).
-        Cheap, so fit for racing.
-        """
-        count = self.influence.size
-        if count < 2:
-            return -math.inf, math.inf
-        error = math.sqrt(count / (count - 1) * float(self.influence @ self.influence))
-        half = float(special.stdtrit(count - 1, (1 + level) / 2)) * error
-        return self.value - half, self.value + half
-
-
-STEP = 1e-5  # of the numerical derivative by a cluster's weight
-
-
-def linearised(metric: Metric, items: Sequence[Any], answers: Answers, *, distance: bool = False) -> Linearised:
-    """A metric of answers with each cluster's influence on it, the derivative by the cluster's weight.
-
-    Args:
-        distance: of the distance from the metric's best value, instead of the metric itself.
-    """
-    _, members = np.unique(np.asarray([item.cluster for item in items], dtype=str), return_inverse=True)
-    values, _ = metric.columns(items, answers)
-    draws, instructions, _, width = values.shape
-    sums = sums_by_cluster(values, members).reshape(-1, draws, instructions, width)
-    total = sums.sum(axis=0)
-
-    def figure(of: Floats) -> Floats:
-        with np.errstate(divide="ignore", invalid="ignore"):
-            found = metric.combine(of)
-        return np.asarray(metric.distance(found) if distance else found, dtype=np.float64)
-
-    slopes = (figure(total + STEP * sums) - figure(total - STEP * sums)) / (2 * STEP)
-    return Linearised(float(figure(total)), slopes)
-
-
-def sums_by_cluster(values: Floats, members: Any) -> Floats:
-    """Values [draws, instructions, items, k] summed over the items of each cluster, [clusters, the rest].
-
-    Args:
-        members: the number of each item's cluster, [items].
-    """
-    order = np.argsort(members, kind="stable")
-    starts = np.searchsorted(members[order], np.arange(int(members.max()) + 1))
-    by_item = np.moveaxis(values, 2, 0).reshape(members.size, -1)
-    return np.asarray(np.add.reduceat(by_item[order], starts, axis=0))
+            if found_length is not None:
+                low, high = found_length.low, found_length.high
+            else:
+                quantile = special.stdtrit(clusters - 1, (1 + self.level) / 2)
+                tail = special.ndtr(-math.sqrt(clusters / (clusters - 1)) * quantile)
+                low, high = (float(end) for end in np.quantile(replicates[np.isfinite(replicates)], [tail, 1 - tail]))
+            low, high = min(low, value - more.down), max(high, value + more.up)
+            if high - low < ROUNDING:
+                low, high, reason = math.nan, math.nan, "no interval: every template gives the same figure"
+            low, high = value - math.hypot(value - low, more.spread), value + math.hypot(high - value, more.spread)
+        return Estimate(float(value), low, high, rests_on.items, clusters, rests_on.coverage, reason)
 
 
 def _without_rounding(difference: Any) -> Any:
     """Differences that are only rounding errors become exactly 0, so that "no change" reads as no change."""
-    return np.where(np.abs(difference) < 1e-12, 0.0, difference)
+    return np.where(np.abs(difference) < ROUNDING, 0.0, difference)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from biasectomy.narration import progress, say
 
 if TYPE_CHECKING:  # slow to import, and `--help` needs nothing of this
-    from biasectomy.measuring.statistics import Linearised
+    from biasectomy.measuring.linearised import Linearised
     from biasectomy.tasks.base import Item, Task
     from biasectomy.tasks.metrics import Answers, Goal, Metric
 
@@ -136,7 +136,7 @@ class _Judge:
                 say(f"n = {candidate.neurons} is dropped after {candidate.items} items: {candidate.dropped}")
 
     def _of(self, candidate: Candidate, metric: "Metric", *, distance: bool = True) -> "Linearised":
-        from biasectomy.measuring.statistics import linearised
+        from biasectomy.measuring.linearised import linearised
 
         return linearised(metric, self.items, candidate.answers[0], distance=distance)
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from biasectomy.tasks import multiple_choice as choice
 from biasectomy.tasks.base import Item
-from biasectomy.tasks.metrics import Answers, Booleans, Floats, Goal, Metric
+from biasectomy.tasks.metrics import Answers, Booleans, Edge, Floats, Goal, Metric
 from biasectomy.tasks.multiple_choice import Selector
 
 SPREAD = ("condition", "polarity")  # the labels that samples are spread evenly over
@@ -90,7 +90,10 @@ def bias_score(metric: tuple[str, str, str], select: Selector, times_error: bool
             return ratio
         return np.where((answers > 0) & (right == answers), 0.0, (1 - right / answers) * ratio)
 
-    return Metric(*metric, columns, combine, 0, undefined=undefined)
+    # Biased answers, and those against the stereotype, as shares of all or of the known ones.
+    total = (0, 1, 0, 0) if times_error else (0, 0, 0, 1)
+    edges = (Edge((0, 0, 1, 0), total, (0, 1, 1, 1)), Edge((0, 0, -1, 1), total, (0, 1, 0, 1)))
+    return Metric(*metric, columns, combine, 0, undefined=undefined, edges=edges)
 
 
 def _ambiguous(item: Item) -> bool:

@@ -15,7 +15,7 @@ from biasectomy.errors import DataError
 from biasectomy.reading.questions import Question
 from biasectomy.tasks.base import TASKS, Item, Task, TaskFamily
 from biasectomy.tasks.data_files import Packaged, data_file
-from biasectomy.tasks.metrics import Answers, Booleans, Floats, Goal, Metric, Role
+from biasectomy.tasks.metrics import SHARE, Answers, Booleans, Floats, Goal, Metric, Role
 from biasectomy.tasks.multiple_choice import columns_of, pooled, where
 
 FILE = "crows_pairs/crows_pairs_anonymized.csv"
@@ -57,7 +57,7 @@ def preference(name: str, title: str, description: str, direction: str | None = 
 
     nothing = "no pair was answered"
     role: Role | None = "goal" if direction is None else None
-    return Metric(name, title, description, columns, combine, 0.5, "share", role, nothing, is_share=True)
+    return Metric(name, title, description, columns, combine, 0.5, "share", role, nothing, edges=SHARE)
 
 
 _PREFERRED = "the share of pairs whose more stereotypical sentence is likelier"

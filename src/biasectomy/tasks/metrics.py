@@ -69,6 +69,23 @@ class Answers:
 
 
 @dataclass(frozen=True)
+class Edge:
+    """A way in which all answers may be alike, where resampling sees no variation and would claim certainty.
+
+    Each field weighs a metric's columns, [k]: `mass` counts the answers of that way, `total` those that they are a
+    share of, `one` is what one more of them adds to the sums.
+    """
+
+    mass: tuple[float, ...]
+    total: tuple[float, ...]
+    one: tuple[float, ...]
+
+
+# Of a share, whose columns are hits and answers: all may be hits, or none.
+SHARE = (Edge((1, 0), (0, 1), (1, 1)), Edge((-1, 1), (0, 1), (0, 1)))
+
+
+@dataclass(frozen=True)
 class Metric:
     """A figure that is a function of sums over items.
 
@@ -76,7 +93,8 @@ class Metric:
     Ineligible items have all-zero columns; the last column counts what the figure rests on, so its mean is the
     coverage. `combine(sums [..., draws, instructions, k]) -> [...]` turns sums over items into the figure, NaN where
     undefined. `description` is a noun phrase for sentences, `title` the name in tables. `best` is the value to be
-    wished for (1, 0, 0.5, ...); None where there is none.
+    wished for (1, 0, 0.5, ...); None where there is none. Where the figure is the length of a vector of contrasts,
+    which sampling alone makes longer, `contrasts(sums) -> [..., contrasts]` gives the vector.
     """
 
     name: str
@@ -88,7 +106,8 @@ class Metric:
     unit: Unit = "score"
     role: Role | None = None
     undefined: str = "no item counts towards it"  # why the value is NaN, when it is
-    is_share: bool = False  # a share of answers, which has an exact bound where it is 0 or 1
+    edges: tuple[Edge, ...] = ()  # of the shares it is made of
+    contrasts: Callable[[Floats], Floats] | None = None
     of_texts: bool = False  # says something of generated texts only
 
     def distance(self, value: Any) -> Any:

@@ -12,7 +12,7 @@ import numpy as np
 from biasectomy.reading import questions
 from biasectomy.reading.questions import Question
 from biasectomy.tasks.base import Item
-from biasectomy.tasks.metrics import Answers, Booleans, Floats, Integers, Metric
+from biasectomy.tasks.metrics import SHARE, Answers, Booleans, Edge, Floats, Integers, Metric
 
 Selector = Callable[[Item], bool]
 Hit = Callable[[Sequence[Item], Integers], Booleans]  # [draws, instructions, items]
@@ -80,7 +80,7 @@ def share(
         return hits / answers
 
     nothing = "no item of this kind"
-    return Metric(name, title, description, columns, combine, best, "share", undefined=nothing, is_share=True)
+    return Metric(name, title, description, columns, combine, best, "share", undefined=nothing, edges=SHARE)
 
 
 def accuracy(
@@ -114,7 +114,16 @@ def accuracy_contrast(
         first_right, first, second_right, second, _ = pooled(sums)
         return weights[0] * first_right / first + weights[1] * second_right / second
 
-    return Metric(*metric, columns, combine, best, "share", undefined=undefined)
+    return Metric(*metric, columns, combine, best, "share", undefined=undefined, edges=_CONTRAST)
+
+
+# Of two shares whose columns are hits and answers of the first and of the second, and what the figure rests on.
+_CONTRAST = (
+    Edge((1, 0, 0, 0, 0), (0, 1, 0, 0, 0), (1, 1, 0, 0, 1)),
+    Edge((-1, 1, 0, 0, 0), (0, 1, 0, 0, 0), (0, 1, 0, 0, 1)),
+    Edge((0, 0, 1, 0, 0), (0, 0, 0, 1, 0), (0, 0, 1, 1, 1)),
+    Edge((0, 0, -1, 1, 0), (0, 0, 0, 1, 0), (0, 0, 0, 1, 1)),
+)
 
 
 def unmatched() -> Metric:
@@ -124,20 +133,30 @@ def unmatched() -> Metric:
 
 
 def instruction_deviation() -> Metric:
-    """Population standard deviation over instructions of the accuracy, averaged over draws (CRISPR's gap)."""
+    """Population standard deviation over instructions of the accuracy (CRISPR's gap), over draws its root mean square.
+
+    Sampling of items alone makes it larger: what is reported is less by that (see `measuring.lengths`).
+    """
 
     def columns(items: Sequence[Item], answers: Answers) -> tuple[Floats, Booleans]:
         choices = answers.choices
         eligible = np.full(len(items), choices.shape[1] > 1)
         return columns_of(eligible, is_right(items, choices), np.ones_like(choices, dtype=np.bool_))
 
-    def combine(sums: Floats) -> Floats:
+    def contrasts(sums: Floats) -> Floats:
         by_instruction = sums[..., 0] / sums[..., 1]  # [..., draws, instructions]
-        return np.asarray(by_instruction.std(axis=-1).mean(axis=-1))
+        away = by_instruction - by_instruction.mean(axis=-1, keepdims=True)
+        draws, instructions = away.shape[-2:]
+        return np.asarray(away.reshape(*away.shape[:-2], -1) / np.sqrt(draws * instructions))
+
+    def combine(sums: Floats) -> Floats:
+        return np.asarray(np.linalg.norm(contrasts(sums), axis=-1))
 
     title, description = "Deviation over instructions", "the standard deviation of accuracy over instructions"
     reason = "needs two or more instructions"
-    return Metric("instruction_deviation", title, description, columns, combine, 0, "share", undefined=reason)
+    return Metric(
+        "instruction_deviation", title, description, columns, combine, 0, "share", undefined=reason, contrasts=contrasts
+    )
 
 
 def consistency() -> Metric:
@@ -155,4 +174,4 @@ def consistency() -> Metric:
     description = "the share of items with the same answer under all instructions"
     reason = "needs two or more instructions"
     title = "Consistency over instructions"
-    return Metric("consistency", title, description, columns, combine, 1, "share", undefined=reason, is_share=True)
+    return Metric("consistency", title, description, columns, combine, 1, "share", undefined=reason, edges=SHARE)
