@@ -7,8 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from biasectomy.errors import UnknownNameError
+from biasectomy.measuring.linearised import Linearised, at_once
 from biasectomy.methods.search import MINIMUM_CLUSTERS, MINIMUM_ITEMS, choose_count
 from biasectomy.tasks.ambiguity import GOALS
 from biasectomy.tasks.base import Item, Task
@@ -44,8 +46,8 @@ def by_condition(**shares: tuple[float, float]) -> Right:
 def choose(task: Task, right: Right, grid=(0, 2, 5), objective="balanced", margin=0.02, **settings):
     examine = Examine(right)
     goal = replace(GOALS[objective], guards=dict.fromkeys(GOALS[objective].guards, margin))
-    count, candidates = choose_count(examine, task, grid, goal, **settings)
-    return count, {candidate.neurons: candidate for candidate in candidates}, examine
+    choice = choose_count(examine, task, grid, goal, **settings)
+    return choice.neurons, {candidate.neurons: candidate for candidate in choice.candidates}, examine
 
 
 @pytest.fixture
@@ -182,8 +184,9 @@ def test_a_goal_of_even_odds_is_not_pushed_past(development, racing):
         return in_share(item, shares[count])
 
     examine = Examine(right)
-    count, candidates = choose_count(examine, task, list(shares), Goal("even"), racing=racing)
-    assert count == 2
+    choice = choose_count(examine, task, list(shares), Goal("even"), racing=racing)
+    candidates = choice.candidates
+    assert choice.neurons == 2 and choice.best is candidates[1]
     nearer = {candidate.neurons: candidate.difference for candidate in candidates}
     assert nearer[2] == pytest.approx(abs(candidates[0].value - 0.5) - abs(candidates[1].value - 0.5))
     assert nearer[5] > 0 > nearer[9]
@@ -201,5 +204,67 @@ def test_the_record_of_a_candidate_is_json_and_tells_the_whole_story(development
     assert dropped["within_margin"] is False and dropped["difference_high"] < 0
     assert set(dropped) == {
         "n", "items", "value", "low", "high", "beside",
-        "difference", "difference_low", "difference_high", "dropped", "within_margin",
+        "bound", "difference", "difference_low", "difference_high", "dropped", "within_margin",
     }  # fmt: skip
+
+
+# What the choice is worth: by simulation
+
+
+def simulated_race(generator: np.random.Generator, gain: float, *, racing: bool = True) -> tuple[int, float]:
+    """Chooses among eight numbers of neurons that each change answers at random; the last four gain `gain` in truth."""
+    items = tuple(
+        Item(f"t/{number}", cluster=f"{number // 8}", task="t", options=("a", "b"), gold=0) for number in range(160)
+    )
+    accuracy = share("accuracy", "Accuracy", "accuracy", is_right)
+    task = Task("t", items, ("",), (accuracy,), "1", lambda instruction, item: None)
+    grid = (1, 2, 3, 5, 8, 12, 20, 30)
+    before = generator.random(160) < np.repeat(generator.beta(2, 2, 20), 8)
+    after = {0: before}
+    for count in grid:
+        up, down = 0.15 + (gain if count >= 8 else 0), 0.15
+        templates = np.repeat(generator.normal(0, 0.05, 20), 8)  # a template's items change together
+        chance = generator.random(160)
+        after[count] = np.where(before, chance > down - templates, chance < up + templates)
+
+    def examine(some: Task, count: int) -> Answers:
+        places = [int(item.identifier[2:]) for item in some.items]
+        return Answers(np.where(after[count][places], 0, 1)[None, None])
+
+    choice = choose_count(examine, task, grid, Goal("accuracy"), racing=racing, seed=int(generator.integers(1 << 30)))
+    return choice.neurons, choice.by_chance
+
+
+@pytest.mark.parametrize("racing", [True, False])
+def test_without_any_effect_no_neurons_are_chosen_in_about_95_percent_of_runs(racing: bool) -> None:
+    generator = np.random.default_rng(8)
+    chosen, by_chance = zip(*(simulated_race(generator, 0.0, racing=racing) for _ in range(300)), strict=True)
+    assert 0.92 <= np.mean([count == 0 for count in chosen]) <= 0.99
+    assert 0.01 < np.mean(by_chance) < 0.1  # what a winner by plain maximum would have shown
+
+
+def test_a_clear_effect_is_found_with_the_fewest_neurons_that_have_it() -> None:
+    generator = np.random.default_rng(8)
+    chosen = [simulated_race(generator, 0.5)[0] for _ in range(60)]
+    assert np.mean([count >= 8 for count in chosen]) > 0.9
+    assert np.mean([count == 8 for count in chosen]) > 0.5  # the other three are no better
+
+
+def test_bounds_hold_at_once_and_are_wider_than_one_alone() -> None:
+    generator = np.random.default_rng(3)
+    held = 0
+    for _ in range(300):
+        figures = [Linearised(float(row.mean()), (row - row.mean()) / 15) for row in generator.normal(0, 1, (10, 15))]
+        bounds, by_chance = at_once(figures)
+        held += all(bound <= 0 for bound in bounds)
+        alone = [one.value - stats.t.ppf(0.95, 14) * one.error for one in figures]
+        assert all(bound < single for bound, single in zip(bounds, alone, strict=True)) and by_chance > 0
+    assert 0.92 <= held / 300 <= 0.98
+    same = figures[:1] * 5  # one figure told five times is one figure
+    assert at_once(same)[0][0] == pytest.approx(alone[0], abs=0.02)
+
+
+def test_too_few_templates_choose_nothing(development) -> None:
+    one = replace(development, items=tuple(item for item in development.items if item.cluster == "toy:age/0"))
+    count, candidates, _ = choose(one, lambda item, count: count > 0)
+    assert count == 0 and candidates[2].difference > 0 and candidates[2].record()["bound"] is None

@@ -106,16 +106,17 @@ def test_the_search_stops_at_even_odds_and_does_not_push_past_them(data):
         place = {item.identifier: number for number, item in enumerate(task.items)}
         return Answers(np.array([[[int(place[item.identifier] < shares[count]) for item in part.items]]]))
 
-    chosen, candidates = choose_count(examine, task, [0, 1, 2], task.goal(), racing=False)
-    assert chosen == 1 and [candidate.value for candidate in candidates] == [14 / 16, 9 / 16, 0.0]
+    choice = choose_count(examine, task, [0, 1, 2], task.goal(), racing=False)
+    assert choice.neurons == 1 and [candidate.value for candidate in choice.candidates] == [14 / 16, 9 / 16, 0.0]
 
 
-def test_the_whole_job_chooses_what_is_nearest_to_even(data, tiny):
+def test_the_whole_job_chooses_what_is_clearly_nearer_to_even(data, tiny):
     crispr = {"instances": 4, "trials": 1, "grid": (0, 5, 40), "racing": False}
     outcome = mitigate(tiny, "crows_pairs:ses", data=data, also="none", crispr=crispr, replicates=50)
-    search = outcome.fitted["crispr"].record["search"]
-    distances = {row["n"]: abs(row["value"] - 0.5) for row in search}
-    assert distances[outcome.fitted["crispr"].record["chosen"]] == min(distances.values())
+    record = outcome.fitted["crispr"].record
+    nearer = {row["n"]: abs(record["search"][0]["value"] - 0.5) - abs(row["value"] - 0.5) for row in record["search"]}
+    assert all(row["difference"] == pytest.approx(nearer[row["n"]]) for row in record["search"])
+    assert record["chosen"] == min((row["n"] for row in record["search"][1:] if row["bound"] > 0), default=0)
     assert outcome.results.goals == {"crows_pairs:socioeconomic": "stereotype_preference"}
 
 

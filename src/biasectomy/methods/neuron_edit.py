@@ -1,5 +1,6 @@
 """What methods share that edit the neurons an attribution puts first."""
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -8,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
+from biasectomy.files import without_nan
 from biasectomy.methods.base import Cost
-from biasectomy.methods.search import Candidate, choose_count
+from biasectomy.methods.search import Choice, choose_count
 from biasectomy.narration import heading, say, warn
 
 if TYPE_CHECKING:  # slow to import, and `--help` needs nothing of this
@@ -89,8 +91,13 @@ class TopNeurons:
         )
         ranking = self._ranked(scores, session)
         heading("Choosing n on development items")
-        chosen, candidates = self._choose(model, development, session, ranking)
-        record = {"search": [candidate.record() for candidate in candidates], "chosen": len(chosen)}
+        choice = self._choose(model, development, session, ranking)
+        chosen = ranking.top(choice.neurons)
+        record = {
+            "search": [candidate.record() for candidate in choice.candidates],
+            "chosen": len(chosen),
+            "by_chance": without_nan(choice.by_chance),
+        }
         return FittedNeurons(chosen, Cost(session.asked.questions, 1.0, len(chosen)), record)
 
     def _ranked(self, scores: "Scores", session: "Session") -> "NeuronSet":
@@ -104,7 +111,7 @@ class TopNeurons:
 
     def _choose(
         self, model: "LanguageModel", development: "Task", session: "Session", ranking: "NeuronSet"
-    ) -> "tuple[NeuronSet, list[Candidate]]":
+    ) -> "Choice":
         total = len(model.neurons(self.definition))
         grid = [count for count in self.grid if count <= total]
         if len(grid) < len(self.grid):
@@ -115,19 +122,27 @@ class TopNeurons:
                 who = {"method": self.name, "neurons": count}
                 return session.ask(some, session.answerer(model), split="development", who=who)
 
-        count, candidates = choose_count(
-            examine,
-            development,
-            grid,
-            session.goal(development),
-            racing=self.racing,
-            level=session.level,
-            seed=session.seed,
+        goal = session.goal(development)
+        choice = choose_count(
+            examine, development, grid, goal, racing=self.racing, level=session.level, seed=session.seed
         )
-        best = next(candidate for candidate in candidates if candidate.neurons == count)
-        goal = session.goal(development).metric.replace("_", " ")
-        say(
-            f"Chosen: n = {count} of {len(candidates)} candidates; {goal} on development items "
-            f"{candidates[0].value:.3f} -> {best.value:.3f}"
+        say(_told(choice, goal.metric.replace("_", " "), session.level))
+        return choice
+
+
+def _told(choice: "Choice", goal: str, level: float) -> str:
+    """What was chosen, and what its gain on development items is worth."""
+    tried = [one.neurons for one in choice.candidates if one.neurons]
+    before, best = choice.candidates[0].value, choice.best
+    chance = "" if math.isnan(choice.by_chance) else f"; by chance alone the best would gain {choice.by_chance:.3f}"
+    if not choice.neurons:
+        nearest = max(choice.candidates[1:], key=lambda one: (one.within_margin, one.difference), default=best)
+        return (
+            f"Chosen: n = 0, for none of {len(tried)} numbers of neurons clearly helps; the nearest, n = "
+            f"{nearest.neurons}, brings {goal} on development items from {before:.3f} to {nearest.value:.3f}{chance}"
         )
-        return ranking.top(count), candidates
+    return (
+        f"Chosen: n = {choice.neurons} of {len(tried)} numbers tried up to {max(tried)}; {goal} on development items "
+        f"{before:.3f} -> {best.value:.3f}, a gain of at least {best.bound:.3f} ({100 * level:g} %, for all tried at "
+        f"once){chance}. Judge it by the test items: these were used to choose"
+    )

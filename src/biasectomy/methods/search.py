@@ -1,9 +1,11 @@
 """Choosing how many neurons to edit, on development items only, by a task's goal.
 
-Candidates are raced: all of them answer some of the items, those that are clearly worse are dropped,
-the rest go on. Editing no neuron (n = 0) is always a candidate, is never dropped and wins ties, so
-the answer can be that nothing helps. Better is nearer to the metric's best value: where that is even odds, a candidate
-that goes past them is no better than one that stops as far before.
+Candidates are raced: all of them answer some of the items, those that are clearly worse are dropped, the rest go on.
+Editing no neuron (n = 0) is always a candidate and never dropped. A number of neurons is chosen only if its gain is
+clearly above 0, with the bound that holds for all candidates at once: the best of many gains something by chance. Of
+those that are within one standard error of the best, it is the smallest (Breiman et al. 1984, section 3.4.3). Better is
+nearer to the metric's best value: where that is even odds, a candidate that goes past them is no better than one that
+stops as far before.
 """
 
 import math
@@ -11,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from biasectomy.files import without_nan
 from biasectomy.narration import progress, say
 
 if TYPE_CHECKING:  # slow to import, and `--help` needs nothing of this
@@ -36,6 +39,7 @@ class Candidate:
     difference: float = math.nan  # how much nearer to the best value than n = 0, paired, with its interval
     difference_low: float = math.nan
     difference_high: float = math.nan
+    bound: float = math.nan  # below the difference, at once with those of the other candidates that stayed
     beside: dict[str, float] = field(default_factory=dict)  # guards of the goal, and what else plays a role in the task
     within_margin: bool = True  # whether none of them got worse by more than its margin
     dropped: str | None = None  # why it was dropped early
@@ -44,7 +48,22 @@ class Candidate:
     def record(self) -> dict[str, Any]:
         """The candidate as JSON-like values."""
         values = asdict(replace(self, answers=[]))
-        return {"n": values.pop("neurons")} | {name: value for name, value in values.items() if name != "answers"}
+        record: dict[str, Any] = without_nan({name: value for name, value in values.items() if name != "answers"})
+        return {"n": record.pop("neurons")} | record
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The number of neurons chosen, all candidates, and the gain that the best of them would show by chance alone."""
+
+    neurons: int
+    candidates: list[Candidate]
+    by_chance: float
+
+    @property
+    def best(self) -> Candidate:
+        """The candidate chosen."""
+        return next(one for one in self.candidates if one.neurons == self.neurons)
 
 
 def choose_count(
@@ -56,8 +75,8 @@ def choose_count(
     racing: bool = True,
     level: float = 0.95,
     seed: int = 0,
-) -> tuple[int, list[Candidate]]:
-    """The number of neurons that is best on the development items, and all candidates.
+) -> Choice:
+    """The smallest number of neurons that is clearly better than none and as good as the best, on development items.
 
     Args:
         examine: answers of the model with so many neurons edited.
@@ -66,7 +85,7 @@ def choose_count(
         goal: what is judged: the metric that should come nearer to its best value, among candidates that keep the
             guards within their margins.
         racing: whether clearly worse candidates are dropped early.
-        level: of the intervals that decide what is clearly worse.
+        level: of the intervals that decide what is clearly better or worse.
 
     Raises:
         UnknownNameError: the goal names a metric that the task does not have.
@@ -90,8 +109,7 @@ def choose_count(
                 judge.measure(candidate, candidates[0])
             if number < len(rounds) - 1:
                 judge.drop(alive)
-    fit = [candidate for candidate in candidates if candidate.dropped is None and candidate.within_margin]
-    return max(fit, key=lambda candidate: judge.rank(candidate)).neurons, candidates
+    return judge.choose(candidates, seed)
 
 
 class _Judge:
@@ -121,6 +139,27 @@ class _Judge:
         """The higher the better; fewer neurons win ties, and a figure that is undefined loses to any other."""
         distance = float(self.metric.distance(candidate.value))
         return (-math.inf if math.isnan(distance) else -round(distance, 12), -candidate.neurons)
+
+    def choose(self, candidates: list[Candidate], seed: int) -> Choice:
+        """The smallest clear gain within one standard error of the best; 0 where none is clear."""
+        from biasectomy.measuring.linearised import at_once
+
+        original = candidates[0]
+        fit = [
+            one
+            for one in candidates[1:]
+            if one.dropped is None and one.within_margin and not math.isnan(one.difference)
+        ]
+        bounds, by_chance = at_once([self._gain(one, original, self.metric) for one in fit], self.level, seed)
+        for one, bound in zip(fit, bounds, strict=True):
+            one.bound = bound
+        best = max(fit, key=self.rank, default=original)
+        as_good = [one for one in fit if self._within_one_error(one, best) and one.bound > 0]
+        return Choice(min((one.neurons for one in as_good), default=0), candidates, by_chance)
+
+    def _within_one_error(self, candidate: Candidate, best: Candidate) -> bool:
+        short = self._gain(best, candidate, self.metric)
+        return candidate is best or short.value <= short.error
 
     def drop(self, alive: list[Candidate]) -> None:
         """Drops what is clearly worse than the leader or clearly goes beyond a margin."""
