@@ -9,7 +9,6 @@ DEMO_TASK         ?= bbq:age
 DEMO_ITEMS        ?= 200
 DEMO_INSTRUCTIONS ?= 2
 DEMO_GRID         ?= 0,1,3,8,20,50,120,300
-DEMO_DRAWS        ?= 2
 DEMO_OUT          ?= demo-run
 # The objective of the paper; under the default one the answer for this model is that nothing helps.
 DEMO_MORE         ?= --objective accuracy
@@ -33,7 +32,7 @@ READY   := $(VENV)/ready
 demo: $(READY)
 	$(VENV)/bin/biasectomy mitigate $(DEMO_MODEL) --task $(DEMO_TASK) \
 		--max-items $(DEMO_ITEMS) --max-instructions $(DEMO_INSTRUCTIONS) \
-		--crispr.grid $(DEMO_GRID) --random-neurons.draws $(DEMO_DRAWS) --out $(DEMO_OUT) --overwrite $(DEMO_MORE)
+		--crispr.grid $(DEMO_GRID) --out $(DEMO_OUT) --overwrite $(DEMO_MORE)
 
 test: $(READY)
 	$(VENV)/bin/python -m pytest

@@ -42,10 +42,10 @@ class Linearised:
 def at_once(figures: Sequence[Linearised], level: float = 0.95, seed: int = 0) -> tuple[list[float], float]:
     """Lower bounds that hold for all figures at once with probability `level`, and what the best would be by chance.
 
-    The best of many figures is above its own one-sided bound more often than a single one would be. The bounds come from
-    the distribution of the largest t of all, given how the figures are correlated: a multivariate Student distribution
-    (Hothorn, Bretz and Westfall 2008), by simulation. The second value is what the largest of the figures would be on
-    average if all were 0 in truth.
+    The best of many figures is above its own one-sided bound more often than a single one would be. The bounds come
+    from the distribution of the largest t of all, given how the figures are correlated: a multivariate Student
+    distribution (Hothorn, Bretz and Westfall 2008), by simulation. The second value is what the largest of the figures
+    would be on average if all were 0 in truth.
 
     Args:
         figures: such as the gains of several candidates; all of the same clusters.

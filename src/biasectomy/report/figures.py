@@ -17,13 +17,14 @@ LARGE = 1e5
 
 @dataclass(frozen=True)
 class Cell:
-    """A figure and its interval, as text."""
+    """A figure, its interval, and the range of its draws where there are several, as text."""
 
     value: str
     interval: str = ""
+    draws: str = ""
 
     def __str__(self) -> str:
-        return f"{self.value} {self.interval}".rstrip()
+        return f"{self.value} {self.interval}".rstrip() + (f", {self.draws}" if self.draws else "")
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,9 @@ def format_figure(row: Row, *, signed: bool = False, mark: str = "") -> Cell:
     """A row's value and interval as text; `n/a` where there is none."""
     value = number(row.value, signed=signed) if math.isfinite(row.value) else "n/a"
     ends = (number(row.low, signed=signed), number(row.high, signed=signed)) if _has_interval(row) else ()
-    return Cell(value + mark, f"[{', '.join(ends)}]" if ends else "")
+    draws = [one for one in getattr(row, "draws", ()) if math.isfinite(one)]
+    spread = f"draws {number(min(draws))} to {number(max(draws))}" if draws else ""
+    return Cell(value + mark, f"[{', '.join(ends)}]" if ends else "", spread)
 
 
 def number(value: float, *, signed: bool = False) -> str:
@@ -108,77 +111,78 @@ def result_tables(results: Results, split: str = "test") -> list[ResultTable]:
         places = {(row.task, row.split) for row in rows}
         differences = [row for row in results.differences if (row.task, row.split) in places]
         compared = len({row.method for row in differences}) > 1
-        table = (_by_method if compared else _by_metric)(task, rows, differences, results)
+        table = (_by_method if compared else _by_metric)(_Rows(task, rows, differences, results))
         tables.append(table if first else replace(table, costs=None))  # methods cost the same for every task
     return tables
 
 
-def overview(results: Results, task: str) -> list[str]:
-    """Metrics that say how a method did on a task: the one it was fitted to, then those with a role, each once."""
-    goal = [results.goals[task]] if task in results.goals else []
-    found = dict.fromkeys([*goal, *(row.metric for row in results.metrics if row.task == task)])
-    return [metric for metric in found if metric in goal or results.description(metric).role]
+Figure = tuple[str, str]  # a metric, and the task it is of
 
 
-def _by_metric(task: str, metrics: list[MetricRow], differences: list[DifferenceRow], results: Results) -> ResultTable:
+class _Rows:
+    """The rows of one table, to be looked up."""
+
+    def __init__(self, task: str, metrics: list[MetricRow], differences: list[DifferenceRow], results: Results) -> None:
+        self.task, self.results = task, results
+        self.methods = _distinct(row.method for row in metrics)
+        self.pairs = _distinct((row.method, row.against) for row in differences)
+        self.figures: list[Figure] = _distinct((row.metric, row.task) for row in metrics)
+        self.caption = _caption(task, metrics, results)
+        self.titles = [results.title(method) for method in self.methods]
+        self.pair_titles = [f"{results.title(method)} - {results.title(against)}" for method, against in self.pairs]
+        self.footnotes = _Footnotes()
+        self._metrics = {(row.metric, row.task, row.method): row for row in metrics}
+        self._differences = {(row.metric, row.task, row.method, row.against): row for row in differences}
+
+    def name(self, figure: Figure) -> str:
+        """Its metric's title; with the task where that is not the table's own."""
+        metric, of = figure
+        title = self.results.description(metric).title
+        return title if of == self.task else f"{title} ({of.partition(':')[2] or of})"
+
+    def of_method(self, figure: Figure, method: str) -> Cell:
+        return self.footnotes.cell(self._metrics.get((*figure, method)), signed=False)
+
+    def of_pair(self, figure: Figure, pair: tuple[str, str]) -> Cell:
+        return self.footnotes.cell(self._differences.get((*figure, *pair)), signed=True)
+
+    def overview(self) -> list[Figure]:
+        """Those that say how a method did: what it was fitted to, then those with a role, then of other tasks."""
+        goal = self.results.goals.get(self.task)
+        own = [metric for metric, of in self.figures if of == self.task]
+        first = dict.fromkeys([*([goal] if goal else []), *(one for one in own if self.results.description(one).role)])
+        return [*((metric, self.task) for metric in first), *(one for one in self.figures if one[1] != self.task)]
+
+
+def _by_metric(rows: _Rows) -> ResultTable:
     """A row a metric, a column a method and a column a comparison."""
-    footnotes = _Footnotes()
-    methods = _distinct(row.method for row in metrics)
-    pairs = _distinct((row.method, row.against) for row in differences)
-    keys = _distinct((row.metric, row.task) for row in metrics)
-    figures = {(row.metric, row.task, row.method): row for row in metrics}
-    changes = {(row.metric, row.task, row.method, row.against): row for row in differences}
-    names = [_row_name(results, metric, of, task) for metric, of in keys]
-    cells = [tuple(footnotes.cell(figures.get((*key, one)), signed=False) for one in methods) for key in keys]
-    changed = [tuple(footnotes.cell(changes.get((*key, *pair)), signed=True) for pair in pairs) for key in keys]
+    names = [rows.name(figure) for figure in rows.figures]
+    cells = [tuple(rows.of_method(figure, one) for one in rows.methods) for figure in rows.figures]
+    changes = [tuple(rows.of_pair(figure, one) for one in rows.pairs) for figure in rows.figures]
     return ResultTable(
-        task,
-        _caption(task, metrics, results),
-        Grid("Metric", tuple(map(results.title, methods)), tuple(zip(names, cells, strict=True))),
-        Grid("Metric", tuple(_pair(results, *pair) for pair in pairs), tuple(zip(names, changed, strict=True))),
+        rows.task,
+        rows.caption,
+        Grid("Metric", tuple(rows.titles), tuple(zip(names, cells, strict=True))),
+        Grid("Metric", tuple(rows.pair_titles), tuple(zip(names, changes, strict=True))),
         True,
-        tuple(footnotes.texts),
+        tuple(rows.footnotes.texts),
     )
 
 
-def _by_method(task: str, metrics: list[MetricRow], differences: list[DifferenceRow], results: Results) -> ResultTable:
+def _by_method(rows: _Rows) -> ResultTable:
     """A row a method, a column a metric of the overview; below, the differences, and what the methods cost."""
-    footnotes = _Footnotes()
-    shown = [(metric, task) for metric in overview(results, task)]
-    shown += _distinct((row.metric, row.task) for row in metrics if row.task != task)
-    methods = _distinct(row.method for row in metrics)
-    pairs = _distinct((row.method, row.against) for row in differences)
-    figures = {(row.metric, row.task, row.method): row for row in metrics}
-    changes = {(row.metric, row.task, row.method, row.against): row for row in differences}
-    columns = tuple(_row_name(results, metric, of, task) for metric, of in shown)
+    shown = rows.overview()
+    columns = tuple(map(rows.name, shown))
+    cells = [tuple(rows.of_method(figure, one) for figure in shown) for one in rows.methods]
+    changes = [tuple(rows.of_pair(figure, one) for figure in shown) for one in rows.pairs]
     return ResultTable(
-        task,
-        _caption(task, metrics, results),
-        Grid(
-            "Method",
-            columns,
-            tuple(
-                (
-                    results.title(method),
-                    tuple(footnotes.cell(figures.get((*key, method)), signed=False) for key in shown),
-                )
-                for method in methods
-            ),
-        ),
-        Grid(
-            "Difference",
-            columns,
-            tuple(
-                (
-                    _pair(results, *pair),
-                    tuple(footnotes.cell(changes.get((*key, *pair)), signed=True) for key in shown),
-                )
-                for pair in pairs
-            ),
-        ),
+        rows.task,
+        rows.caption,
+        Grid("Method", columns, tuple(zip(rows.titles, cells, strict=True))),
+        Grid("Difference", columns, tuple(zip(rows.pair_titles, changes, strict=True))),
         False,
-        tuple(footnotes.texts),
-        _costs(results, methods),
+        tuple(rows.footnotes.texts),
+        _costs(rows.results, rows.methods),
     )
 
 
@@ -209,15 +213,6 @@ def _caption(task: str, metrics: Sequence[MetricRow], results: Results) -> str:
     if "level" in results.interval:
         parts.append(f"{results.interval['level'] * 100:g} % intervals")
     return f"{task} ({most.split}): {', '.join(parts)}"
-
-
-def _row_name(results: Results, metric: str, task: str, table: str) -> str:
-    title = results.description(metric).title
-    return title if task == table else f"{title} ({task.partition(':')[2] or task})"
-
-
-def _pair(results: Results, method: str, against: str) -> str:
-    return f"{results.title(method)} - {results.title(against)}"
 
 
 def _has_interval(row: Row) -> bool:

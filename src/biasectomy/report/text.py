@@ -91,4 +91,5 @@ def _drawn(grid: Grid, *, stacked: bool) -> Table:
 
 
 def _cell_text(cell: Cell, stacked: bool) -> Text:
-    return Text(f"{cell.value}\n{cell.interval}".rstrip() if stacked else str(cell))
+    lines = [part for part in (cell.value, cell.interval, cell.draws) if part]
+    return Text("\n".join(lines) if stacked else str(cell))
