@@ -1,5 +1,7 @@
 """Fitting methods on development items and measuring them on test items: what `mitigate` and `compare` share."""
 
+import hashlib
+import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -87,6 +89,7 @@ class Experiment:
         self.run.same_as_before("model", self.model.description())
         self.run.same_as_before("weights", self.model.key)
         self.run.same_as_before("tasks", [describe_task(task) for task, _ in self.measured])
+        self.run.same_as_before("prompt", self._describe_prompts())
         for name, value in (given or {}).items():
             self.run.same_as_before(name, value)
         self.run.record["model_checksums"] = model_checksums(self.model)
@@ -97,6 +100,17 @@ class Experiment:
         else:
             self.run.record["items"] = {task.name: len(task.items) for task, _ in self.measured}
         self.stage_done("prepare")
+
+    def _describe_prompts(self) -> dict[str, Any]:
+        """How the model is asked; the checksum, of the tokens it is given, changes with its template and tokenizer."""
+        digest = hashlib.sha256()
+        for task, _ in self.measured:
+            questions = task.questions()
+            with naming_items(task, questions):
+                for question in questions:
+                    encoded = self.model.encode(question)
+                    digest.update(json.dumps([encoded.prompt, encoded.options, encoded.new_tokens]).encode())
+        return {"format": self.model.prompt_format.name, "checksum": digest.hexdigest()}
 
     def _settle_batches(self, fitting: float, methods: int) -> None:
         """The batch size, from the run that is resumed where there is one: the same batches give the same bits."""

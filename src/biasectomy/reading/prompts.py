@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from biasectomy.errors import DataError, ModelError
+from biasectomy.reading.chat_templates import ChatTemplate
 from biasectomy.reading.questions import Question
 
 PromptKind = Literal["auto", "chat", "plain"]
 
-# Chat templates may print today's date; a fixed one keeps a run the same tomorrow.
-FIXED_TEMPLATE_SETTINGS = {"date_string": "01 Jan 2024", "enable_thinking": False}
 SPARE_TOKENS = 8  # generated beyond the longest option, for a full stop or an end-of-turn token
 
 
@@ -42,7 +41,12 @@ class PromptFormat:
         if kind == "chat" and not has_template:
             raise ModelError(f"{model_name} has no chat template; use --prompt plain (or auto).")
         self.tokenizer = tokenizer
-        self.chat = has_template and kind != "plain"
+        self.template = ChatTemplate(tokenizer) if has_template and kind != "plain" else None
+
+    @property
+    def chat(self) -> bool:
+        """Whether the chat template is used."""
+        return self.template is not None
 
     @property
     def name(self) -> str:
@@ -51,15 +55,7 @@ class PromptFormat:
 
     def text(self, user_text: str) -> str:
         """The whole prompt as text, up to where the answer begins."""
-        if not self.chat:
-            return f"{user_text}\nAnswer:"
-        rendered = self.tokenizer.apply_chat_template(
-            [{"role": "user", "content": user_text}],
-            tokenize=False,
-            add_generation_prompt=True,
-            **FIXED_TEMPLATE_SETTINGS,
-        )
-        return str(rendered)
+        return f"{user_text}\nAnswer:" if self.template is None else self.template.render(user_text)
 
     def token_ids(self, text: str) -> list[int]:
         """Tokens of a text; a plain text gets the tokenizer's own special tokens, a chat text has them already."""
