@@ -1,35 +1,123 @@
-"""A model's chat template, rendered alike on every day."""
+"""A model's chat template: tried before it is used, and rendered alike on every day."""
 
 import json
+import math
+import re
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
+from types import FrameType
 from typing import Any
+
+from biasectomy.errors import DataError, ModelError
 
 # Chat templates may print today's date; a fixed one keeps a run the same tomorrow.
 FIXED_DATE = datetime(2024, 1, 1)
 FIXED_SETTINGS = {"date_string": FIXED_DATE.strftime("%d %b %Y"), "enable_thinking": False}
 DIRECTIVES = (*"aAbBcdDeFHIjmMpRSTUwWxXyYzZ", "-d", "-m", "-H", "-I", "-M", "-S", "-j", "-y")
+PROBE = "Which of the two was it?\nOptions: the first one, the second, not known"
+PROBE_SECONDS = 5.0
+LONGEST_REASON = 300  # characters
+LOST = "it leaves out the text of the question"
 
 
 class ChatTemplate:
-    """The chat template of a tokenizer."""
+    """The chat template of a tokenizer.
 
-    def __init__(self, tokenizer: Any) -> None:
-        self._tokenizer = tokenizer
-        self._source = dated(tokenizer.get_chat_template())
+    `control_tokens` are the special tokens that it puts around a turn, as text.
+
+    Raises:
+        ModelError: a plain question makes it fail, takes it too long, or gets lost in it.
+    """
+
+    def __init__(self, tokenizer: Any, model_name: str = "the model") -> None:
+        self._tokenizer, self._model_name = tokenizer, model_name
+        try:
+            self._source = _dated(tokenizer.get_chat_template())
+            with _time_limit(PROBE_SECONDS):
+                self._frame = _around(PROBE, self._rendered(_asked(PROBE)))
+        except Exception as error:  # whatever a foreign template raises, or makes the libraries below raise
+            raise self._unusable(" ".join(f"{error}".split())[:LONGEST_REASON] or type(error).__name__) from error
+        if self._frame is None:
+            raise self._unusable(LOST)
+        added = getattr(tokenizer, "added_tokens_decoder", {}).values()
+        special = {token.content for token in added if token.special}
+        self.control_tokens = tuple(sorted(token for token in special if token in "".join(self._frame)))
 
     def render(self, user_text: str) -> str:
-        """The prompt that asks a text, up to where the answer begins."""
+        """The prompt that asks a text, up to where the answer begins.
+
+        Raises:
+            DataError: this text makes the template fail, or gets lost in it.
+        """
+        try:
+            rendered = self._rendered(_asked(user_text))
+        except Exception as error:  # as above
+            raise DataError(f"{self._unusable(' '.join(str(error).split())[:LONGEST_REASON])}") from error
+        if user_text.strip() not in rendered and _around(user_text, rendered) is None:
+            raise DataError(str(self._unusable(LOST)))
+        return rendered
+
+    def refuse_control_tokens(self, text: str) -> None:
+        """Refuses a text that would be read as more than one turn.
+
+        Raises:
+            DataError: the text holds a token that the template puts around turns.
+        """
+        for token in self.control_tokens:
+            if token in text:
+                raise DataError(
+                    f"The text holds '{token}', which the chat template of {self._model_name} puts around a turn, so "
+                    "that something else would be asked. Take it out, or use --prompt plain."
+                )
+
+    def _rendered(self, messages: list[dict[str, str]]) -> str:
         rendered = self._tokenizer.apply_chat_template(
-            [{"role": "user", "content": user_text}],
-            chat_template=self._source,
-            tokenize=False,
-            add_generation_prompt=True,
-            **FIXED_SETTINGS,
+            messages, chat_template=self._source, tokenize=False, add_generation_prompt=True, **FIXED_SETTINGS
         )
         return str(rendered)
 
+    def _unusable(self, reason: str) -> ModelError:
+        reason = reason.rstrip(".")
+        return ModelError(f"The chat template of {self._model_name} cannot be used: {reason}. Use --prompt plain.")
 
-def dated(template: str) -> str:
+
+def _asked(user_text: str) -> list[dict[str, str]]:
+    """A conversation of one question."""
+    return [{"role": "user", "content": user_text}]
+
+
+def _around(text: str, rendered: str) -> tuple[str, str] | None:
+    """What stands in front of a text and behind it, however its white space was changed; None where it is missing."""
+    pieces = re.split(r"\s+".join(map(re.escape, text.split())), rendered, maxsplit=1)
+    return (pieces[0], pieces[1]) if len(pieces) == 2 else None
+
+
+@contextmanager
+def _time_limit(seconds: float) -> Iterator[None]:
+    """A block in which the code of templates, which may loop without end, is stopped after some time."""
+    end = math.inf
+
+    def watch(frame: FrameType, event: str, argument: Any) -> Any:
+        nonlocal end
+        if frame.f_code.co_filename != "<template>":
+            return None
+        end = min(end, time.monotonic() + seconds)
+        if time.monotonic() > end:
+            raise TimeoutError(f"it takes longer than {seconds:g} s")
+        return watch
+
+    before = sys.gettrace()
+    sys.settrace(watch)
+    try:
+        yield
+    finally:
+        sys.settrace(before)
+
+
+def _dated(template: str) -> str:
     """A template in which `strftime_now` tells the fixed date.
 
     `transformers` gives templates a function of that name which looks at the clock, and lets nobody pass another; a

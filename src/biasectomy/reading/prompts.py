@@ -1,5 +1,6 @@
 """From a question to tokens: what the model reads and which continuations are judged."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -33,7 +34,7 @@ class PromptFormat:
     """The model's chat template where it has one, plain text otherwise.
 
     Raises:
-        ModelError: `kind` is "chat" and the tokenizer has no chat template.
+        ModelError: `kind` is "chat" and the tokenizer has no chat template; or that it has cannot be used.
     """
 
     def __init__(self, tokenizer: Any, kind: PromptKind = "auto", model_name: str = "the model") -> None:
@@ -41,7 +42,7 @@ class PromptFormat:
         if kind == "chat" and not has_template:
             raise ModelError(f"{model_name} has no chat template; use --prompt plain (or auto).")
         self.tokenizer = tokenizer
-        self.template = ChatTemplate(tokenizer) if has_template and kind != "plain" else None
+        self.template = ChatTemplate(tokenizer, model_name) if has_template and kind != "plain" else None
 
     @property
     def chat(self) -> bool:
@@ -65,12 +66,15 @@ class PromptFormat:
         """Tokens of a question.
 
         Raises:
-            DataError: there is neither an option nor a text to go on from, an option is empty, or one adds no token
-                of its own to the prompt.
+            DataError: there is neither an option nor a text to go on from, an option is empty or adds no token of its
+                own to the prompt, or a text cannot be put into tokens or into the chat template.
         """
         _refuse_unusable(question)
         if question.text is None:
             return self._whole_texts(question.options)
+        if self.template is not None:
+            for text in (question.text, *question.options):
+                self.template.refuse_control_tokens(text)
         prompt, options = self._continuations(self.text(question.text), question.options)
         if question.generation is None:
             return EncodedPrompt(prompt, options)
@@ -160,6 +164,12 @@ def prompt_format(
 
 
 def _refuse_unusable(question: Question) -> None:
+    for text in (question.text or "", *question.options):
+        if (half := re.search("[\ud800-\udfff]", text)) is not None:
+            raise DataError(
+                f"The text holds U+{ord(half[0]):04X}, half of a surrogate pair, which cannot be put into tokens; "
+                "take it out or write the whole character."
+            )
     for option in question.options:
         if not option.strip():
             raise DataError("An option is empty; every option needs text.")
