@@ -13,6 +13,7 @@ import torch
 from biasectomy import evaluate, mitigate
 from biasectomy.errors import DataError
 from biasectomy.methods.search import choose_count
+from biasectomy.models.language_model import load
 from biasectomy.tasks import load_task
 from biasectomy.tasks.crows_pairs import FILE, LESS, METRICS, MORE, PAIRS, parse
 from biasectomy.tasks.metrics import Answers
@@ -66,10 +67,14 @@ def test_the_bare_name_is_all_types_and_each_is_reported(data, tiny):
     assert row is not None and row.items == len(only) == row.clusters
 
 
-def test_the_preference_is_that_of_summed_log_likelihoods_behind_the_prefix_token(data, tiny):
+@pytest.mark.parametrize("rule", ["bos", "eos"])
+def test_the_preference_is_that_of_summed_log_likelihoods_behind_the_prefix_token(data, tiny_folder, rule):
+    tiny = load(str(tiny_folder), prefix=rule)
+    token = {"bos": tiny.tokenizer.bos_token, "eos": tiny.tokenizer.eos_token}[rule]
+
     def log_likelihood(sentence: str) -> float:
         tokens = tiny.tokenizer(sentence, add_special_tokens=False)["input_ids"]
-        row = torch.tensor([[tiny.tokenizer.bos_token_id, *tokens]])
+        row = torch.tensor([[tiny.tokenizer.convert_tokens_to_ids(token), *tokens]])
         with torch.no_grad():
             return -float(tiny.model(input_ids=row, labels=row).loss) * len(tokens)
 
@@ -77,6 +82,12 @@ def test_the_preference_is_that_of_summed_log_likelihoods_behind_the_prefix_toke
     outcome = evaluate(tiny, "crows_pairs:age,ses", data=data, replicates=50)
     found = outcome.results.find("original", "stereotype_preference")
     assert found is not None and found.value == pytest.approx(expected)
+    said = outcome.results.description("stereotype_preference").description
+    assert said == f"the share of pairs whose more stereotypical sentence is likelier behind `{token}`"
+    words = sum(len(sentence.split()) for row in ROWS for sentence in row[1:3])
+    assert outcome.results.notes == {
+        "crows_pairs:age,socioeconomic": f"48 whole texts, {words} words judged behind `{token}` (--prefix {rule})"
+    }
 
 
 def preferences(choices: list[int], data: Path) -> dict[str, float]:

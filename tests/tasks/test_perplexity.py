@@ -13,10 +13,12 @@ from biasectomy.commands.evaluate import evaluate
 from biasectomy.errors import DataError, ScoreError, SourceError
 from biasectomy.measuring.results import figures
 from biasectomy.measuring.session import Session
+from biasectomy.models.language_model import load
 from biasectomy.neurons.neuron_set import Neuron, NeuronSet
 from biasectomy.tasks import Item, Task, load_task
 from biasectomy.tasks.metrics import Answers
 from biasectomy.tasks.perplexity import PERPLEXITY, WIKITEXT_FILE, spaced, whole_text
+from tests.conftest import build_llama, build_tokenizer
 
 PARAGRAPHS = (
     "The ferry leaves at seven, and the baker is on it with two baskets of bread for the island.",
@@ -69,6 +71,50 @@ def test_perplexity_is_the_exponential_of_the_loss_a_word(tiny):
     assert row.low <= row.value <= row.high and not results.differences
     named = row.task, row.split, row.metric, row.items, row.coverage
     assert named == ("perplexity:mine", "all", "perplexity", 4, 1.0)
+
+
+def plain_perplexity(model, tokenizer, prefix: int | None) -> tuple[float, int]:
+    """One text after the other, softmax over the whole vocabulary; and how many words it rests on.
+
+    Without a prefix the first token is judged by nothing, nor is the word that it begins.
+    """
+    log_likelihood, words = 0.0, 0
+    for paragraph in PARAGRAPHS:
+        tokens = tokenizer(paragraph, add_special_tokens=False)["input_ids"]
+        row = tokens if prefix is None else [prefix, *tokens]
+        with torch.no_grad():
+            following = model(input_ids=torch.tensor([row])).logits[0].double().log_softmax(-1)
+        log_likelihood += sum(float(following[place - 1, row[place]]) for place in range(1, len(row)))
+        words += len(paragraph.split()) - (prefix is None)
+    return math.exp(-log_likelihood / words), words
+
+
+@pytest.mark.parametrize(
+    ("rule", "prefix", "said"),
+    [("auto", -1, "`<|endoftext|>`"), ("bos", 1, "`<start>`"), ("eos", 2, "`<end>`"), ("none", None, "no token")],
+)
+def test_perplexity_behind_each_prefix_is_that_of_one_text_after_the_other(tmp_path, rule, prefix, said):
+    folder = save_between_turns(tmp_path / "tiny")
+    model = load(str(folder), prefix=rule)
+    prefix = len(model.tokenizer) - 1 if prefix == -1 else prefix
+    expected, words = plain_perplexity(model.model, model.tokenizer, prefix)
+    results = evaluate(model, TEXT, replicates=20).results
+    (row,) = results.metrics
+    assert row.value == pytest.approx(expected, rel=1e-4)
+    assert words == (54 if prefix is not None else 50) == int(log_likelihoods(model).words.sum())
+    assert results.description("perplexity").description == f"perplexity per word of neutral text behind {said}"
+    assert results.notes == {"perplexity:mine": f"4 whole texts, {words} words judged behind {said} (--prefix {rule})"}
+
+
+def save_between_turns(folder: Path) -> Path:
+    """A checkpoint whose chats have the beginning-of-sequence token between turns, and with a token for end of text."""
+    tokenizer = build_tokenizer()
+    turn = "<start>{{ message.role }} {{ message.content }}<end>"
+    tokenizer.chat_template = f"{{% for message in messages %}}{turn}{{% endfor %}}"
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<|endoftext|>"]})
+    build_llama(len(tokenizer)).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
 
 
 def test_an_edit_changes_it_and_is_gone_afterwards(tiny):

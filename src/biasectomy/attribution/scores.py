@@ -96,6 +96,7 @@ def attribute(
         "task": development.name,
         "instructions": list(development.instructions),
         "prompt": model.prompt_format.name,
+        "whole_texts": model.prompt_format.conditioning,
         "seed": session.seed,
         **attribution.record(development, session.seed),
     }

@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +110,9 @@ class Experiment:
                 for question in questions:
                     encoded = self.model.encode(question)
                     digest.update(json.dumps([encoded.prompt, encoded.options, encoded.new_tokens]).encode())
-        return {"format": self.model.prompt_format.name, "checksum": digest.hexdigest()}
+        asking = self.model.prompt_format
+        prefix = asdict(asking.prefix) if asking.prefix is not None else None
+        return {"format": asking.name, "prefix": prefix, "checksum": digest.hexdigest()}
 
     def _settle_batches(self, fitting: float, methods: int) -> None:
         """The batch size, from the run that is resumed where there is one: the same batches give the same bits."""
@@ -152,10 +154,16 @@ class Experiment:
         metrics: list[MetricRow] = []
         differences: list[DifferenceRow] = []
         described: dict[str, MetricDescription] = {}
+        notes: dict[str, str] = {}
         for task, split in self.measured:
             rows = figures(task, split, answers[task.name], comparisons, self.session.bootstrap)
             metrics, differences = [*metrics, *rows[0]], [*differences, *rows[1]]
-            described |= {metric.name: MetricDescription.of(metric) for metric in task.metrics}
+            note = self._describe_whole_texts(task)
+            notes |= {task.name: note} if note else {}
+            behind = f" {self.model.prompt_format.conditioning}" if note else ""
+            for metric in task.metrics:
+                of_it = MetricDescription.of(metric)
+                described[metric.name] = replace(of_it, description=of_it.description + behind)
         first = self.measured[0][0]
         results = Results(
             tuple(metrics),
@@ -165,10 +173,21 @@ class Experiment:
             titles=self.titles,
             described=described,
             goals=self._goals(),
+            notes=notes,
             costs={name: _cost(one.cost) for name, one in self.fitted.items()},
         )
         self.stage_done("measure")
         return Outcome(results, tuple(task for task, _ in self.measured), dict(self.fitted), answers)
+
+    def _describe_whole_texts(self, task: Task) -> str:
+        """What a task's whole texts are judged on; empty where its options stand behind a prompt."""
+        encoded = [self.model.encode(question) for question in task.questions() if question.text is None]
+        if not encoded:
+            return ""
+        asking = self.model.prompt_format
+        texts, words = sum(len(one.words) for one in encoded), sum(sum(one.words) for one in encoded)
+        rule = f" (--prefix {asking.prefix.rule})" if asking.prefix is not None else ""
+        return f"{texts:,} whole texts, {words:,} words judged {asking.conditioning}{rule}"
 
     def _goals(self) -> dict[str, str]:
         """The metric that counts most on each task: the one methods were fitted to, else the task's usual one."""

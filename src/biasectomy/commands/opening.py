@@ -1,5 +1,6 @@
 """Opening what a command works with, and saying what was found: tasks, models, neurons."""
 
+import itertools
 import re
 from collections import Counter
 from dataclasses import asdict
@@ -68,10 +69,18 @@ def _describe(task: Task, whole: Task) -> None:
         f"{len(task.items):,} of {len(whole.items):,} items{f' ({counts})' if counts else ''}"
         + (f" from {templates} templates" if templates != len(task.items) else "")
         + (f", {len(task.instructions)} of {len(whole.instructions)} instructions" if any(task.instructions) else "")
+        + (f", whole texts of {words:,} words" if (words := _words(task)) else "")
     )
     for source in task.sources:
         if not source.get("verified"):
             warn(f"{source.get('file')} differs from the file its authors published.")
+
+
+def _words(task: Task) -> int:
+    """How many words the whole texts of a task have; 0 where its options stand behind a prompt."""
+    questions = (task.question(task.instructions[0], item) for item in task.items)
+    whole = itertools.takewhile(lambda question: question.text is None, questions)
+    return sum(len(text.split()) for question in whole for text in question.options)
 
 
 def split_task(task: Task, settings: SplitSettings) -> Split:
@@ -101,6 +110,7 @@ def open_model(
     language_model = load(
         source,
         prompt=settings.prompt,
+        prefix=settings.prefix,
         batch_tokens=settings.batch_tokens,
         dtype=settings.dtype,
         device=processes.device or "auto" if settings.device == "auto" else settings.device,
@@ -112,7 +122,7 @@ def open_model(
     parameters = sum(parameter.numel() for parameter in model.parameters())
     say(
         f"{type(model).__name__}, {parameters / 1e6:,.0f} million parameters, {settings.dtype} on {model.device.type}, "
-        f"{language_model.prompt_format.name} prompts"
+        f"{language_model.prompt_format.name} prompts, whole texts {language_model.prompt_format.conditioning}"
         + (f", in each of {processes.count} processes" if processes.count > 1 else "")
     )
     if language_model.layout.name == "rows":

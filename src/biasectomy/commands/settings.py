@@ -66,6 +66,11 @@ class ModelSettings(OutputSettings):
         "auto",
         description="Prompt format: the model's chat template, plain text, or the template where there is one (auto).",
     )
+    prefix: Literal["auto", "bos", "eos", "none"] = Field(
+        "auto",
+        description="Token in front of whole texts (perplexity, crows_pairs): the beginning-of-sequence token, or "
+        "the end-of-text one where chats use that between turns (auto); bos, as lm-evaluation-harness; eos; none.",
+    )
     trust_remote_code: bool = Field(False, description="Let a hub model run its own Python code.")
     plugin: Names = Field(
         (), description="Plugins, joined by commas: a Python file, or a name installed packages give."

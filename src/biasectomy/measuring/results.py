@@ -86,6 +86,7 @@ class Results:
 
     `titles` are of the methods, `described` of the metrics, `goals` names the metric that each task's methods were
     fitted to, `costs` says what each took: `questions` asked while fitting, `questions_per_answer`, `numbers` stored.
+    `notes` say by task how whole texts were judged, which figures that are compared must have in common.
     """
 
     metrics: tuple[MetricRow, ...]
@@ -98,6 +99,7 @@ class Results:
     described: dict[str, MetricDescription] = field(default_factory=dict)
     goals: dict[str, str] = field(default_factory=dict)
     costs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    notes: dict[str, str] = field(default_factory=dict)
 
     def title(self, method: str) -> str:
         """A method's title; its name where it has none."""
@@ -135,7 +137,8 @@ class Results:
             raise DataError(
                 f"{name}: expected results of schema version {min(READABLE)} to {max(READABLE)}, found {version}."
             )
-        optional = ("titles", "described", "goals", "costs") if version == 1 else ()
+        later: dict[int, tuple[str, ...]] = {1: ("titles", "described", "goals", "costs", "notes"), 2: ("notes",)}
+        optional = later.get(version, ())
         try:
             known = {entry.name: document[entry.name] for entry in fields(cls) if entry.name not in optional}
             known["metrics"] = tuple(_row(MetricRow, row) for row in known["metrics"])

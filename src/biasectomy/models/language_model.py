@@ -26,6 +26,7 @@ from biasectomy.reading.generation import generate, plan_generation
 from biasectomy.reading.layouts import Batch, Layout, PackedLayout
 from biasectomy.reading.layouts.base import placement
 from biasectomy.reading.memory import in_halves
+from biasectomy.reading.prefixes import PrefixRule
 from biasectomy.reading.prompts import EncodedPrompt, PromptFormat, PromptKind, prompt_format
 from biasectomy.reading.questions import Answer, Question
 
@@ -230,6 +231,7 @@ def load(
     name: str | ModelSource = "smollm2",
     *,
     prompt: PromptKind = "auto",
+    prefix: PrefixRule = "auto",
     batch_tokens: int | None = None,
     **options: Unpack[LoadingOptions],
 ) -> LanguageModel:
@@ -238,6 +240,7 @@ def load(
     Args:
         name: of the model, or its files as `resolve_model` finds them.
         prompt: the model's chat template, plain text, or the template where there is one.
+        prefix: of whole texts: the token in front that `choose_prefix` finds by a rule, "auto", "bos", "eos" or "none".
         batch_tokens: tokens in one batch; None for what suits the device.
         options: `dtype`, `device`, `device_map`, `quantization` and `trust_remote_code` (see `LoadingOptions`).
 
@@ -251,7 +254,7 @@ def load(
     language_model = LanguageModel(
         model=model,
         tokenizer=tokenizer,
-        prompt_format=prompt_format(tokenizer, config, prompt, f"'{source.name}'"),
+        prompt_format=prompt_format(tokenizer, config, prompt, f"'{source.name}'", prefix),
         name=source.name,
         source=source,
         batch_tokens=batch_tokens or (CPU_BATCH_TOKENS if model.device.type == "cpu" else ACCELERATOR_BATCH_TOKENS),

@@ -18,6 +18,7 @@ FIXED_DATE = datetime(2024, 1, 1)
 FIXED_SETTINGS = {"date_string": FIXED_DATE.strftime("%d %b %Y"), "enable_thinking": False}
 DIRECTIVES = (*"aAbBcdDeFHIjmMpRSTUwWxXyYzZ", "-d", "-m", "-H", "-I", "-M", "-S", "-j", "-y")
 PROBE = "Which of the two was it?\nOptions: the first one, the second, not known"
+PROBE_ANSWER = "It was the second of them."
 PROBE_SECONDS = 5.0
 LONGEST_REASON = 300  # characters
 LOST = "it leaves out the text of the question"
@@ -37,14 +38,16 @@ class ChatTemplate:
         try:
             self._source = _dated(tokenizer.get_chat_template())
             with _time_limit(PROBE_SECONDS):
-                self._frame = _around(PROBE, self._rendered(_asked(PROBE)))
+                frame = _around(PROBE, self._rendered(_asked(PROBE)))
+                answered = self._answered()
         except Exception as error:  # whatever a foreign template raises, or makes the libraries below raise
             raise self._unusable(" ".join(f"{error}".split())[:LONGEST_REASON] or type(error).__name__) from error
-        if self._frame is None:
+        if frame is None:
             raise self._unusable(LOST)
+        self._frames = [frame, *answered]  # what stands around a question, and around it when it is answered
         added = getattr(tokenizer, "added_tokens_decoder", {}).values()
         special = {token.content for token in added if token.special}
-        self.control_tokens = tuple(sorted(token for token in special if token in "".join(self._frame)))
+        self.control_tokens = tuple(sorted(token for token in special if token in "".join(frame)))
 
     def render(self, user_text: str) -> str:
         """The prompt that asks a text, up to where the answer begins.
@@ -59,6 +62,10 @@ class ChatTemplate:
         if user_text.strip() not in rendered and _around(user_text, rendered) is None:
             raise DataError(str(self._unusable(LOST)))
         return rendered
+
+    def between_turns(self, token: str) -> bool:
+        """Whether a token stands anywhere but once in front of the whole conversation."""
+        return any(before.count(token) > 1 or token in after for before, after in self._frames)
 
     def refuse_control_tokens(self, text: str) -> None:
         """Refuses a text that would be read as more than one turn.
@@ -78,6 +85,15 @@ class ChatTemplate:
             messages, chat_template=self._source, tokenize=False, add_generation_prompt=True, **FIXED_SETTINGS
         )
         return str(rendered)
+
+    def _answered(self) -> list[tuple[str, str]]:
+        """What stands in front of a question and between it and its answer, where the template renders both."""
+        messages = [*_asked(PROBE), {"role": "assistant", "content": PROBE_ANSWER}]
+        try:
+            frame = _around(PROBE, self._rendered(messages))
+        except Exception:  # a template need not know answers: none is given to it in earnest
+            return []
+        return [(frame[0], frame[1].partition(PROBE_ANSWER)[0])] if frame and PROBE_ANSWER in frame[1] else []
 
     def _unusable(self, reason: str) -> ModelError:
         reason = reason.rstrip(".")

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from biasectomy.errors import DataError, ModelError
 from biasectomy.reading.chat_templates import ChatTemplate
+from biasectomy.reading.prefixes import PrefixRule, choose_prefix
 from biasectomy.reading.questions import Question
 
 PromptKind = Literal["auto", "chat", "plain"]
@@ -33,16 +34,27 @@ class EncodedPrompt:
 class PromptFormat:
     """The model's chat template where it has one, plain text otherwise.
 
+    `prefix` is the token in front of whole texts; None where the model reads them in another way.
+
     Raises:
-        ModelError: `kind` is "chat" and the tokenizer has no chat template; or that it has cannot be used.
+        ModelError: `kind` is "chat" and the tokenizer has no chat template; or that it has cannot be used; or it names
+            no such token as `prefix` asks for.
     """
 
-    def __init__(self, tokenizer: Any, kind: PromptKind = "auto", model_name: str = "the model") -> None:
+    def __init__(
+        self,
+        tokenizer: Any,
+        kind: PromptKind = "auto",
+        model_name: str = "the model",
+        prefix: PrefixRule | None = "auto",
+    ) -> None:
         has_template = bool(getattr(tokenizer, "chat_template", None))
         if kind == "chat" and not has_template:
             raise ModelError(f"{model_name} has no chat template; use --prompt plain (or auto).")
         self.tokenizer = tokenizer
-        self.template = ChatTemplate(tokenizer, model_name) if has_template and kind != "plain" else None
+        template = _template(tokenizer, model_name, needed=kind != "plain") if has_template else None
+        self.template = template if kind != "plain" else None
+        self.prefix = None if prefix is None else choose_prefix(tokenizer, prefix, template, model_name)
 
     @property
     def chat(self) -> bool:
@@ -53,6 +65,11 @@ class PromptFormat:
     def name(self) -> str:
         """ "chat" or "plain"."""
         return "chat" if self.chat else "plain"
+
+    @property
+    def conditioning(self) -> str:
+        """What whole texts are scored behind, in words."""
+        return str(self.prefix)
 
     def text(self, user_text: str) -> str:
         """The whole prompt as text, up to where the answer begins."""
@@ -94,15 +111,25 @@ class PromptFormat:
         return tuple(prompt[:shared]), found
 
     def _whole_texts(self, texts: Sequence[str]) -> EncodedPrompt:
-        """Every token of every text is judged; behind the beginning-of-sequence token where there is one."""
+        """Every token of every text is judged behind the prefix; without one, every token but the first."""
         tokens = [tuple(self.tokenizer(text, add_special_tokens=False)["input_ids"]) for text in texts]
         words = tuple(len(text.split()) for text in texts)
-        start = self.tokenizer.bos_token_id
-        if start is not None:
-            return EncodedPrompt((start,), tuple(tokens), words)
+        if self.prefix is not None and self.prefix.token is not None:
+            return EncodedPrompt((self.prefix.token,), tuple(tokens), words)
         if len({sequence[:1] for sequence in tokens}) > 1:
-            raise DataError("The texts begin with different tokens, and this tokenizer names none to put in front.")
-        return EncodedPrompt(tokens[0][:1], tuple(sequence[1:] for sequence in tokens), words)
+            raise DataError(
+                "The texts begin with different tokens, and the first token is not judged where none stands in front; "
+                "use --prefix bos or eos."
+            )
+        first = tokens[0][:1]
+        for text, sequence in zip(texts, tokens, strict=True):
+            if len(sequence) < 2:
+                raise DataError(
+                    f"'{text}' is a single token, which is not judged where none stands in front; "
+                    "use --prefix bos or eos."
+                )
+        begun = len(self.tokenizer.decode(first).split())
+        return EncodedPrompt(first, tuple(sequence[1:] for sequence in tokens), tuple(one - begun for one in words))
 
 
 class EncoderDecoderFormat(PromptFormat):
@@ -113,8 +140,13 @@ class EncoderDecoderFormat(PromptFormat):
     """
 
     def __init__(self, tokenizer: Any, kind: PromptKind, model_name: str, decoder_start: int) -> None:
-        super().__init__(tokenizer, kind, model_name)
+        super().__init__(tokenizer, kind, model_name, None)
         self.decoder_start = decoder_start
+
+    @property
+    def conditioning(self) -> str:
+        """What whole texts are scored behind, in words."""
+        return "given the beginning"
 
     def text(self, user_text: str) -> str:
         """The whole input as text; the answer is not begun there, so a plain one ends with the options."""
@@ -146,21 +178,41 @@ class EncoderDecoderFormat(PromptFormat):
 
 
 def prompt_format(
-    tokenizer: Any, config: Any, kind: PromptKind = "auto", model_name: str = "the model"
+    tokenizer: Any,
+    config: Any,
+    kind: PromptKind = "auto",
+    model_name: str = "the model",
+    prefix: PrefixRule = "auto",
 ) -> PromptFormat:
     """The format that fits a model's configuration.
 
     Raises:
-        ModelError: "chat" is asked for and there is no template, or an encoder-decoder has no start token.
+        ModelError: see `PromptFormat`; or an encoder-decoder has no start token, or was given a prefix.
+        UnknownNameError: there is no such rule for the prefix.
     """
     if not getattr(config, "is_encoder_decoder", False):
-        return PromptFormat(tokenizer, kind, model_name)
+        return PromptFormat(tokenizer, kind, model_name, prefix)
+    if prefix != "auto":
+        raise ModelError(
+            f"{model_name} is an encoder-decoder, which reads the beginning of a text with its encoder and puts no "
+            "token of choice in front of the rest; leave --prefix out."
+        )
     start = getattr(config, "decoder_start_token_id", None)
     if start is None:  # T5Gemma keeps it with its decoder
         start = getattr(getattr(config, "decoder", config), "bos_token_id", None)
     if start is None:
         raise ModelError(f"{model_name} is an encoder-decoder whose configuration names no token to start with.")
     return EncoderDecoderFormat(tokenizer, kind, model_name, start)
+
+
+def _template(tokenizer: Any, model_name: str, *, needed: bool) -> ChatTemplate | None:
+    """The chat template; one that is only looked at for its turn markers need not work."""
+    try:
+        return ChatTemplate(tokenizer, model_name)
+    except ModelError:
+        if needed:
+            raise
+        return None
 
 
 def _refuse_unusable(question: Question) -> None:

@@ -51,6 +51,7 @@ class ResultTable:
     changes: Grid
     same_rows: bool
     footnotes: tuple[str, ...]
+    notes: tuple[str, ...] = ()  # on the tasks in it
     costs: Grid | None = None
 
     @property
@@ -112,6 +113,8 @@ def result_tables(results: Results, split: str = "test") -> list[ResultTable]:
         differences = [row for row in results.differences if (row.task, row.split) in places]
         compared = len({row.method for row in differences}) > 1
         table = (_by_method if compared else _by_metric)(_Rows(task, rows, differences, results))
+        noted = [of for of in _distinct(row.task for row in rows) if of in results.notes]
+        table = replace(table, notes=tuple(f"{of}: {results.notes[of]}." for of in noted))
         tables.append(table if first else replace(table, costs=None))  # methods cost the same for every task
     return tables
 
@@ -182,7 +185,7 @@ def _by_method(rows: _Rows) -> ResultTable:
         Grid("Difference", columns, tuple(zip(rows.pair_titles, changes, strict=True))),
         False,
         tuple(rows.footnotes.texts),
-        _costs(rows.results, rows.methods),
+        costs=_costs(rows.results, rows.methods),
     )
 
 

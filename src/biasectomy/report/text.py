@@ -23,6 +23,8 @@ def print_results(results: Results, console: Console) -> None:
         console.print(Text(table.caption, style="italic"))
         for layout in _layout(table, console):
             console.print(layout)
+        for note in table.notes:
+            console.print(Text(note, style="dim"))
         for number, footnote in enumerate(table.footnotes, start=1):
             console.print(Text(f"({number}) {footnote}", style="dim"))
     if results.verdict:
