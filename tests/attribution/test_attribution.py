@@ -336,6 +336,7 @@ def test_scores_are_means_over_trials_and_instructions(tiny, toy_task):
     for module, scores in whole.by_module.items():
         torch.testing.assert_close(scores, torch.stack([part[module] for part in parts]).mean(0))
     assert len(whole.found_with["drawn"]) == 2
+    assert (whole.found_with["prompt"], whole.found_with["whole_texts"]) == ("chat", "behind `<start>`")
 
 
 def test_the_ranking_goes_over_all_modules_and_breaks_ties_by_place(tiny):

@@ -193,6 +193,12 @@ def test_the_bare_name_takes_the_text_of_the_data_folder_where_it_has_one(tmp_pa
     assert load_task("perplexity").name == "perplexity:wikitext2"
 
 
+def test_the_published_text(shared_data):
+    found = texts("perplexity", shared_data)
+    assert len(found) == 60 and sum(len(text.split()) for text in found) == 5917
+    assert load_task("perplexity", data_folder=shared_data).name == "perplexity:wikitext2"
+
+
 def test_errors(tmp_path):
     with pytest.raises(DataError, match="no paragraph of 200"):
         load_task("perplexity", data_folder=wikitext(tmp_path, ["= Title =", "short"]))
