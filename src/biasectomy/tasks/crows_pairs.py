@@ -1,10 +1,10 @@
 """CrowS-Pairs (Nangia et al. 2020): of two sentences, one more stereotypical than the other, which is likelier?
 
-Each item is two whole texts, scored as they are: no instruction and no chat template, behind the prefix token alone, which
-decides many pairs and is therefore part of the metric's description. `sent_more` is the more stereotypical sentence, also
-in the 218 rows marked `antistereo`. Even odds are the ideal, so 40 % is as far off as 60. Its authors warn that some pairs
-are noisy (Blodgett et al. 2021 find many that do not measure what they should), and ask that the data not be used to train
-models.
+Each item is two whole texts, scored as they are: no instruction and no chat template, behind the prefix token alone,
+which decides many pairs and is therefore part of the metric's description. `sent_more` is the more stereotypical
+sentence, also in the 218 rows marked `antistereo`. Even odds are the ideal, so 40 % is as far off as 60. Its authors
+warn that some pairs are noisy (Blodgett et al. 2021 find many that do not measure what they should), and ask that the
+data not be used to train models.
 """
 
 import csv

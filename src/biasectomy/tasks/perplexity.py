@@ -1,10 +1,10 @@
 """Perplexity per word of neutral text: what a method costs in fluency.
 
-exp(-sum of log P(paragraph) / number of words) over all paragraphs; per word, so that models with different tokenizers
-compare. Of an encoder-decoder it is that of the second half of each paragraph, given the first. The two texts give
-figures that cannot be compared with each other, so the text is part of the task's name; nor can figures behind different
-prefix tokens, so the prefix is added to the metric's description when it is known. The packaged text is short: 3,045 words
-in 60 paragraphs.
+exp(-sum of log P(paragraph) / number of words) over all paragraphs; per word, so that models with different
+tokenizers compare. Of an encoder-decoder it is that of the second half of each paragraph, given the first. The two
+texts give figures that cannot be compared with each other, so the text is part of the task's name; nor can figures
+behind different prefix tokens, so the prefix is added to the metric's description when it is known. The packaged text
+is short: 3,045 words in 60 paragraphs.
 """
 
 import hashlib
