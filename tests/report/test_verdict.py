@@ -1,5 +1,6 @@
 """The verdict: what is said follows from the intervals."""
 
+import dataclasses
 import math
 
 import pytest
@@ -13,6 +14,8 @@ Change = tuple[float, float, float]
 CHANCE: Change = (0.01, -0.03, 0.05)
 GAIN: Change = (0.24, 0.151, 0.329)
 LOSS: Change = (-0.16, -0.22, -0.1)
+SLIGHT: Change = (0.006, 0.002, 0.01)
+DRAWS = (0.12, 0.14, 0.16)
 UNDEFINED: Change = (math.nan, math.nan, math.nan)
 
 
@@ -43,7 +46,8 @@ def results(
         differences.append(DifferenceRow("crispr", against, *place, metric, *change, 100, 20, 1.0, reason))
         start = 60.0 if metric == "perplexity" else 0.14
         for method, value in ((against, start), ("crispr", start + change[0])):
-            rows.append(MetricRow(method, *place, metric, value, 0, 1, 100, 20, 1.0))
+            drawn = DRAWS if method == "random-neurons" else ()
+            rows.append(MetricRow(method, *place, metric, value, 0, 1, 100, 20, 1.0, draws=drawn))
     described = {metric.name: MetricDescription.of(metric) for metric in (*AMBIGUITY_METRICS, PERPLEXITY)}
     return Results(
         tuple(rows),
@@ -109,6 +113,8 @@ def test_changes_within_the_interval_are_called_so() -> None:
         ((0.2, 0.0, 0.4), LOSS, GAIN, False),
         (GAIN, (-0.02, -0.07, 0.03), CHANCE, False),
         (GAIN, (-0.02, -0.04, 0.0), (0.02, 0.0, 0.04), False),
+        (GAIN, CHANCE, SLIGHT, False),  # clear, but next to nothing of what was gained
+        (GAIN, (-0.006, -0.01, -0.002), SLIGHT, False),
     ],
 )
 def test_mostly_abstention(ambiguous: Change, disambiguated: Change, unknown: Change | None, abstention: bool) -> None:
@@ -118,12 +124,42 @@ def test_mostly_abstention(ambiguous: Change, disambiguated: Change, unknown: Ch
 
 
 @pytest.mark.parametrize(
+    ("unknown", "words"),
+    [
+        (0.03, None),
+        (0.06, 'is in part abstention: the share of "unknown" answers on disambiguated items rises'),
+        (0.18, 'is mostly abstention: the share of "unknown" answers on disambiguated items rises'),
+    ],
+)
+def test_abstention_is_told_by_its_size(unknown: float, words: str | None) -> None:
+    """A rise of 6 points beside a gain of 24 is a quarter of it."""
+    text = said(results(ambiguous=GAIN, unknown=(unknown, unknown - 0.01, unknown + 0.01)))
+    assert (words in text) if words else ("abstention" not in text)
+    assert (f"{100 * unknown / 0.24:.0f} % of the gain" in text) == (words is not None)
+    better = results(
+        ambiguous=GAIN, unknown=(unknown, unknown - 0.01, unknown + 0.01), objective="accuracy_ambiguous", control=None
+    )
+    assert ("without abstention: none" in " ".join(ranking(better, original="original"))) == (words is not None)
+
+
+def test_one_draw_of_random_neurons_is_no_measure_of_luck() -> None:
+    given = results(control=GAIN)
+    rows = tuple(dataclasses.replace(row, draws=()) for row in given.metrics)
+    text = said(dataclasses.replace(given, metrics=rows))
+    assert "cannot be compared with random neurons (one draw does not show how much draws differ)" in text
+
+
+@pytest.mark.parametrize(
     ("control", "phrase"),
     [
         (CHANCE, "no better than random neurons"),
         (LOSS, "no better than random neurons"),
         ((0.1, 0.0, 0.2), "no better than random neurons"),
-        (GAIN, "better than as many random neurons (+24.0 points, 95 % interval +15.1 to +32.9)"),
+        (
+            GAIN,
+            "better than as many random neurons (+24.0 points, 95 % interval +15.1 to +32.9; "
+            "3 draws of them: 12.0 % to 16.0 %)",
+        ),
         (UNDEFINED, "cannot be compared with random neurons (all the same)"),
     ],
 )

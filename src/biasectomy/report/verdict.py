@@ -7,6 +7,9 @@ from biasectomy.measuring.results import DifferenceRow, MetricDescription, Resul
 from biasectomy.report.figures import number
 
 NO_CHANGE = "which cannot be told from no change"
+# Of what a clear gain is, the share that is lost elsewhere: from here on a gain is mostly, or in part, abstention; and
+# from the second on it is said to be paid for with what was to be kept.
+MOSTLY, SIZEABLE = 0.5, 0.2
 
 
 @dataclass(frozen=True)
@@ -72,8 +75,9 @@ def ranking(results: Results, *, original: str) -> list[str]:
         if row is None or words.gain(row) <= 0:
             continue
         better.append(method)
-        harmed = [one for one in words.changes(tasks[0]) if words.role(one) in ("guard", "abstention")]
-        if not any(words.gain(one) < 0 for one in harmed):
+        changes = words.changes(tasks[0])
+        harmed = any(words.gain(one) < 0 for one in changes if words.role(one) == "guard")
+        if not harmed and not words.abstains(changes):
             unharmed.append(method)
     start = f"Clearly better than {results.title(original)} by {description}"
     sentences = [f"{start}: {_listed(results, better)}."]
@@ -136,25 +140,51 @@ class _Words:
         return f"{name} changes{ends} by {self._size(row, row.value)} ({self._interval(row)}), {NO_CHANGE}"
 
     def abstention(self, changes: list[DifferenceRow]) -> list[str]:
-        """A clause on how a clear gain was come by, if not by knowing better."""
-        gained = [row for row in changes if self.role(row) == "goal" and self.gain(row) > 0]
-        if not gained:
+        """A clause on how a clear gain was come by, if not by knowing better: by size, not by what is clear alone."""
+        gained = next((row for row in changes if self.role(row) == "goal" and self.gain(row) > 0), None)
+        if gained is None:
             return []
-        gain = f"the gain in {self._describe(gained[0]).description}"
+        gain = f"the gain in {self._describe(gained).description}"
         for row in changes:
-            if self.role(row) == "abstention" and self.gain(row) < 0:
-                return [f"{gain} is mostly abstention: {self.change(row)}"]
-        paid = [self._describe(row).description for row in changes if self.role(row) == "guard" and self.gain(row) < 0]
+            share = self._lost(row, gained)
+            if self.role(row) == "abstention" and share >= SIZEABLE:
+                much = "mostly" if share >= MOSTLY else "in part"
+                return [f"{gain} is {much} abstention: {self.change(row)}, {100 * share:.0f} % of the gain"]
+        paid = [
+            f"{self._describe(row).description} ({100 * share:.0f} % of the gain)"
+            for row in changes
+            if self.role(row) == "guard" and (share := self._lost(row, gained)) >= SIZEABLE
+        ]
         return [f"{gain} is paid for with {' and '.join(paid)}"] if paid else []
+
+    def abstains(self, changes: list[DifferenceRow]) -> bool:
+        """Whether a clear gain is abstention in sizeable part."""
+        return any("abstention" in clause for clause in self.abstention(changes))
+
+    def _lost(self, row: DifferenceRow, gained: DifferenceRow) -> float:
+        """What a figure clearly lost, as a share of what another gained; 0 where the loss is not clear."""
+        return self._moved(row) / self._moved(gained) if self.gain(row) < 0 else 0.0
+
+    def _moved(self, row: DifferenceRow) -> float:
+        """How far a figure came nearer to its best value, or went away from it."""
+        best, ends = self._describe(row).best, self._ends(row)
+        if best is None or ends is None or not math.isfinite(best):
+            return abs(row.value)
+        return abs(abs(ends[1] - best) - abs(ends[0] - best)) or abs(row.value)
 
     def against_random(self, row: DifferenceRow) -> str:
         """A clause on the difference from random neurons in the metric that was fitted to."""
         subject = f"judged by {self._describe(row).description} the edit"
+        control = self.results.find(row.against, row.metric, task=row.task, split=row.split)
+        draws = [one for one in control.draws if math.isfinite(one)] if control is not None else []
+        if len(draws) < 2:
+            return f"{subject} cannot be compared with random neurons (one draw does not show how much draws differ)"
         if math.isnan(row.low):
             return f"{subject} cannot be compared with random neurons ({row.reason})"
         size = f"{self._size(row, row.value)}, {self._interval(row)}"
         words = "better than as many random neurons" if self.gain(row) > 0 else "no better than random neurons"
-        return f"{subject} is {words} ({size})"
+        spread = f"{self._figure(row, min(draws))} to {self._figure(row, max(draws))}"
+        return f"{subject} is {words} ({size}; {len(draws)} draws of them: {spread})"
 
     def of_other_task(self, row: DifferenceRow) -> str:
         """A sentence on a figure of another task than the first."""
