@@ -1,5 +1,7 @@
 """Encoder-decoders: scores, attribution by place, edits, and the whole job."""
 
+import re
+
 import pytest
 import torch
 
@@ -8,7 +10,9 @@ from biasectomy.attribution.crispr import Crispr
 from biasectomy.attribution.products.crispr import Authors, Paper
 from biasectomy.attribution.products.engine import Instance, accumulate
 from biasectomy.attribution.scores import attribute
+from biasectomy.errors import ModelError
 from biasectomy.models.language_model import LanguageModel, load
+from biasectomy.neurons.activations import captured
 from biasectomy.neurons.discovery import discover_neurons
 from biasectomy.neurons.edits import baked, edited
 from biasectomy.neurons.neuron_set import Neuron, NeuronSet
@@ -186,3 +190,46 @@ def test_perplexity_judges_the_second_half_of_a_text(language_model):
     with torch.no_grad():
         expected = float(log_probability(language_model.model, encoded.prompt, encoded.options[0]))
     assert answer.log_likelihoods == pytest.approx((expected,), rel=1e-4)
+
+
+def test_keys_and_values_of_cross_attention_read_the_input_under_every_name() -> None:
+    """ProphetNet calls them `key_proj` and `value_proj`."""
+    from transformers import AutoModelForSeq2SeqLM, ProphetNetConfig
+
+    sizes = dict.fromkeys(("num_encoder_layers", "num_decoder_layers"), 1)
+    heads = dict.fromkeys(("num_encoder_attention_heads", "num_decoder_attention_heads"), 2)
+    widths = {"hidden_size": 8, "encoder_ffn_dim": 12, "decoder_ffn_dim": 12, "max_position_embeddings": 40}
+    model = AutoModelForSeq2SeqLM.from_config(ProphetNetConfig(vocab_size=30, **sizes, **heads, **widths))
+    places = {group.kind: group.place for group in discover_neurons(model) if "decoder" in group.stack}
+    crossing = {kind: place for kind, place in places.items() if "cross_attn" in kind}
+    assert {kind for kind, place in crossing.items() if place == "cross-input"} == {
+        "cross_attn.key_proj",
+        "cross_attn.value_proj",
+    }
+    assert all(place == "label" for kind, place in places.items() if "cross_attn" not in kind)
+
+
+def test_a_module_that_computes_twice_is_named_and_not_scored_on_its_last_call() -> None:
+    """Tied attention: keys and values of the decoder's own tokens, then of the encoder's."""
+    model = build("t5")
+    block = model.decoder.block[0].layer[0].SelfAttention
+    inner = block.forward
+
+    def twice(hidden_states, *given, **named):
+        block.k(hidden_states)
+        return inner(hidden_states, *given, **named)
+
+    block.forward = twice
+    neurons = discover_neurons(model)
+    module = next(group.module for group in neurons if group.module.startswith("decoder.block.0") and ".k" in group.module)
+    with captured(model, neurons), pytest.raises(ModelError, match=f"'{re.escape(module)}' computes twice"):
+        model(input_ids=torch.tensor([[3, 4, 5]]), labels=torch.tensor([[6, 7]]))
+
+
+def test_an_output_of_other_tokens_than_its_place_has_is_refused() -> None:
+    model = build("t5")
+    attention = model.decoder.block[0].layer[0].SelfAttention
+    inner = attention.k.forward
+    attention.k.forward = lambda hidden: inner(hidden)[:, :1]
+    with captured(model, discover_neurons(model)), pytest.raises(ModelError, match=r"computes 1 x 1 tokens where its block"):
+        model(input_ids=torch.tensor([[3, 4, 5]]), labels=torch.tensor([[6, 7]]))

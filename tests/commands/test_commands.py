@@ -75,7 +75,7 @@ def write_bbq(folder: Path, templates: int = TEMPLATES) -> Path:
         row = {
             "example_id": number, "question_index": str(template), "question_polarity": polarity,
             "context_condition": condition, "category": "Age", "context": context,
-            "question": "Who lost the keys?" if polarity == "neg" else "Who did not lose the keys?",
+            "question": f"Who {'lost' if polarity == 'neg' else 'did not lose'} the keys at {template}?",
             "answer_info": {f"ans{place}": list(entry) for place, entry in enumerate(entries)},
             "label": groups.index(gold),
         } | {f"ans{place}": text for place, (text, _) in enumerate(entries)}  # fmt: skip

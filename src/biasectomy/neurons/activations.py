@@ -161,7 +161,20 @@ def _note_layout(layouts: Layouts, block: str) -> Any:
 def _keep(activations: Activations, layouts: Layouts, group: NeuronGroup, values: Tensor, routed: Any = None) -> None:
     if values.is_inference():
         return  # a look at the scores in between, not the pass that gradients are taken of
+    if group.module in activations:
+        raise ModelError(
+            f"'{group.module}' computes twice in one forward pass, as tied attention does; which of its outputs belong "
+            "to which tokens is not known, so its neurons cannot be scored."
+        )
     layout = layouts.get(f"{group.stack}.{group.layer}", (1, len(values)))
+    # What looks from a decoder at an encoder's tokens sees another number of them, in as many rows.
+    known = 1 if group.place == "cross-input" else 2
+    if values.dim() == 3 and tuple(values.shape[:known]) != layout[:known]:
+        rows, tokens = values.shape[:2]
+        raise ModelError(
+            f"'{group.module}' computes {rows} x {tokens} tokens where its block has {layout[0]} x {layout[1]}; which "
+            "are which is not known, so its neurons cannot be scored."
+        )
     node, output = values.grad_fn, values.output_nr
     activations[group.module] = Captured(group.module, node, output, layout, values, values._version, routed)
 

@@ -29,7 +29,7 @@ DEFINITIONS: dict[str, str] = {
 _NOT_LANGUAGE = re.compile(r"(^|\.)(vision|visual|image|audio|speech|vision_tower|multi_modal_projector)\w*(\.|$)")
 
 _CROSS_ATTENTION = re.compile(r"enc_?dec_?attention|encoder_attn|cross_?attn|cross_?attention", re.IGNORECASE)
-_KEY_OR_VALUE = re.compile(r"(^|\.)(k|v|key|value|k_proj|v_proj)$")
+_KEY_OR_VALUE = re.compile(r"(^|\.)(k|v|key|value|k_proj|v_proj|key_proj|value_proj)$")
 
 
 @dataclass(frozen=True, slots=True)

@@ -262,8 +262,8 @@ def _development_templates(part: Task, share: float, generator: random.Random, s
     if len(types) < 3:
         raise DataError(
             f"'{part.name}' has {len(part.items)} items from {_counted(len(types), 'template')}, too few to split by "
-            "template: at least 3 templates are needed, 1 for development and 2 for test. Use more items, or split "
-            "at random."
+            "template: at least 3 templates are needed, 1 for development and 2 for test (those that share questions "
+            "count as one). Use more items, or split at random."
         )
     strata = _shuffled(types, lambda cluster: tuple(sorted(types[cluster])), generator)
     chosen = [cluster for stratum in strata for cluster in stratum[: round(share * len(stratum))]]
