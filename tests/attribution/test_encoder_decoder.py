@@ -21,6 +21,7 @@ from biasectomy.reading.prompts import EncoderDecoderFormat
 from biasectomy.reading.questions import Question
 from biasectomy.tasks.multiple_choice import listed
 from tests.conftest import INSTRUCTIONS, build_tokenizer, make_items
+from tests.neurons.test_edits import multiplied
 from tests.reading.encoder_decoders import CONFIGURATIONS, build
 
 
@@ -150,18 +151,21 @@ def test_company_in_a_batch_changes_no_score(language_model, rule):
 def test_edits_are_equal_reversible_and_survive_the_disk(language_model, definition, tmp_path):
     model = language_model.model
     groups = discover_neurons(model, definition)
-    chosen = NeuronSet(tuple(Neuron(group.module, unit, 1.0) for group in groups for unit in (0, 3)), definition)
+    chosen = NeuronSet(tuple(Neuron(group.module, unit, 1.0, 0.5) for group in groups for unit in (0, 3)), definition)
     tokens = {"input_ids": torch.tensor([[5, 9, 33]]), "decoder_input_ids": torch.tensor([[0, 7, 8]])}
     with torch.no_grad():
         before = model(**tokens).logits
         with edited(model, chosen):
-            by_hook = model(**tokens).logits
+            for_a_while = model(**tokens).logits
         with baked(model, chosen):
             by_weights = model(**tokens).logits
-        assert torch.equal(by_hook, by_weights) and not torch.equal(by_hook, before)
+        with multiplied(model, chosen):
+            by_hook = model(**tokens).logits
+        assert torch.equal(for_a_while, by_weights) and not torch.equal(for_a_while, before)
+        assert (by_hook - by_weights).abs().max() <= 1e-4 * by_hook.abs().max()
         assert torch.equal(model(**tokens).logits, before)
         assert language_model.save(tmp_path / "model", chosen) <= 1e-4
-        assert torch.equal(load(str(tmp_path / "model")).model(**tokens).logits, by_hook)
+        assert torch.equal(load(str(tmp_path / "model")).model(**tokens).logits, by_weights)
 
 
 @pytest.mark.parametrize("answer_rule", ["sum", "mean", "generation"])
@@ -221,7 +225,9 @@ def test_a_module_that_computes_twice_is_named_and_not_scored_on_its_last_call()
 
     block.forward = twice
     neurons = discover_neurons(model)
-    module = next(group.module for group in neurons if group.module.startswith("decoder.block.0") and ".k" in group.module)
+    module = next(
+        group.module for group in neurons if group.module.startswith("decoder.block.0") and ".k" in group.module
+    )
     with captured(model, neurons), pytest.raises(ModelError, match=f"'{re.escape(module)}' computes twice"):
         model(input_ids=torch.tensor([[3, 4, 5]]), labels=torch.tensor([[6, 7]]))
 
@@ -231,5 +237,8 @@ def test_an_output_of_other_tokens_than_its_place_has_is_refused() -> None:
     attention = model.decoder.block[0].layer[0].SelfAttention
     inner = attention.k.forward
     attention.k.forward = lambda hidden: inner(hidden)[:, :1]
-    with captured(model, discover_neurons(model)), pytest.raises(ModelError, match=r"computes 1 x 1 tokens where its block"):
+    with (
+        captured(model, discover_neurons(model)),
+        pytest.raises(ModelError, match=r"computes 1 x 1 tokens where its block"),
+    ):
         model(input_ids=torch.tensor([[3, 4, 5]]), labels=torch.tensor([[6, 7]]))

@@ -1,5 +1,7 @@
 """Edits by hook and in the weights: equal, exact, reversible."""
 
+import contextlib
+
 import pytest
 import torch
 
@@ -10,7 +12,7 @@ from biasectomy.neurons.discovery import discover_neurons
 from biasectomy.neurons.edits import baked, edited
 from biasectomy.neurons.neuron_set import Neuron, NeuronSet
 from tests.conftest import build_llama
-from tests.reading.architectures import ARCHITECTURES
+from tests.reading.architectures import ARCHITECTURES, MIXTURES
 
 TOKENS = torch.tensor([[5, 9, 2, 7, 11, 3]])
 
@@ -25,6 +27,30 @@ def some_of_each_kind(model, definition: str, factor: float) -> NeuronSet:
     return NeuronSet(
         tuple(Neuron(g.module, unit, 1.0, factor) for g in groups for unit in (0, g.units - 1)), definition
     )
+
+
+@contextlib.contextmanager
+def multiplied(model, neuron_set):
+    """Hooks that multiply units of each module's output, or of its input for hidden units of feed-forward blocks."""
+    handles = []
+    for name, neurons in neuron_set.by_module().items():
+        module, units = model.get_submodule(name), [one.unit for one in neurons]
+        factors = torch.tensor([one.factor for one in neurons])
+
+        def changed(values, units=units, factors=factors):
+            values = values.clone()
+            values[..., units] = values[..., units] * factors
+            return values
+
+        if neuron_set.definition == "ffn-hidden":
+            hook = lambda module, inputs, changed=changed: (changed(inputs[0]), *inputs[1:])  # noqa: E731
+            handles.append(module.register_forward_pre_hook(hook))
+        else:
+            hook = lambda module, inputs, output, changed=changed: changed(output)  # noqa: E731
+            handles.append(module.register_forward_hook(hook))
+    yield
+    for handle in handles:
+        handle.remove()
 
 
 def hooks_of(model) -> int:
@@ -48,6 +74,22 @@ def gpt2():
 
 
 MODELS = ARCHITECTURES | {"tied llama": llama, "tied gpt2": gpt2}
+
+
+@pytest.mark.parametrize("definition", ["linear-output", "ffn-hidden"])
+@pytest.mark.parametrize("name", [name for name in MODELS if name not in MIXTURES])
+@pytest.mark.parametrize("factor", [0.0, 0.5, 1.5])
+def test_edited_weights_compute_what_a_hook_on_each_module_does(name, definition, factor):
+    """The hooks know nothing of weights: they multiply what comes out of a map, or what goes into one."""
+    model = MODELS[name]()
+    neuron_set = some_of_each_kind(model, definition, factor)
+    before = logits(model)
+    with multiplied(model, neuron_set):
+        expected = logits(model)
+    with edited(model, neuron_set):
+        found = logits(model)
+    assert (found - expected).abs().max() <= 1e-4 * expected.abs().max()
+    assert (before - expected).abs().max() > 1e-2 * expected.abs().max()
 
 
 @pytest.mark.parametrize("definition", ["linear-output", "ffn-hidden"])

@@ -54,6 +54,7 @@ class LanguageModel:
     _encoded: dict[Question, EncodedPrompt] = field(default_factory=dict, repr=False)
     _edits: list[NeuronSet] = field(default_factory=list, repr=False)
     _checksum: str = field(default="", repr=False)
+    _fingerprint: str = field(default="", repr=False)
 
     def __call__(
         self, questions: Sequence[Question], wanted: Collection[int] | None = None
@@ -71,7 +72,10 @@ class LanguageModel:
 
     @property
     def key(self) -> str:
-        """SHA-256 of all that decides its answers but the tokens it is given: weights, number format, edits."""
+        """SHA-256 of all that decides its answers but the tokens it is given: weights, number format, edits.
+
+        The weights are read once: whoever changes them in memory otherwise than by `edited` loads the model anew.
+        """
         weights = self._checksum or weights_checksum(self.model)
         if not self._edits:
             self._checksum = weights
@@ -168,7 +172,10 @@ class LanguageModel:
 
     def description(self) -> dict[str, Any]:
         """What identifies the model in records and neuron sets."""
-        return {"name": self.name, "shape": model_shape(self.model), "fingerprint": fingerprint(self.model)}
+        found = self._fingerprint or fingerprint(self.model)
+        if not self._edits:
+            self._fingerprint = found
+        return {"name": self.name, "shape": model_shape(self.model), "fingerprint": found}
 
     def save(self, folder: str | Path, neuron_set: NeuronSet | None = None, *, overwrite: bool = False) -> float:
         """Writes a plain `transformers` checkpoint with the set's factors in its weights, and reads it back.
