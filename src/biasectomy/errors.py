@@ -32,7 +32,9 @@ class UnknownNameError(SettingsError):
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         names = sorted(known)
-        near = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.5)
+        in_lower_case = {one.lower(): one for one in names}
+        close = difflib.get_close_matches(name.lower(), in_lower_case, n=1, cutoff=0.5)
+        near = [in_lower_case[one] for one in close]
         hint = f"did you mean '{near[0]}'?" if near else f"known are: {', '.join(names)}."
         super().__init__(f"There is no {kind} named '{name}'; {hint}")
         self.kind = kind

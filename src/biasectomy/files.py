@@ -115,6 +115,8 @@ def read_json(path: Path) -> Any:
         return json.loads(text)
     except json.JSONDecodeError as error:
         raise DataError(f"{path}, line {error.lineno}: not valid JSON ({error.msg}).") from None
+    except RecursionError:
+        raise DataError(f"{path}: not usable JSON (objects within objects without end).") from None
 
 
 def parse_jsonl(text: str, name: str) -> list[tuple[int, dict[str, Any]]]:
@@ -133,6 +135,8 @@ def parse_jsonl(text: str, name: str) -> list[tuple[int, dict[str, Any]]]:
             raise DataError(
                 f"{name}, line {number}: not valid JSON ({error.msg}); each line must be one object."
             ) from None
+        except RecursionError:
+            raise DataError(f"{name}, line {number}: not usable JSON (objects within objects without end).") from None
         if not isinstance(row, dict):
             raise DataError(f"{name}, line {number}: expected a JSON object, found {type(row).__name__}.")
         rows.append((number, row))

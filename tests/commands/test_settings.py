@@ -173,7 +173,7 @@ def test_explicit_command_makes_equal_settings() -> None:
 
 def test_what_decides_the_figures_holds_the_sections_in_use_and_nothing_of_handling() -> None:
     compared = MitigateSettings.of(quiet=True, out=Path("x"), store=Path("y"), resume=True).compared()
-    assert compared["crispr"]["variant"] == "paper" and compared["random-neurons"]["draws"] == 3
+    assert compared["crispr"]["variant"] == "paper" and compared["random-neurons"]["draws"] == 5
     assert not {"quiet", "out", "store", "resume", "overwrite", "json_output", "fair-prompt"} & set(compared)
 
 
@@ -181,3 +181,18 @@ def test_every_field_of_every_command_has_a_description() -> None:
     for kind in COMMANDS.values():
         for name, field in settable(kind).items():
             assert field.description and field.description[0].isupper(), (kind, name)
+
+
+def test_a_variable_that_no_setting_has_is_named_with_the_nearest(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("BIASECTOMY_DATA", "BIASECTOMY_CACHE", "BIASECTOMY_TEST_ORGANISM", "BIASECTOMY_CRISPR_GRID"):
+        monkeypatch.setenv(name, "1")
+    load_settings(MitigateSettings, {})
+    monkeypatch.setenv("BIASECTOMY_SEDE", "1")
+    with pytest.raises(UnknownNameError, match=r"BIASECTOMY_SEDE.*did you mean 'BIASECTOMY_SEED'"):
+        load_settings(MitigateSettings, {})
+
+
+@pytest.mark.parametrize("field", ["out", "data", "store", "instructions"])
+def test_an_empty_path_is_not_the_folder_one_is_in(field: str) -> None:
+    with pytest.raises(SettingsError, match=f"--{field} is empty; it must be a path"):
+        load_settings(MitigateSettings, {field: ""})

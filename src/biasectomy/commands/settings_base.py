@@ -141,6 +141,9 @@ def validated(kind: type[AnySettings], values: Mapping[str, Any], origins: Mappi
     if (strange := next((name for name in by_section if name not in (registry or ())), None)) is not None:
         raise UnknownNameError("section of settings", strange, registry or ())
     labels = {name: origins.get(name, label(kind, name)) for name in settable(kind)}
+    for name, value in plain.items():
+        if name in kind.model_fields and value == "" and "Path" in str(kind.model_fields[name].annotation):
+            raise SettingsError(f"{labels[name]} is empty; it must be a path.")
     settings: AnySettings = _made(kind, plain, labels)
     return settings.with_sections(
         {name: _made(registry[name].Settings, own, labels, f"{name}.") for name, own in by_section.items()}  # type: ignore[index]

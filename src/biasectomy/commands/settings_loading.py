@@ -27,6 +27,8 @@ from biasectomy.commands.settings_base import (
 from biasectomy.errors import SettingsError, UnknownNameError
 
 ENVIRONMENT_PREFIX = "BIASECTOMY_"
+FOLDERS = ("BIASECTOMY_CACHE", "BIASECTOMY_DATA")  # variables that are no settings
+FOR_TESTS = "BIASECTOMY_TEST_"
 
 
 def load_settings(kind: type[AnySettings], given: Mapping[str, Any], config: Path | None = None) -> AnySettings:
@@ -36,7 +38,7 @@ def load_settings(kind: type[AnySettings], given: Mapping[str, Any], config: Pat
 
     Raises:
         SettingsError: a value is not usable or the file cannot be read.
-        UnknownNameError: the file has a name that no command knows.
+        UnknownNameError: the file or a variable of the environment has a name that no command knows.
         PluginError: a plugin cannot be loaded.
     """
     values: dict[str, Any] = {}
@@ -45,13 +47,14 @@ def load_settings(kind: type[AnySettings], given: Mapping[str, Any], config: Pat
     named = given.get(PLUGIN) or os.environ.get(ENVIRONMENT_PREFIX + PLUGIN.upper()) or in_file.get(PLUGIN)
     load_plugins(named)  # they bring sections
     known = settable(kind)
+    _refuse_unknown_variables()
     if config:
         _refuse_unknown(in_file, config)
         for name, value in in_file.items():
             if name in known:
                 values[name], origins[name] = value, f"'{name}' in {config}"
     for name in known:
-        variable = ENVIRONMENT_PREFIX + name.replace(".", "_").replace("-", "_").upper()
+        variable = _variable(name)
         if text := os.environ.get(variable):
             values[name], origins[name] = text, f"the environment variable {variable}"
     for name, value in given.items():
@@ -91,6 +94,18 @@ def read_config(path: Path) -> dict[str, Any]:
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"The configuration file '{path}' is not valid TOML: {error}.") from None
     return flat(values)
+
+
+def _variable(name: str) -> str:
+    """The variable of the environment that sets a field."""
+    return ENVIRONMENT_PREFIX + name.replace(".", "_").replace("-", "_").upper()
+
+
+def _refuse_unknown_variables() -> None:
+    known = {_variable(name) for kind in COMMANDS.values() for name in settable(kind)} | set(FOLDERS)
+    for name in sorted(os.environ):
+        if name.startswith(ENVIRONMENT_PREFIX) and name not in known and not name.startswith(FOR_TESTS):
+            raise UnknownNameError("environment variable", name, known)
 
 
 def _refuse_unknown(values: Mapping[str, Any], config: Path) -> None:

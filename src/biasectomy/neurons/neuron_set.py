@@ -17,6 +17,7 @@ from biasectomy.files import read_json, write_json
 from biasectomy.neurons.discovery import DEFINITIONS, Neurons, discover_neurons
 
 SCHEMA_VERSION = 1
+LARGEST_FACTOR = 1000.0  # beyond it an edit breaks a model, and soon its number format
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,27 +115,37 @@ class NeuronSet:
             raise DataError(
                 f"{path} has schema_version {content.get('schema_version')!r}; this version reads {SCHEMA_VERSION}."
             )
-        if content.get("definition") not in DEFINITIONS:
+        if content.get("definition") not in list(DEFINITIONS):
             raise DataError(
                 f"{path}: 'definition' is {content.get('definition')!r}; it must be one of {', '.join(DEFINITIONS)}."
             )
+        model, found_with = content.get("model", {}), content.get("found_with", {})
+        if not isinstance(model, dict) or not isinstance(model.get("shape", {}), dict):
+            raise DataError(f"{path}: 'model' must be an object that describes a model, and its 'shape' one too.")
+        if not isinstance(found_with, dict):
+            raise DataError(f"{path}: 'found_with' must be an object.")
         neurons = tuple(_neuron(path, number, entry) for number, entry in enumerate(content["neurons"], start=1))
         seen: set[tuple[str, int]] = set()
         for number, neuron in enumerate(neurons, start=1):
             if (neuron.module, neuron.unit) in seen:
                 raise DataError(f"{path}, neuron {number}: unit {neuron.unit} of '{neuron.module}' is named twice.")
             seen.add((neuron.module, neuron.unit))
-        return cls(neurons, content["definition"], content.get("model", {}), content.get("found_with", {}))
+        return cls(neurons, content["definition"], model, found_with)
 
 
 def _neuron(path: Path, number: int, entry: Any) -> Neuron:
     try:
         module, unit, factor = entry["module"], entry["unit"], float(entry["factor"])
         score = float("nan") if entry.get("score") is None else float(entry["score"])
-    except (TypeError, KeyError, ValueError, AttributeError):
+    except (TypeError, KeyError, ValueError, AttributeError, OverflowError):
         raise DataError(f"{path}, neuron {number}: expected an object with module, unit, score and factor.") from None
     if not isinstance(module, str) or not isinstance(unit, int) or isinstance(unit, bool) or factor != factor:
         raise DataError(f"{path}, neuron {number}: 'module' must be a name, 'unit' an integer and 'factor' a number.")
+    if abs(factor) > LARGEST_FACTOR:
+        raise DataError(
+            f"{path}, neuron {number}: the factor {factor:g} is out of range; it must lie between {-LARGEST_FACTOR:g} "
+            f"and {LARGEST_FACTOR:g}."
+        )
     return Neuron(module, unit, score, factor)
 
 
