@@ -137,7 +137,7 @@ def case(tiny_folder: Path, data: Path) -> Case:
             "model": str(tiny_folder), "data": data, "task": "bbq:age", "max_instructions": 2,
             "crispr": {"instances": 6, "trials": 2, "grid": (0, 2, 10, 40)}, "random-neurons": {"draws": 2},
             "replicates": 100, "batch_tokens": 400, "development_share": 0.4, "objective": "accuracy", "threads": 1,
-            "seed": 9,
+            "seed": 7,
         }
     )  # fmt: skip
 
@@ -234,7 +234,7 @@ def test_results_have_every_method_with_intervals_and_differences(finished):
         f"With {read_json(finished / 'record.json')['methods']['crispr']['chosen']} of 288 neurons edited"
     )
     assert results.interval == {
-        "kind": "cluster bootstrap, expanded percentile", "level": 0.95, "replicates": 100, "seed": 9,
+        "kind": "cluster bootstrap, expanded percentile", "level": 0.95, "replicates": 100, "seed": 7,
     }  # fmt: skip
     assert "out" not in results.settings and results.settings["crispr"]["grid"] == [0, 2, 10, 40]
 
@@ -265,7 +265,7 @@ def test_the_record_says_what_went_where_and_with_what(finished, case, tiny_fold
     assert record["versions"]["torch"] and record["peak_memory_bytes"] > 0 and record["reload_difference"] <= 1e-4
     expected = {"prepare", "fit original", "fit crispr", "fit random-neurons", "save", "measure"}
     assert expected == set(record["seconds"])
-    assert record["command"].startswith(f"biasectomy mitigate {tiny_folder} --seed 9 ")
+    assert record["command"].startswith(f"biasectomy mitigate {tiny_folder} --seed 7 ")
 
 
 def test_neurons_are_found_in_development_items_only(finished):
@@ -829,7 +829,7 @@ def test_a_task_whose_goal_is_another_than_its_siblings_is_searched_and_judged_b
     options = {"max_items": 40, "max_instructions": 1, "also": "none", "replicates": 50, "seed": 3}
     with caplog.at_level(logging.INFO, "biasectomy"):
         outcome = mitigate.mitigate(tiny, "organism:skill", crispr=crispr, random_neurons={"draws": 1}, **options)
-    assert "candidates; accuracy on development items" in caplog.text
+    assert "accuracy on development items" in caplog.text
     assert outcome.results.goals == {"organism:skill": "accuracy"}
     assert "nothing was measured" not in " ".join(outcome.results.verdict)
     if len(outcome.neurons):
