@@ -351,6 +351,15 @@ def test_one_more_random_draw_is_seldom_called_better(draws: int) -> None:
     assert covered >= 0.92
 
 
+def test_the_spread_of_draws_keeps_a_share_within_its_range() -> None:
+    names = [f"{number // 2}" for number in range(20)]
+    hits = np.zeros((2, 1, 20), dtype=int)
+    hits[0, 0, :8] = 1
+    bootstrap = ClusterBootstrap(names, 100)
+    found = bootstrap.estimate(bootstrap.measure(share_metric(), names, given_as(hits)))
+    assert (found.low, found.value) == (0, 0.2) and found.high == 1
+
+
 def test_the_spread_of_draws_by_hand() -> None:
     draws, one = np.array([0.2, 0.4, 0.6]), np.array([0.9])
     spread, quantile = 0.2, stats.t.ppf(0.975, df=2)

@@ -79,7 +79,7 @@ def test_the_report_shows_perplexity():
 
 @pytest.mark.parametrize(
     ("value", "plain", "signed"),
-    [(0.256, "0.26", "+0.26"), (-0.004, "-0.00", "-0.00"), (64664850.47, "6.47e+07", "+6.47e+07")],
+    [(0.256, "0.26", "+0.26"), (-0.004, "0.00", "+0.00"), (64664850.47, "6.47e+07", "+6.47e+07")],
 )
 def test_numbers_have_two_decimals_and_very_large_ones_three_digits(value, plain, signed):
     assert (number(value), number(value, signed=True)) == (plain, signed)

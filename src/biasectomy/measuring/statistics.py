@@ -6,7 +6,7 @@ single items. The work is done on sums per cluster, since every metric is a func
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from biasectomy.measuring.lengths import Length, length
 from biasectomy.measuring.lengths import difference as length_difference
 from biasectomy.measuring.limits import Addition, reach, spread_of_draws
 from biasectomy.measuring.linearised import sums_by_cluster
-from biasectomy.tasks.metrics import Answers, Floats, Metric
+from biasectomy.tasks.metrics import SHARE, Answers, Floats, Metric
 
 UNDEFINED_SHARE = 0.05  # more undefined resamples than this and a percentile says nothing about the tails
 NUMBERS_AT_ONCE = 1 << 22  # of resampled sums in memory
@@ -132,7 +132,10 @@ class ClusterBootstrap:
         """A figure with its interval (see `_estimate`)."""
         reason = None if math.isfinite(measured.value) else measured.metric.undefined
         more = Addition(measured.down, measured.up, spread_of_draws(measured.draws, None, self.level))
-        return self._estimate(measured, measured.value, measured.replicates, more, measured.length, reason)
+        found = self._estimate(measured, measured.value, measured.replicates, more, measured.length, reason)
+        if measured.metric.edges == SHARE and not math.isnan(found.low):  # the spread of draws knows no ends
+            return replace(found, low=max(0.0, found.low), high=min(1.0, found.high))
+        return found
 
     def difference(self, measured: Measured, against: Measured) -> Estimate:
         """`measured` minus `against`, paired by item and by resample; both must come from this object.

@@ -89,7 +89,8 @@ def format_figure(row: Row, *, signed: bool = False, mark: str = "") -> Cell:
 
 
 def number(value: float, *, signed: bool = False) -> str:
-    """A number with two decimals; a very large one with three digits."""
+    """A number with two decimals; a very large one with three digits; never a negative nothing."""
+    value = 0.0 if abs(value) < 0.005 else value
     return format(value, ("+" if signed else "") + (".2f" if abs(value) < LARGE else ".3g"))
 
 
