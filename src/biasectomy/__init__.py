@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from biasectomy.tasks.metrics import Answers as Answers
     from biasectomy.tasks.metrics import Goal as Goal
     from biasectomy.tasks.metrics import Metric as Metric
+    from biasectomy.tasks.option_order import rotate_options as rotate_options
 
 _HOMES = {
     "ATTRIBUTIONS": "attribution",
@@ -78,6 +79,7 @@ _HOMES = {
     "load_task": "tasks",
     "mitigate": "commands.mitigate",
     "random_neurons": "methods.random_neurons",
+    "rotate_options": "tasks.option_order",
     "split": "tasks",
     "watching": "narration",
 }

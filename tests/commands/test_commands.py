@@ -26,6 +26,7 @@ from safetensors.torch import load_file, save_file
 from biasectomy.cli.app import main
 from biasectomy.cli.console import Console
 from biasectomy.commands import apply, compare, evaluate, find, mitigate
+from biasectomy.commands.opening import open_tasks, split_task
 from biasectomy.commands.run_folder import EARLIER, KNOWN
 from biasectomy.commands.settings import (
     ApplySettings,
@@ -43,7 +44,7 @@ from biasectomy.models.language_model import LanguageModel
 from biasectomy.narration import watching
 from biasectomy.neurons.neuron_set import NeuronSet
 from biasectomy.report.figures import format_figure
-from biasectomy.tasks import load_task
+from biasectomy.tasks import Split, load_task
 from tests.conftest import save_tiny, score_in_rows
 
 TEMPLATES = 8
@@ -137,7 +138,7 @@ def case(tiny_folder: Path, data: Path) -> Case:
             "model": str(tiny_folder), "data": data, "task": "bbq:age", "max_instructions": 2,
             "crispr": {"instances": 6, "trials": 2, "grid": (0, 2, 10, 40)}, "random-neurons": {"draws": 2},
             "replicates": 100, "batch_tokens": 400, "development_share": 0.4, "objective": "accuracy", "threads": 1,
-            "seed": 7,
+            "seed": 11,
         }
     )  # fmt: skip
 
@@ -149,6 +150,12 @@ def finished(case: Case, tmp_path_factory) -> Path:
     case.mitigate(out)
     assert chosen_in(out) > 0, "choose another seed: this run is to take neurons out"
     return out
+
+
+def opened(case: Case) -> Split:
+    """Development and test items as a command asks them."""
+    settings = case.settings(MitigateSettings)
+    return split_task(open_tasks(settings)[0], settings)
 
 
 def differing(folder: Path, other: Path) -> list[str]:
@@ -186,7 +193,7 @@ def test_the_checkpoint_loads_plainly_and_answers_as_the_edited_model(finished, 
     model = AutoModelForCausalLM.from_pretrained(finished / "model")
     tokenizer = AutoTokenizer.from_pretrained(finished / "model")
     chosen = NeuronSet.load(finished / "neurons.json")
-    task = load_task("bbq:age", data_folder=case.values["data"])
+    task = opened(case).test
     kept = {
         (line["item"], line["instruction"]): line
         for line in lines_of(finished)
@@ -200,14 +207,14 @@ def test_the_checkpoint_loads_plainly_and_answers_as_the_edited_model(finished, 
             with tiny.edited(chosen):
                 edited = score_in_rows(tiny.model, encoded).log_likelihoods
         assert saved == pytest.approx(edited, abs=1e-4) and saved != pytest.approx(original, abs=1e-2)
-        if (item.identifier, 0) in kept:
-            assert saved == pytest.approx(kept[item.identifier, 0]["log_likelihoods"], abs=1e-4)
+        assert kept[item.identifier, 0]["options"] == list(item.options)
+        assert saved == pytest.approx(kept[item.identifier, 0]["log_likelihoods"], abs=1e-4)
     assert tokenizer("Who?")["input_ids"] == tiny.tokenizer("Who?")["input_ids"]
 
 
 def test_each_number_in_the_search_was_tried_with_so_many_neurons(finished, case, tiny):
     ranking = NeuronSet.load(finished / "methods/crispr/ranking.json")
-    task = load_task("bbq:age", data_folder=case.values["data"])
+    task = opened(case).development
     items = {item.identifier: item for item in task.items}
     tried = {line["neurons"]: line for line in lines_of(finished) if line["split"] == "development"}
     assert set(tried) == {0, 2, 10, 40}
@@ -234,7 +241,7 @@ def test_results_have_every_method_with_intervals_and_differences(finished):
         f"With {read_json(finished / 'record.json')['methods']['crispr']['chosen']} of 288 neurons edited"
     )
     assert results.interval == {
-        "kind": "cluster bootstrap, expanded percentile", "level": 0.95, "replicates": 100, "seed": 7,
+        "kind": "cluster bootstrap, expanded percentile", "level": 0.95, "replicates": 100, "seed": 11,
     }  # fmt: skip
     assert "out" not in results.settings and results.settings["crispr"]["grid"] == [0, 2, 10, 40]
 
@@ -265,7 +272,7 @@ def test_the_record_says_what_went_where_and_with_what(finished, case, tiny_fold
     assert record["versions"]["torch"] and record["peak_memory_bytes"] > 0 and record["reload_difference"] <= 1e-4
     expected = {"prepare", "fit original", "fit crispr", "fit random-neurons", "save", "measure"}
     assert expected == set(record["seconds"])
-    assert record["command"].startswith(f"biasectomy mitigate {tiny_folder} --seed 7 ")
+    assert record["command"].startswith(f"biasectomy mitigate {tiny_folder} --seed 11 ")
 
 
 def test_neurons_are_found_in_development_items_only(finished):
@@ -405,7 +412,7 @@ def test_two_runs_may_share_a_store(case, finished, tmp_path, monkeypatch):
     monkeypatch.setattr(LanguageModel, "answer", counted)
     second = case.mitigate(tmp_path / "second", store=store)
     probed = sum(asked)
-    assert second.metrics == first.metrics
+    assert second.to_json()["metrics"] == first.to_json()["metrics"]
     case.mitigate(tmp_path / "third")
     assert probed < 30 < sum(asked) - probed
 

@@ -78,8 +78,9 @@ def test_a_small_example_by_hand() -> None:
         "conflict_cost": 1 / 2 - 1 / 3,
         "unmatched": 0,
     }
+    by_place = {f"accuracy_gold_{place}" for place in ("first", "second", "third")}
     assert {name: found[name].value for name in expected} == pytest.approx(expected)
-    assert {"instruction_deviation", "consistency", *expected} == set(found)
+    assert {"instruction_deviation", "consistency", *by_place, *expected} == set(found)
     assert found["bias_ambiguous"].coverage == pytest.approx(3 / 5)
     assert found["bias_disambiguated"].coverage == pytest.approx(4 / 5)
     assert (found["accuracy"].items, found["accuracy_ambiguous"].items, found["conflict_cost"].items) == (10, 5, 5)

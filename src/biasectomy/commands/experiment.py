@@ -36,6 +36,7 @@ from biasectomy.models.language_model import LanguageModel
 from biasectomy.narration import heading, progress
 from biasectomy.processes import Processes, join
 from biasectomy.tasks import Split, Task
+from biasectomy.tasks.answer_rules import GENERATING
 from biasectomy.tasks.metrics import Answers
 
 Comparisons = Sequence[tuple[str, str]]  # (method, against)
@@ -151,12 +152,14 @@ class Experiment:
         """Answers of all methods to all tasks, and their figures."""
         heading("Measuring")
         answers = self._answers()
+        titles, comparisons = self._beside(answers, comparisons)
         metrics: list[MetricRow] = []
         differences: list[DifferenceRow] = []
         described: dict[str, MetricDescription] = {}
         notes: dict[str, str] = {}
         for task, split in self.measured:
-            rows = figures(task, split, answers[task.name], comparisons, self.session.bootstrap)
+            there = [pair for pair in comparisons if {*pair} <= set(answers[task.name])]
+            rows = figures(task, split, answers[task.name], there, self.session.bootstrap)
             metrics, differences = [*metrics, *rows[0]], [*differences, *rows[1]]
             note = self._describe_whole_texts(task)
             notes |= {task.name: note} if note else {}
@@ -170,7 +173,7 @@ class Experiment:
             tuple(differences),
             interval=interval_settings(self.settings.replicates, self.settings.seed, self.settings.level),
             settings=self.settings.compared() | {"instruction_count": len(first.instructions)},
-            titles=self.titles,
+            titles=titles,
             described=described,
             goals=self._goals(),
             notes=notes,
@@ -209,9 +212,31 @@ class Experiment:
                             who = {"method": name, "draw": draw}
                             given = self.session.ask(task, answerer, split=split, who=who, advance=advance)
                             draws.setdefault((task.name, name), []).append(given)
+                            for rule in self._other_rules(task):
+                                judged = self.session.ask(task.with_answer_rule(rule), answerer, split=split)
+                                draws.setdefault((task.name, _by(name, rule)), []).append(judged)
         for (task_name, name), parts in draws.items():
             found[task_name][name] = Answers.joined(parts)
         return found
+
+    def _other_rules(self, task: Task) -> list[str]:
+        """Rules that read the same answers otherwise, where they are asked for: they cost nothing."""
+        if not getattr(self.settings, "all_rules", False) or task.answer_rule in GENERATING:
+            return []
+        return [rule for rule in task.answer_rules if rule != task.answer_rule and rule not in GENERATING]
+
+    def _beside(
+        self, answers: Mapping[str, Mapping[str, Answers]], comparisons: Comparisons
+    ) -> tuple[dict[str, str], Comparisons]:
+        """Titles and comparisons, with those of the other rules if there are any."""
+        rules = list(dict.fromkeys(rule for task, _ in self.measured for rule in self._other_rules(task)))
+        if not rules:
+            return self.titles, comparisons
+        first = self.measured[0][0].answer_rule
+        titles = {name: f"{title}, {first}" for name, title in self.titles.items()}
+        titles |= {_by(name, rule): f"{title}, {rule}" for rule in rules for name, title in self.titles.items()}
+        others = [(_by(one, rule), _by(against, rule)) for rule in rules for one, against in comparisons]
+        return titles, [*comparisons, *others]
 
     def stage_done(self, name: str) -> None:
         """Notes in the record how long a stage took."""
@@ -272,6 +297,11 @@ def fitting(
             experiment = Experiment(settings, processes, language_model, run, measured, split)
             experiment.prepare(expected, len(methods))
             yield experiment, methods
+
+
+def _by(method: str, rule: str) -> str:
+    """What the rows of a method are called whose answers are read by another rule."""
+    return f"{method}:{rule}"
 
 
 def _cost(cost: Cost) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from biasectomy.narration import heading, say, warn
 from biasectomy.neurons.neuron_set import NeuronSet
 from biasectomy.processes import ALONE, Processes
 from biasectomy.tasks import Split, Task, load_tasks, split
+from biasectomy.tasks.option_order import ROTATE, rotate_options
 from biasectomy.tasks.twins import joined_templates
 
 NONE = "none"  # as a name of tasks: no tasks
@@ -55,6 +56,8 @@ def open_tasks(settings: TaskSettings, processes: Processes = ALONE, given: Task
         task = whole.limited(settings.max_items, settings.max_instructions, settings.seed)
         if whole in wanted or rule in whole.answer_rules:
             task = task.with_answer_rule(rule)
+        if settings.option_order == ROTATE and task.option_order != ROTATE:  # one that was turned before stays so
+            task = rotate_options(task, settings.seed)
         _describe(task, whole)
         tasks.append(task)
     return tasks
@@ -72,6 +75,7 @@ def _describe(task: Task, whole: Task) -> None:
         + (f" from {templates} templates" if templates != len(task.items) else "")
         + (f" ({twins} of them several that share questions)" if twins else "")
         + (f", {len(task.instructions)} of {len(whole.instructions)} instructions" if any(task.instructions) else "")
+        + (", options turned" if task.option_order == ROTATE else "")
         + (f", whole texts of {words:,} words" if (words := _words(task)) else "")
     )
     for source in task.sources:
@@ -87,8 +91,10 @@ def _words(task: Task) -> int:
 
 
 def split_task(task: Task, settings: SplitSettings) -> Split:
-    """Development and test items; says how many."""
+    """Development and test items, with options turned on each side where they were; says how many."""
     sides = split(task, settings.split, settings.development_share, settings.seed)
+    if task.option_order == ROTATE:
+        sides = Split(*(rotate_options(side, settings.seed) for side in sides))
     say(f"{task.name} is split: development {_counted(sides.development)}; test {_counted(sides.test)}")
     return sides
 
@@ -172,6 +178,7 @@ def describe_task(task: Task) -> dict[str, Any]:
         "name": task.name,
         "version": task.version,
         "answer_rule": task.answer_rule,
+        "option_order": task.option_order,
         "checksum": task.checksum(),
         "sources": list(task.sources),
         "joined_templates": joined_templates(task.items),

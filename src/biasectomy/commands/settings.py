@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, Field
 from biasectomy.attribution import ATTRIBUTIONS
 from biasectomy.attribution.crispr import NAME as CRISPR_ATTRIBUTION
 from biasectomy.commands.settings_base import Settings
+from biasectomy.errors import SettingsError
 from biasectomy.methods import METHODS
 from biasectomy.methods.crispr import NAME as CRISPR
 from biasectomy.methods.original import NAME as ORIGINAL
@@ -88,6 +89,11 @@ class TaskSettings(ModelSettings):
         None, description="Folder with data files, instead of the pinned packages they come from."
     )
     instructions: Path | None = Field(None, description="File with instructions of your own, one a line.")
+    option_order: Literal["rotate", "file"] = Field(
+        "rotate",
+        description="Order of the options: turned so that the right one stands in each place equally often, or that of "
+        "the data, as in the papers.",
+    )
     max_items: int | None = Field(None, ge=1, description="At most so many items, spread evenly. [default: all]")
     max_instructions: int | None = Field(None, ge=1, description="At most so many instructions. [default: all]")
 
@@ -116,9 +122,17 @@ class EvaluateSettings(EvaluationSettings):
     panel: ClassVar[str] = "Evaluation"
 
     neurons_file: Path | None = Field(None, description="Evaluate the model with this neuron set applied.")
+    all_rules: bool = Field(
+        False, description="Show the answers by the other rule of likelihoods, sum or mean, beside those by the first."
+    )
     out: Path | None = Field(None, description="Folder for the results. [default: none is written]")
     resume: bool = Field(False, description="Go on with an interrupted run in the folder.")
     overwrite: bool = Field(False, description="Replace what is in the folder.")
+
+    def _check(self) -> None:
+        super()._check()
+        if self.all_rules and self.answer_rule == "generation":
+            raise SettingsError("--all-rules shows rules of likelihoods; leave --answer-rule generation out.")
 
 
 class SplitSettings(TaskSettings):

@@ -20,6 +20,7 @@ from biasectomy.reading.questions import Answer, Answerer, Question
 from biasectomy.tasks.base import Item, Task
 from biasectomy.tasks.judges import JUDGES
 from biasectomy.tasks.metrics import Answers, Goal
+from biasectomy.tasks.option_order import shows_order
 
 
 @dataclass
@@ -166,10 +167,12 @@ def _rows(
 ) -> Iterable[dict[str, Any]]:
     """One row of the readable record for each instruction and item."""
     choices = arrays.choices.reshape(-1).tolist()
+    listed = shows_order(task)
     for place, (answer, choice) in enumerate(zip(answers, choices, strict=True)):
         instruction, position = divmod(place, len(task.items))
         item: Item = task.items[position]
         row = {**who, "split": split, "task": item.task, "item": item.identifier, "instruction": instruction}
+        row |= {"options": list(item.options)} if listed else {}
         row |= {"gold": item.gold} if item.gold is not None else {}
         if answer.texts:
             row |= {"texts": list(answer.texts)}

@@ -4,6 +4,7 @@ Titles, and the order of rows and columns, are those of the results; nothing her
 """
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
@@ -112,7 +113,8 @@ def result_tables(results: Results, split: str = "test") -> list[ResultTable]:
         rows = kept[task] + (closing if first else [])
         places = {(row.task, row.split) for row in rows}
         differences = [row for row in results.differences if (row.task, row.split) in places]
-        compared = len({row.method for row in differences}) > 1
+        pairs = _distinct((row.method, row.against) for row in differences)
+        compared = any(count > 1 for count in Counter(against for _, against in pairs).values())
         table = (_by_method if compared else _by_metric)(_Rows(task, rows, differences, results))
         noted = [of for of in _distinct(row.task for row in rows) if of in results.notes]
         table = replace(table, notes=tuple(f"{of}: {results.notes[of]}." for of in noted))

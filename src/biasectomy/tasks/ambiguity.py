@@ -181,4 +181,4 @@ LABEL_TYPE_METRICS: tuple[Metric, ...] = (*_by_condition(GROUP_LABEL), *_by_cond
 def ambiguity_metrics(items: Sequence[Item]) -> tuple[Metric, ...]:
     """The metrics for these items: where they hold both label types, these are also reported apart."""
     both = len({item.labels.get(LABEL_TYPE) for item in items}) > 1
-    return AMBIGUITY_METRICS + (LABEL_TYPE_METRICS if both else ())
+    return AMBIGUITY_METRICS + choice.accuracy_by_place(items) + (LABEL_TYPE_METRICS if both else ())

@@ -29,6 +29,7 @@ from biasectomy.tasks.ambiguity import (
 from biasectomy.tasks.base import TASKS, Item, Task, TaskFamily
 from biasectomy.tasks.data_files import DataFile, Packaged, data_file
 from biasectomy.tasks.multiple_choice import LIKELIHOOD_OR_TEXT, listed
+from biasectomy.tasks.option_order import GROUPS
 from biasectomy.tasks.twins import clustered
 from biasectomy.tasks.wordings import load_instructions
 
@@ -169,7 +170,7 @@ def _items(
                 gold=row["label"],
                 target=annotation.target,
             ),
-            extra={"groups": [row["answer_info"][option][1] for option in OPTIONS]},
+            extra={GROUPS: [row["answer_info"][option][1] for option in OPTIONS]},
         )
     return tuple(items.values())
 

@@ -16,6 +16,7 @@ from biasectomy.tasks.metrics import SHARE, Answers, Booleans, Edge, Floats, Int
 
 Selector = Callable[[Item], bool]
 Hit = Callable[[Sequence[Item], Integers], Booleans]  # [draws, instructions, items]
+PLACES = ("first", "second", "third", "fourth", "fifth")
 LIKELIHOOD_OR_TEXT = ("sum", "mean", "generation")
 
 
@@ -115,6 +116,24 @@ def accuracy_contrast(
         return weights[0] * first_right / first + weights[1] * second_right / second
 
     return Metric(*metric, columns, combine, best, "share", undefined=undefined, edges=_CONTRAST)
+
+
+def accuracy_by_place(items: Sequence[Item]) -> tuple[Metric, ...]:
+    """Accuracy where the gold option stands first, second, and so on: alike unless the model favours a place."""
+
+    def at(place: int) -> Selector:
+        return lambda item: item.gold == place
+
+    most = max((len(item.options) for item in items), default=0)
+    return tuple(
+        accuracy(
+            f"accuracy_gold_{word}",
+            f"Accuracy, gold {word}",
+            f"accuracy on items whose gold option stands {word}",
+            at(place),
+        )
+        for place, word in enumerate(PLACES[:most])
+    )
 
 
 # Of two shares whose columns are hits and answers of the first and of the second, and what the figure rests on.

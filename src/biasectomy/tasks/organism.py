@@ -91,7 +91,7 @@ def load(members: Sequence[str], data_folder: Path | None, instructions: Path | 
                 f"organism:{member}",
                 found,
                 wordings,
-                SKILL_METRICS if skill else ambiguity_metrics(found),
+                SKILL_METRICS + choice.accuracy_by_place(found) if skill else ambiguity_metrics(found),
                 REVISION,
                 choice.listed,
                 {"accuracy": Goal("accuracy")} if skill else GOALS,
