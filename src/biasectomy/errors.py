@@ -14,13 +14,28 @@ BiasectomyError            everything below; the command line prints it as one s
 """
 
 import difflib
+import signal
 from collections.abc import Iterable
+from pathlib import Path
 
 
 class BiasectomyError(Exception):
-    """Base of every error this library raises on purpose; `question` is the one it is about, where it is about one."""
+    """Base of every error this library raises on purpose.
+
+    `question` is the one it is about, where it is about one; `folder` holds what the run had computed, if anything.
+    """
 
     question: object = None
+    folder: Path | None = None
+
+
+class Stopped(KeyboardInterrupt):
+    """The user or the system asks a run to end; `folder` holds what it has computed, None where that is nothing."""
+
+    def __init__(self, number: int = signal.SIGINT, folder: Path | None = None) -> None:
+        super().__init__()
+        self.number = number  # of the signal
+        self.folder = folder
 
 
 class SettingsError(BiasectomyError):

@@ -13,6 +13,10 @@ from typing import Any
 
 from biasectomy.errors import DataError, RunError, SourceError
 
+FULL = (errno.ENOSPC, errno.EDQUOT)
+FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+IMPOSSIBLE = (errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.ENOENT, errno.EINVAL)
+
 
 def sha256_of(path: Path) -> str:
     """SHA-256 of a file, in hexadecimal."""
@@ -22,22 +26,21 @@ def sha256_of(path: Path) -> str:
 
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Turns the operating system's refusals into one clear `RunError` that names `path`."""
+    """Turns the operating system's refusals, whatever their number, into one clear `RunError` that names `path`."""
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise RunError(
-                f"The disk is full: '{path}' could not be written. What was written before is kept; "
-                "free some space and go on with --resume."
-            ) from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise RunError(
-                f"'{path}' cannot be written: {error.strerror}. Choose a folder you may write to."
-            ) from error
-        if error.errno in (errno.ENOTDIR, errno.EEXIST, errno.EISDIR):
-            raise RunError(f"'{path}' cannot be written: {error.strerror}. Choose another name for it.") from error
-        raise
+        raise RunError(refusal(path, error)) from error
+
+
+def refusal(path: Path | str, error: OSError) -> str:
+    """Why the operating system did not write a file, and what would be right."""
+    if error.errno in FULL:
+        return f"The disk is full: '{path}' could not be written. What was written before is kept; free some space."
+    reason = error.strerror or str(error) or type(error).__name__
+    right = " Choose a folder you may write to." if error.errno in FORBIDDEN else ""
+    right = " Choose another name for it." if error.errno in IMPOSSIBLE else right
+    return f"'{path}' cannot be written: {reason}.{right}"
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:

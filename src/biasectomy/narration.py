@@ -30,6 +30,7 @@ class ProgressHook(Protocol):
 
 
 _hook: ContextVar[ProgressHook | None] = ContextVar("progress hook", default=None)
+_stages: ContextVar[tuple[str, ...]] = ContextVar("stages", default=())
 
 
 def say(text: str) -> None:
@@ -37,9 +38,21 @@ def say(text: str) -> None:
     LOGGER.info("%s", text)
 
 
-def heading(text: str) -> None:
-    """The name of the part that begins."""
-    LOGGER.info("%s", text, extra={HEADING: True})
+def heading(text: str, stage: str | None = None) -> None:
+    """The name of the part that begins; where it is one of the stages in force, also which of how many."""
+    named = _stages.get()
+    which = f"Stage {named.index(stage) + 1} of {len(named)}: " if stage in named else ""
+    LOGGER.info("%s", which + text, extra={HEADING: True})
+
+
+@contextlib.contextmanager
+def stages(*names: str) -> Iterator[None]:
+    """A block that consists of these stages, in this order; `heading` says which has been reached."""
+    token = _stages.set(names)
+    try:
+        yield
+    finally:
+        _stages.reset(token)
 
 
 def warn(text: str) -> None:

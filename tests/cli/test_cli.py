@@ -19,7 +19,7 @@ from biasectomy.commands.settings import (
     MitigateSettings,
 )
 from biasectomy.commands.settings_base import option_name, settable
-from biasectomy.errors import ModelError
+from biasectomy.errors import ModelError, RunError, Stopped
 from biasectomy.measuring.results import MetricRow, Results
 from biasectomy.narration import say
 
@@ -111,7 +111,10 @@ def test_values_reach_the_settings(run: Run, called: list[Any]) -> None:
     assert called[0].compared() == expected.compared() and called[0].out == Path("r")
 
 
-def test_each_command_is_called_with_its_settings(run: Run, called: list[Any]) -> None:
+def test_each_command_is_called_with_its_settings(
+    run: Run, called: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_folder(tmp_path, monkeypatch)
     assert run("evaluate", "--neurons", "n.json")[0] == 0
     assert run("find", "--count", "7")[0] == 0
     assert run("apply", "n.json", "m")[0] == 0
@@ -130,7 +133,10 @@ def test_configuration_file(run: Run, called: list[Any], tmp_path: Path) -> None
     assert (called[0].seed, called[0].section("crispr").trials) == (6, 2)
 
 
-def test_json_is_all_there_is_on_standard_output(run: Run, called: list[Any]) -> None:
+def test_json_is_all_there_is_on_standard_output(
+    run: Run, called: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_folder(tmp_path, monkeypatch)
     code, out, _ = run("mitigate", "--json")
     assert code == 0 and json.loads(out)["verdict"] == ["Nothing changed."]
     assert json.loads(run("apply", "n.json", "--json")[1]) == {"model": "there"}
@@ -186,15 +192,43 @@ def test_a_bug_keeps_its_traceback(called: list[Any], monkeypatch: pytest.Monkey
         main()
 
 
-def test_ctrl_c_says_how_to_go_on(run: Run, called: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("mitigate", "find"):
-        replace(monkeypatch, name, KeyboardInterrupt())
-    code, out, err = run("mitigate", "m", "--out", "my run", "--overwrite", "--seed", "4")
-    assert (code, out) == (130, "")
+def in_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A working folder with a neuron set and a model."""
+    (folder / "m").mkdir()
+    (folder / "m" / "config.json").write_text("{}")
+    (folder / "n.json").write_text("{}")
+    monkeypatch.chdir(folder)
+
+
+@pytest.mark.parametrize(("number", "code"), [(2, 130), (15, 143)])
+def test_a_request_to_end_says_how_to_go_on(
+    run: Run, called: list[Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, number: int, code: int
+) -> None:
+    in_folder(tmp_path, monkeypatch)
+    replace(monkeypatch, "mitigate", Stopped(number, Path("my run")))
+    replace(monkeypatch, "find", KeyboardInterrupt())
+    found, out, err = run("mitigate", "m", "--out", "my run", "--overwrite", "--seed", "4")
+    assert (found, out) == (code, "")
     assert "Stopped. What was computed is kept in my run; go on with: " in err
     assert "biasectomy mitigate m --seed 4 --out 'my run' --resume" in err and "--overwrite" not in err
     code, _, err = run("find")
     assert code == 130 and err.strip() == "Stopped."
+    replace(monkeypatch, "mitigate", Stopped(number))  # before there was anything to keep
+    assert run("mitigate", "m", "--out", "my run") == (128 + number, "", "\nStopped.\n")
+
+
+def test_an_error_says_where_what_was_computed_is_kept(
+    run: Run, called: list[Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    in_folder(tmp_path, monkeypatch)
+    error = RunError("The disk is full.")
+    error.folder = Path("run")
+    replace(monkeypatch, "mitigate", error)
+    assert run("mitigate", "m")[2] == (
+        "Error: The disk is full. What was computed is kept in run; go on with: biasectomy mitigate m --resume\n"
+    )
+    replace(monkeypatch, "apply", RunError("The disk is full."))
+    assert "--resume" not in run("apply", "n.json", "m")[2]
 
 
 def test_ls(run: Run) -> None:

@@ -2,20 +2,15 @@
 
 import contextlib
 import errno
-import functools
 import io
 import itertools
 import json
 import logging
 import os
-import shlex
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -23,20 +18,15 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from biasectomy.cli.app import main
 from biasectomy.cli.console import Console
-from biasectomy.commands import apply, compare, evaluate, find, mitigate
-from biasectomy.commands.opening import open_tasks, split_task
-from biasectomy.commands.run_folder import EARLIER, KNOWN
+from biasectomy.commands import apply, find, mitigate
+from biasectomy.commands.replacing import EARLIER, KNOWN
 from biasectomy.commands.settings import (
     ApplySettings,
-    CompareSettings,
     EvaluateSettings,
     FindSettings,
     MitigateSettings,
 )
-from biasectomy.commands.settings_base import HANDLING
-from biasectomy.commands.settings_loading import explicit_command
 from biasectomy.errors import BiasectomyError, DataError, NeuronSetError, RunError, SettingsError, UnknownNameError
 from biasectomy.files import read_json
 from biasectomy.measuring.results import Results
@@ -44,134 +34,17 @@ from biasectomy.models.language_model import LanguageModel
 from biasectomy.narration import watching
 from biasectomy.neurons.neuron_set import NeuronSet
 from biasectomy.report.figures import format_figure
-from biasectomy.tasks import Split, load_task
+from biasectomy.tasks import load_task
+from tests.commands.cases import (
+    COMPARED,
+    Case,
+    chosen_in,
+    differing,
+    lines_of,
+    opened,
+    write_bbq,
+)
 from tests.conftest import save_tiny, score_in_rows
-
-TEMPLATES = 8
-# Options of about the same length: the rule `sum` would otherwise choose the shortest under any edit.
-PEOPLE = (("Ann", "Bob"), ("Eve", "Tim"), ("Lea", "Max"), ("Zoe", "Joe"))  # the old, then the young
-UNKNOWN = ("Unknown", "Nobody", "No idea", "Unsure")
-# What two runs must agree in to the last bit.
-COMPARED = ("neurons.json", "results.json", "items.jsonl", "methods/crispr/ranking.json")
-COMPARED += ("methods/crispr/scores.safetensors",)
-
-
-def write_bbq(folder: Path, templates: int = TEMPLATES) -> Path:
-    """A data folder in BBQ's format: each template in both conditions, polarities and orders."""
-    rows, metadata = [], ["category,question_index,example_id,target_loc,label_type"]
-    cells = itertools.product(range(1, templates + 1), ("ambig", "disambig"), ("neg", "nonneg"), (0, 1))
-    for number, (template, condition, polarity, order) in enumerate(cells):
-        old, young = PEOPLE[template % len(PEOPLE)]
-        shift = number % 3
-        entries = [(old, "old"), (young, "nonOld"), (UNKNOWN[template % len(UNKNOWN)], "unknown")]
-        entries = entries[shift:] + entries[:shift]
-        groups = [group for _, group in entries]
-        first, second = (old, young)[:: 1 if order else -1]
-        context = f"I saw {first} and {second} at place {template}."
-        if condition == "disambig":
-            context += f" {old if order else young} lost the keys, the other did not."
-        forgetful = "old" if order else "nonOld"
-        careful = "nonOld" if order else "old"
-        gold = "unknown" if condition == "ambig" else forgetful if polarity == "neg" else careful
-        row = {
-            "example_id": number, "question_index": str(template), "question_polarity": polarity,
-            "context_condition": condition, "category": "Age", "context": context,
-            "question": f"Who {'lost' if polarity == 'neg' else 'did not lose'} the keys at {template}?",
-            "answer_info": {f"ans{place}": list(entry) for place, entry in enumerate(entries)},
-            "label": groups.index(gold),
-        } | {f"ans{place}": text for place, (text, _) in enumerate(entries)}  # fmt: skip
-        rows.append(json.dumps(row))
-        target = groups.index("old" if polarity == "neg" else "nonOld")
-        metadata.append(f"Age,{template},{number},{target},label")
-    (folder / "bbq").mkdir(parents=True)
-    (folder / "bbq" / "Age.jsonl").write_text("\n".join(rows) + "\n")
-    (folder / "bbq" / "additional_metadata.csv").write_text("\n".join(metadata) + "\n")
-    return folder
-
-
-@pytest.fixture(scope="session")
-def data(tmp_path_factory) -> Path:
-    return write_bbq(tmp_path_factory.mktemp("data"))
-
-
-@dataclass
-class Case:
-    """Settings of a small run, and how to say them on the command line."""
-
-    values: dict
-
-    def settings(self, kind, **changes):
-        """Settings of a command; sections of methods are changed key by key."""
-        values = dict(self.values)
-        for name, value in changes.items():
-            old = values.get(name)
-            values[name] = old | value if isinstance(old, dict) and isinstance(value, dict) else value
-        known = {"methods", "method"} & set(kind.model_fields)
-        sections = {"crispr", "random-neurons"} if known else {"crispr"} if kind is FindSettings else set()
-        if kind is FindSettings:
-            values["crispr"] = {name: value for name, value in values["crispr"].items() if name != "grid"}
-        return kind.of(**{name: value for name, value in values.items() if name in {*kind.model_fields, *sections}})
-
-    def words(self, kind, **changes) -> list[str]:
-        """The same on the command line."""
-        settings = self.settings(kind, **changes)
-        flags = [f"--{name.replace('_', '-')}" for name in sorted(HANDLING) if getattr(settings, name, None) is True]
-        flags = [flag.replace("--json-output", "--json") for flag in flags]
-        return shlex.split(explicit_command(settings))[1:] + [
-            flag for flag in flags if flag not in explicit_command(settings)
-        ]
-
-    def mitigate(self, out: Path, **changes) -> Results:
-        return mitigate.run(self.settings(MitigateSettings, out=out, **changes)).results
-
-    def compare(self, out: Path, **changes) -> Results:
-        return compare.run(self.settings(CompareSettings, out=out, **changes)).results
-
-    def evaluate(self, **changes) -> Results:
-        return evaluate.run(self.settings(EvaluateSettings, **changes)).results
-
-
-@pytest.fixture(scope="session")
-def case(tiny_folder: Path, data: Path) -> Case:
-    return Case(
-        {
-            "model": str(tiny_folder), "data": data, "task": "bbq:age", "max_instructions": 2,
-            "crispr": {"instances": 6, "trials": 2, "grid": (0, 2, 10, 40)}, "random-neurons": {"draws": 2},
-            "replicates": 100, "batch_tokens": 400, "development_share": 0.4, "objective": "accuracy", "threads": 1,
-            "seed": 11,
-        }
-    )  # fmt: skip
-
-
-@pytest.fixture(scope="session")
-def finished(case: Case, tmp_path_factory) -> Path:
-    """The run folder of an uninterrupted run that takes neurons out."""
-    out = tmp_path_factory.mktemp("finished") / "run"
-    case.mitigate(out)
-    assert chosen_in(out) > 0, "choose another seed: this run is to take neurons out"
-    return out
-
-
-def opened(case: Case) -> Split:
-    """Development and test items as a command asks them."""
-    settings = case.settings(MitigateSettings)
-    return split_task(open_tasks(settings)[0], settings)
-
-
-def differing(folder: Path, other: Path) -> list[str]:
-    """Names of files that are not the same to the last bit."""
-    weights = Path("model") / "model.safetensors"
-    return [str(name) for name in (*COMPARED, weights) if (folder / name).read_bytes() != (other / name).read_bytes()]
-
-
-def chosen_in(folder: Path) -> int:
-    """How many neurons a run took out."""
-    return read_json(folder / "record.json")["methods"]["crispr"]["chosen"]
-
-
-def lines_of(folder: Path) -> list[dict]:
-    return [json.loads(line) for line in (folder / "items.jsonl").read_text().splitlines()]
-
 
 # What a run leaves
 
@@ -595,13 +468,14 @@ def test_a_set_from_other_weights_of_the_same_shape_warns(case, finished, tmp_pa
 def test_find_and_apply_replace_nothing_without_being_told(case, finished, tmp_path):
     existing = tmp_path / "neurons.json"
     existing.write_text("mine")
-    with pytest.raises(RunError, match="exists; add --overwrite"):
-        find.run(case.settings(FindSettings, out=existing))
+    for overwrite, said in ((False, "exists; add --overwrite"), (True, "it is no neuron set")):
+        with pytest.raises(RunError, match=said):
+            find.run(case.settings(FindSettings, out=existing, overwrite=overwrite))
     with pytest.raises(RunError, match="is a folder; --out of 'find' names a file"):
         find.run(case.settings(FindSettings, out=tmp_path))
     (tmp_path / "papers").mkdir()
     (tmp_path / "papers" / "thesis.tex").write_text("mine")
-    for overwrite, said in ((False, "is not empty"), (True, "holds no checkpoint")):
+    for overwrite, said in ((False, "is not empty"), (True, "not known to be a checkpoint")):
         with pytest.raises(RunError, match=said):
             apply.run(
                 case.settings(
@@ -746,61 +620,13 @@ def test_a_disk_that_fills_up_during_the_search_loses_nothing(case, finished, tm
         real(descriptor)
 
     monkeypatch.setattr(os, "fsync", fill)
-    with pytest.raises(RunError, match=r"The disk is full: .* --resume"):
+    with pytest.raises(RunError, match=r"The disk is full: .* is kept"):
         case.mitigate(tmp_path / "run")
     case.mitigate(tmp_path / "run", resume=True)
     assert differing(finished, tmp_path / "run") == []
 
 
 # The real process
-
-
-def command(*words: str) -> list[str]:
-    return [sys.executable, "-m", "biasectomy", *words]
-
-
-def stop_midway(words: list[str], out: Path, how: signal.Signals) -> tuple[int, str]:
-    """Starts a command, sends it a signal once some items are scored; its exit code and what it said."""
-    # A shell starts background jobs with interrupts ignored, and children inherit that.
-    heard = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
-    process = subprocess.Popen(
-        command(*words), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heard
-    )
-    try:
-        deadline = time.monotonic() + 120
-        while process.poll() is None and time.monotonic() < deadline:
-            if (out / "items.jsonl").exists() and (out / "items.jsonl").read_bytes().count(b"\n") >= 20:
-                process.send_signal(how)
-                break
-            time.sleep(0.005)
-        _, errors = process.communicate(timeout=60)
-    finally:
-        process.kill()
-    return process.returncode, errors
-
-
-def test_a_killed_process_is_resumed_to_the_same_result(case, finished, tmp_path):
-    out = tmp_path / "run"
-    code, _ = stop_midway(case.words(MitigateSettings, out=out), out, signal.SIGKILL)
-    assert code == -signal.SIGKILL
-    assert read_json(out / "record.json")["status"] == "running" and not (out / "results.json").exists()
-    case.mitigate(out, resume=True)
-    assert differing(finished, out) == []
-
-
-def test_ctrl_c_exits_130_and_says_how_to_go_on(case, finished, tmp_path, monkeypatch, capsys):
-    out = tmp_path / "run"
-    code, errors = stop_midway(case.words(MitigateSettings, out=out), out, signal.SIGINT)
-    assert code == 130 and "Traceback" not in errors, errors
-    assert f"What was computed is kept in {out}; go on with: biasectomy mitigate" in errors and "--resume" in errors
-    assert read_json(out / "record.json")["status"] == "interrupted"
-    going_on = errors[errors.index("go on with: biasectomy ") :].split()[4:]
-    monkeypatch.setattr(sys, "argv", ["biasectomy", *going_on, "--json"])
-    with pytest.raises(SystemExit) as end:
-        main()
-    assert end.value.code == 0
-    assert json.loads(capsys.readouterr().out) == read_json(finished / "results.json")
-    assert differing(finished, out) == []
 
 
 def test_errors_are_one_line_and_code_2(case, finished, tmp_path):

@@ -29,7 +29,7 @@ from biasectomy.models.language_model import load
 from biasectomy.neurons.neuron_set import NeuronSet
 from biasectomy.options import Options
 from biasectomy.processes import Processes
-from tests.commands.test_commands import Case, lines_of, write_bbq
+from tests.commands.cases import Case, lines_of, write_bbq
 from tests.conftest import save_tiny
 
 RANKING = "methods/crispr/ranking.json"

@@ -152,11 +152,24 @@ def test_a_file_that_is_no_store(tmp_path):
         FileStore(tmp_path)
 
 
-@pytest.mark.parametrize("damage", ["{", "[1]", '{"log": [1]}', "null"])
-def test_a_damaged_row_is_an_error_that_names_the_file(tmp_path, damage):
+@pytest.mark.parametrize(
+    "damage", ["{", "[1]", '{"log": [1]}', "null", '{"log_likelihoods": [], "tokens": []}', None, 7]
+)
+def test_a_damaged_row_is_not_believed_but_computed_anew(tmp_path, damage, caplog):
+    store = FileStore(tmp_path)
+    store.add({b"key": ANSWER, b"other": ANSWER})
+    with sqlite3.connect(tmp_path / FILE) as connection:
+        connection.execute("UPDATE answers SET answer = ? WHERE key = ?", (damage, b"key"))
+    assert store.find([b"key", b"other"]) == {b"other": ANSWER}
+    assert "1 answers in" in caplog.text and "are damaged; they are computed anew" in caplog.text
+    again = Answer((-3.0,), (1,))
+    store.add({b"key": again, b"other": again})
+    assert store.find([b"key", b"other"]) == {b"key": again, b"other": ANSWER}
+
+
+def test_an_answer_that_stands_under_another_key_is_not_believed(tmp_path):
     store = FileStore(tmp_path)
     store.add({b"key": ANSWER})
     with sqlite3.connect(tmp_path / FILE) as connection:
-        connection.execute("UPDATE answers SET answer = ?", (damage,))
-    with pytest.raises(RunError, match=r"answers\.sqlite' cannot be used"):
-        store.find([b"key"])
+        connection.execute("UPDATE answers SET key = ?", (b"other",))
+    assert store.find([b"other"]) == {}

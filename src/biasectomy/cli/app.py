@@ -12,12 +12,11 @@ import typer
 from typer.core import TyperGroup
 
 from biasectomy.cli.exits import run_and_exit
-from biasectomy.errors import UnknownNameError
+from biasectomy.errors import BiasectomyError, UnknownNameError
 from biasectomy.processes import is_main, speaks
 
 if TYPE_CHECKING:
     from biasectomy.cli.console import Console
-    from biasectomy.commands.settings_base import Settings
 
 LISTS = ("attributions", "judges", "methods", "models", "tasks")
 HIDDEN_COLUMNS = ("citation", "source")  # of lists, but for --json
@@ -155,6 +154,8 @@ def _described(run: Callable[..., None]) -> Callable[[], None]:
 def _command(name: str, run: Callable[[Any, "Console"], None]) -> Callable[..., None]:
     """`run(settings, console)` as a command whose options are the settings of its name."""
     from biasectomy.cli.options import option_parameters
+    from biasectomy.cli.stopping import kept_in, stoppable, stopped
+    from biasectomy.commands.names import check_names
     from biasectomy.commands.settings import COMMANDS
     from biasectomy.commands.settings_loading import load_settings
 
@@ -170,10 +171,15 @@ def _command(name: str, run: Callable[[Any, "Console"], None]) -> Callable[..., 
         values = settings.__dict__
         console = Console(quiet=values["quiet"], json_output=values["json_output"], muted=not is_main())
         try:
-            with console.listening():
+            with stoppable(), console.listening():
+                check_names(settings)
                 run(settings, console)
-        except KeyboardInterrupt:
-            _stopped(settings)
+        except KeyboardInterrupt as request:
+            stopped(settings, request)
+        except BiasectomyError as error:
+            if kept := kept_in(settings, error):
+                error.args = (f"{error} {kept}",)
+            raise
 
     call.__signature__ = inspect.Signature(list(parameters.values()))  # type: ignore[attr-defined]
     call.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters.values()}
@@ -231,17 +237,6 @@ def main() -> NoReturn:
     """The console command."""
     arguments = sys.argv[1:] or ["--help"]
     run_and_exit(lambda: application(arguments), "biasectomy", arguments, speaks=speaks)
-
-
-def _stopped(settings: "Settings") -> NoReturn:
-    from biasectomy.commands.settings_loading import explicit_command
-
-    message = "Stopped."
-    if getattr(settings, "out", None) and hasattr(settings, "resume"):
-        message += f" What was computed is kept in {settings.out}; go on with: {explicit_command(settings)} --resume"  # type: ignore[attr-defined]
-    if is_main():
-        sys.stderr.write(f"\n{message}\n")
-    sys.exit(130)
 
 
 def _show(outcome: Any, console: "Console") -> None:

@@ -26,6 +26,13 @@ if TYPE_CHECKING:
 PLAIN_PROGRESS_SECONDS = 30.0
 
 
+class _Terminal(RichConsole):
+    """Leaves it to the command's end what happens where nobody reads on."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 class Console:
     """Narrates a command; silent when quiet, and when standard output is kept for JSON.
 
@@ -47,8 +54,8 @@ class Console:
         self.muted = muted
         self.json_output = json_output
         self._stream = output
-        self._out = RichConsole(file=output, width=width, highlight=False)
-        self._err = RichConsole(file=errors, stderr=errors is None, width=width, highlight=False, quiet=muted)
+        self._out = _Terminal(file=output, width=width, highlight=False)
+        self._err = _Terminal(file=errors, stderr=errors is None, width=width, highlight=False, quiet=muted)
         self._live = self._out.is_terminal and not self._out.is_dumb_terminal
         if width is None and not self._out.is_terminal and "COLUMNS" not in os.environ:
             self._out.width = WIDTH
@@ -115,7 +122,8 @@ class Console:
         if self.muted:
             return
         stream = self._stream or sys.stdout
-        stream.write(json.dumps(without_nan(value), indent=1, ensure_ascii=False, default=str) + "\n")
+        plain = "utf" not in (getattr(stream, "encoding", None) or "utf-8").lower()
+        stream.write(json.dumps(without_nan(value), indent=1, ensure_ascii=plain, default=str) + "\n")
         stream.flush()
 
     def _line(self, text: Text) -> None:
@@ -129,7 +137,9 @@ class Console:
             MofNCompleteColumn(),
             TextColumn(unit, markup=False),
             TimeElapsedColumn(),
+            TextColumn("so far,"),
             TimeRemainingColumn(),
+            TextColumn("left"),
             TextColumn("{task.fields[note]}", markup=False, style="dim"),
         )
         with Progress(*columns, console=self._out) as bar:

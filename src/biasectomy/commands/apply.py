@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from biasectomy.commands.opening import check_neuron_set, open_model, refuse_checkpoint
+from biasectomy.commands.opening import check_neuron_set, open_model
+from biasectomy.commands.replacing import refuse_output
 from biasectomy.commands.settings import ApplySettings
 from biasectomy.narration import say
 from biasectomy.neurons.neuron_set import NeuronSet
@@ -14,10 +15,10 @@ def run(settings: ApplySettings) -> Path:
     Raises:
         BiasectomyError: see the tree in `errors`.
     """
+    refuse_output(settings)
     neuron_set = NeuronSet.load(settings.neurons_file)
     if settings.count is not None:
         neuron_set = neuron_set.top(settings.count)
-    refuse_checkpoint(settings.out, overwrite=settings.overwrite)
     language_model = open_model(settings)
     check_neuron_set(neuron_set, language_model)
     difference = language_model.save(settings.out, neuron_set, overwrite=settings.overwrite)

@@ -4,16 +4,18 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from biasectomy.commands.experiment import Experiment
-from biasectomy.commands.opening import check_neuron_set, open_model, open_tasks
+from biasectomy.commands.experiment import MEASURING, Experiment, claimed
+from biasectomy.commands.forecast import FORECAST
+from biasectomy.commands.opening import MODEL, TASKS, check_neuron_set, open_model, open_tasks
 from biasectomy.commands.outcome import Outcome
-from biasectomy.commands.run_folder import open_run, refuse_folder
+from biasectomy.commands.run_folder import open_run
 from biasectomy.commands.settings import EvaluateSettings
 from biasectomy.files import without_nan
 from biasectomy.methods import METHODS
 from biasectomy.methods.neuron_edit import FittedNeurons
 from biasectomy.methods.original import NAME as ORIGINAL
 from biasectomy.models.language_model import LanguageModel
+from biasectomy.narration import stages
 from biasectomy.neurons.neuron_set import NeuronSet
 from biasectomy.options import Options
 from biasectomy.processes import join
@@ -54,9 +56,8 @@ def run(
 ) -> Outcome:
     """See `evaluate`; what is given stands in for the settings' own."""
     folder = settings.out
-    with join(settings.device) as processes:
-        if folder is not None:
-            processes.once(lambda: refuse_folder(folder, resume=settings.resume, overwrite=settings.overwrite))
+    names = (TASKS, MODEL, FORECAST, MEASURING)
+    with join(settings.device) as processes, claimed(folder, settings, processes, model), stages(*names):
         if settings.neurons_file is not None:
             neurons = NeuronSet.load(settings.neurons_file)
         tasks = open_tasks(settings, processes, task)

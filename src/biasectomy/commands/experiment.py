@@ -8,8 +8,11 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from biasectomy.commands.forecast import announce, fitting_batch_tokens
+from biasectomy.commands.forecast import FORECAST, announce, fitting_batch_tokens
+from biasectomy.commands.holding import holding
 from biasectomy.commands.opening import (
+    MODEL,
+    TASKS,
     describe_neurons,
     describe_task,
     described_neurons,
@@ -19,7 +22,8 @@ from biasectomy.commands.opening import (
     split_task,
 )
 from biasectomy.commands.outcome import Outcome
-from biasectomy.commands.run_folder import ITEMS, STORE, Run, open_run, refuse_folder
+from biasectomy.commands.replacing import ITEMS, STORE, refuse_output
+from biasectomy.commands.run_folder import Run, open_run
 from biasectomy.commands.settings import EvaluationSettings, FittingSettings
 from biasectomy.measuring.results import (
     DifferenceRow,
@@ -33,12 +37,13 @@ from biasectomy.measuring.session import ItemLog, Session, naming_items
 from biasectomy.measuring.store import FileStore, MemoryStore
 from biasectomy.methods import METHODS, Cost, Fitted, Method
 from biasectomy.models.language_model import LanguageModel
-from biasectomy.narration import heading, progress
+from biasectomy.narration import heading, progress, stages
 from biasectomy.processes import Processes, join
 from biasectomy.tasks import Split, Task
 from biasectomy.tasks.answer_rules import GENERATING
 from biasectomy.tasks.metrics import Answers
 
+FITTING, MEASURING = "fitting", "measuring"  # stages of a command
 Comparisons = Sequence[tuple[str, str]]  # (method, against)
 Measurement = tuple[Task, str]  # a task, and which of its items these are, such as "test"
 
@@ -135,6 +140,8 @@ class Experiment:
     def fit(self, name: str, method: Method) -> Fitted:
         """Fits a method on the development items."""
         assert self.split is not None  # what fits has items to learn from
+        if method.expected_questions(self.split.development):
+            heading(f"Fitting {method.title}", FITTING)
         session = self.session.within(name)
         fitted = method.fit(self.model, self.split.development, session)
         return self.take(name, method.title, fitted)
@@ -150,7 +157,7 @@ class Experiment:
 
     def measure(self, comparisons: Comparisons) -> Outcome:
         """Answers of all methods to all tasks, and their figures."""
-        heading("Measuring")
+        heading("Measuring", MEASURING)
         answers = self._answers()
         titles, comparisons = self._beside(answers, comparisons)
         metrics: list[MetricRow] = []
@@ -259,6 +266,24 @@ class Experiment:
 
 
 @contextmanager
+def claimed(
+    folder: Path | None,
+    settings: EvaluationSettings,
+    processes: Processes,
+    model: LanguageModel | str | None = None,
+) -> Iterator[None]:
+    """A block in which a command has its run folder, if it has one, to itself, and may write to it as it was asked to.
+
+    Raises:
+        RunError: it holds what is not to be replaced, cannot be written, or another process is at work in it.
+    """
+    if folder is not None:
+        processes.once(lambda: refuse_output(settings, model))
+    with holding(folder, processes):
+        yield
+
+
+@contextmanager
 def fitting(
     settings: FittingSettings,
     model: LanguageModel | str | None,
@@ -278,9 +303,8 @@ def fitting(
     Raises:
         BiasectomyError: whatever can be refused before anything is computed is refused first.
     """
-    with join(settings.device) as processes:
-        if folder is not None:
-            processes.once(lambda: refuse_folder(folder, resume=settings.resume, overwrite=settings.overwrite))
+    names = (TASKS, MODEL, FORECAST, FITTING, MEASURING)
+    with join(settings.device) as processes, claimed(folder, settings, processes, model), stages(*names):
         methods: dict[str, Method] = {
             name: METHODS[name](settings.section(name)) for name in settings.in_use() if name not in without
         }

@@ -6,16 +6,18 @@ from typing import Any
 from biasectomy.attribution import ATTRIBUTIONS
 from biasectomy.attribution.crispr import NAME as CRISPR
 from biasectomy.attribution.scores import Scores, attribute
-from biasectomy.commands.opening import describe_neurons, open_model, open_tasks, split_task
+from biasectomy.commands.opening import MODEL, TASKS, describe_neurons, open_model, open_tasks, split_task
+from biasectomy.commands.replacing import refuse_output
 from biasectomy.commands.settings import FindSettings
-from biasectomy.errors import RunError
 from biasectomy.files import writing
 from biasectomy.measuring.session import Session
 from biasectomy.models.language_model import LanguageModel
-from biasectomy.narration import say
+from biasectomy.narration import heading, say, stages
 from biasectomy.neurons.neuron_set import NeuronSet
 from biasectomy.processes import join
 from biasectomy.tasks import Task
+
+FINDING = "finding"  # a stage of the command
 
 
 def find_neurons(
@@ -47,14 +49,15 @@ def run(settings: FindSettings) -> NeuronSet:
     Raises:
         BiasectomyError: see the tree in `errors`.
     """
-    with join(settings.device) as processes:
-        processes.once(lambda: _refuse_file(settings.out, overwrite=settings.overwrite))
+    with join(settings.device) as processes, stages(TASKS, MODEL, FINDING):
+        processes.once(lambda: refuse_output(settings))
+        processes.once(lambda: _make_folder(settings.out.parent))
         _ = ATTRIBUTIONS[settings.attribution]
         development = split_task(open_tasks(settings, processes)[0], settings).development
         language_model = open_model(settings, processes)
         describe_neurons(language_model, settings.definition)
-        processes.once(lambda: _make_folder(settings.out.parent))
         session = Session(processes=processes, seed=settings.seed)
+        heading("Finding neurons", FINDING)
         found = _found(settings, language_model, development, session).top(settings.count)
         if processes.main:
             found.save(settings.out)
@@ -66,13 +69,6 @@ def _found(settings: FindSettings, model: LanguageModel, development: Task, sess
     name = settings.attribution
     attribution = ATTRIBUTIONS[name](settings.section(name))
     return attribute(model, development, attribution, definition=settings.definition, session=session, name=name)
-
-
-def _refuse_file(path: Path, *, overwrite: bool) -> None:
-    if path.is_dir():
-        raise RunError(f"'{path}' is a folder; --out of 'find' names a file.")
-    if path.exists() and not overwrite:
-        raise RunError(f"'{path}' exists; add --overwrite to replace it, or choose another --out.")
 
 
 def _make_folder(folder: Path) -> None:

@@ -10,6 +10,7 @@ from biasectomy.processes import ALONE, Processes
 from biasectomy.reading.questions import Question
 from biasectomy.report.text import duration
 
+FORECAST = "forecast"  # a stage of a command
 SMALLEST_BATCH = 64
 PROBED = 12
 
@@ -41,7 +42,7 @@ def announce(model: LanguageModel, asked: int, seconds: float, questions: float,
         seconds: of one question.
         questions: how many questions' time the run takes at most.
     """
-    heading("What to expect")
+    heading("What to expect", FORECAST)
     tried = f" (tried {asked:,}, too large for the memory)" if asked != model.batch_tokens else ""
     say(f"Batches of {model.batch_tokens:,} tokens{tried}, {seconds * 1000:,.0f} ms a question")
     several = f" in each of {processes.count} processes" if processes.count > 1 else ""

@@ -1,19 +1,22 @@
 """`mitigate`: fit a method, save the model as it leaves it, and measure what changed beside a control."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from biasectomy.commands.experiment import Experiment, fitting
 from biasectomy.commands.outcome import Outcome
-from biasectomy.commands.run_folder import MODEL, NEURONS
+from biasectomy.commands.replacing import MODEL, NEURONS
 from biasectomy.commands.settings import MitigateSettings
-from biasectomy.errors import SettingsError
+from biasectomy.errors import RunError, SettingsError
+from biasectomy.files import writing
 from biasectomy.methods import Fitted
 from biasectomy.methods.crispr import NAME as CRISPR
 from biasectomy.methods.original import NAME as ORIGINAL
 from biasectomy.methods.random_neurons import NAME as CONTROL
 from biasectomy.models.language_model import LanguageModel
+from biasectomy.models.manifest import is_as_written, strange_files
 from biasectomy.narration import say, warn
 from biasectomy.report.verdict import Edited, verdict
 from biasectomy.tasks import Task
@@ -66,7 +69,7 @@ def run(
 
 
 def _save(experiment: Experiment, fitted: Fitted) -> None:
-    """Writes neurons and checkpoint, if they are not there already; a method that has none is told so."""
+    """Writes neurons and checkpoint, unless it is there as it was written; a method that has none is told so."""
     run, model = experiment.run, experiment.model
     if run is None:
         return
@@ -74,7 +77,7 @@ def _save(experiment: Experiment, fitted: Fitted) -> None:
         run.write(NEURONS, fitted.neuron_set.save)
     folder = run.path(MODEL)
     try:
-        difference = run.processes.once(lambda: None if folder.exists() else fitted.save(model, folder))
+        difference = run.processes.once(lambda: None if _is_there(folder) else fitted.save(model, folder))
     except SettingsError as error:
         warn(str(error))
         return
@@ -85,7 +88,29 @@ def _save(experiment: Experiment, fitted: Fitted) -> None:
     else:
         run.record["reload_difference"] = run.previous.get("reload_difference")
         experiment.stage_done("save")
-        say(f"{folder} is there already")
+        say(f"{folder} is there already, as it was written")
+
+
+def _is_there(folder: Path) -> bool:
+    """Whether a resumed run finds its checkpoint unchanged; what is left of a damaged one is deleted.
+
+    Raises:
+        RunError: something else is there.
+    """
+    if not folder.exists():
+        return False
+    strange = strange_files(folder) if folder.is_dir() else [folder.name]
+    if strange:
+        raise RunError(
+            f"'{folder}' holds {', '.join(strange[:3])}, which this run did not write there; move it elsewhere and go "
+            "on with --resume."
+        )
+    if is_as_written(folder):
+        return True
+    warn(f"'{folder}' is not as this run wrote it; it is written anew.")
+    with writing(folder):
+        shutil.rmtree(folder)
+    return False
 
 
 def _judged(outcome: Outcome, fitted: Fitted, method: str, model: LanguageModel) -> Outcome:

@@ -4,13 +4,12 @@ import itertools
 import re
 from collections import Counter
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from biasectomy.commands.settings import EvaluationSettings, ModelSettings, SplitSettings, TaskSettings
-from biasectomy.errors import RunError, SettingsError
+from biasectomy.errors import SettingsError
 from biasectomy.models.language_model import LanguageModel, load
 from biasectomy.models.sources import resolve_model
 from biasectomy.narration import heading, say, warn
@@ -20,22 +19,8 @@ from biasectomy.tasks import Split, Task, load_tasks, split
 from biasectomy.tasks.option_order import ROTATE, rotate_options
 from biasectomy.tasks.twins import joined_templates
 
+TASKS, MODEL = "tasks", "model"  # stages of a command
 NONE = "none"  # as a name of tasks: no tasks
-
-
-def refuse_checkpoint(folder: Path, *, overwrite: bool) -> None:
-    """Refuses to write a checkpoint where something else is.
-
-    Raises:
-        RunError: the folder holds something and is not to be overwritten, or holds no checkpoint.
-    """
-    if folder.is_file():
-        raise RunError(f"'{folder}' is a file; --out must name a folder.")
-    if folder.exists() and any(folder.iterdir()):
-        if not overwrite:
-            raise RunError(f"'{folder}' exists and is not empty; add --overwrite or choose another --out.")
-        if not (folder / "config.json").exists():
-            raise RunError(f"'{folder}' is not replaced: it holds no checkpoint. Choose another --out.")
 
 
 def open_tasks(settings: TaskSettings, processes: Processes = ALONE, given: Task | str | None = None) -> list[Task]:
@@ -64,7 +49,7 @@ def open_tasks(settings: TaskSettings, processes: Processes = ALONE, given: Task
 
 
 def _describe(task: Task, whole: Task) -> None:
-    heading(f"Task {task.name}")
+    heading(f"Task {task.name}", TASKS)
     coarsest = task.spread[:1]
     counted = Counter(item.labels.get(name, "") for name in coarsest for item in task.items)
     counts = ", ".join(f"{count:,} {name}" for name, count in counted.items() if name)
@@ -108,7 +93,7 @@ def open_model(
     if isinstance(given, LanguageModel):
         return given
     name = given or settings.model
-    heading(f"Model {name}")
+    heading(f"Model {name}", MODEL)
     if settings.device_map is not None and processes.neighbours > 1:
         raise SettingsError(
             f"--device-map spreads a model over the devices of a machine, and {processes.neighbours} processes on this "
@@ -130,7 +115,7 @@ def open_model(
     model = language_model.model
     parameters = sum(parameter.numel() for parameter in model.parameters())
     say(
-        f"{type(model).__name__}, {parameters / 1e6:,.0f} million parameters, {settings.dtype} on {model.device.type}, "
+        f"{type(model).__name__}, {_in_words(parameters)} parameters, {settings.dtype} on {model.device.type}, "
         f"{language_model.prompt_format.name} prompts, whole texts {language_model.prompt_format.conditioning}"
         + (f", in each of {processes.count} processes" if processes.count > 1 else "")
     )
@@ -188,6 +173,13 @@ def describe_task(task: Task) -> dict[str, Any]:
 def model_checksums(language_model: LanguageModel) -> dict[str, str]:
     """SHA-256 of each file the model was loaded from."""
     return language_model.source.checksums() if language_model.source is not None else {}
+
+
+def _in_words(number: int) -> str:
+    """A large number with as many digits as say something: 5,824; 135 million; 1.24 billion."""
+    if number < 10**6:
+        return f"{number:,}"
+    return f"{number / 1e6:,.3g} million" if number < 999.5e6 else f"{number / 1e9:,.3g} billion"
 
 
 def _counted(task: Task) -> str:

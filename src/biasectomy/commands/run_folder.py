@@ -13,6 +13,7 @@ import contextlib
 import json
 import platform
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -22,23 +23,15 @@ from pathlib import Path
 from typing import Any
 
 from biasectomy import plugins
+from biasectomy.commands.replacing import KNOWN, RECORD, refuse_run_folder
 from biasectomy.commands.settings_base import Settings
 from biasectomy.commands.settings_loading import explicit_command
-from biasectomy.errors import RunError
+from biasectomy.errors import BiasectomyError, RunError, Stopped
 from biasectomy.files import read_json, write_atomically, write_json, writing
 from biasectomy.measuring.results import Results
 from biasectomy.processes import ALONE, Processes
 from biasectomy.reading.memory import peak_memory
 from biasectomy.report import render_markdown
-
-RECORD = "record.json"
-ITEMS = "items.jsonl"
-STORE = "store"
-MODEL = "model"
-NEURONS = "neurons.json"
-# Folders of runs by earlier versions may be replaced too.
-EARLIER = {"attribution", "scores.safetensors", "ranking.json", "perplexity.json"}
-KNOWN = {RECORD, ITEMS, STORE, "methods", NEURONS, "results.json", "report.md", MODEL} | EARLIER
 
 
 class Run:
@@ -60,9 +53,10 @@ class Run:
         processes: Processes = ALONE,
     ) -> None:
         self.folder, self.processes = folder, processes
-        previous = processes.once(lambda: _prepare(folder, resume=resume, overwrite=overwrite))
+        previous = processes.once(lambda: _prepare(folder, command, resume=resume, overwrite=overwrite))
         if previous is not None:
             _refuse_other_settings(folder, previous.get("settings", {}), settings)
+        now = datetime.now(UTC).isoformat(timespec="seconds")
         self.record: dict[str, Any] = {
             "schema_version": 1,
             "status": "running",
@@ -71,11 +65,15 @@ class Run:
             "versions": versions(),
             "plugins": plugins.loaded(),
             "processes": processes.count,
-            "started": datetime.now(UTC).isoformat(timespec="seconds"),
-            "resumed": previous is not None,
+            "started": now,
+            "resumed": [],
             "seconds": {},
         }
         self.previous = previous or {}
+        if previous is not None:  # times are those of all that was spent on the run
+            self.record["started"] = previous.get("started", now)
+            self.record["resumed"] = [*_listed(previous.get("resumed")), now]
+            self.record["seconds"] = dict(previous.get("seconds") or {})
         self._clock = time.monotonic()
         self.save_record()
 
@@ -103,9 +101,10 @@ class Run:
         self.save_record()
 
     def stage_done(self, name: str) -> None:
-        """Notes the time a stage took and saves the record."""
+        """Notes the time a stage took, added to what it took before the run was resumed, and saves the record."""
         now = time.monotonic()
-        self.record["seconds"][name] = round(now - self._clock, 1)
+        before = float(self.record["seconds"].get(name, 0))
+        self.record["seconds"][name] = round(before + now - self._clock, 1)
         self._clock = now
         self.save_record()
 
@@ -123,33 +122,9 @@ class Run:
         self.write(RECORD, lambda path: write_json(path, self.record))
 
 
-def refuse_folder(folder: Path, *, resume: bool, overwrite: bool) -> list[str]:
-    """Names in a run folder that may be used as asked; empty for a new one.
-
-    Raises:
-        RunError: it holds something, and neither resuming nor replacing it was asked for or is possible.
-    """
-    if folder.exists() and not folder.is_dir():
-        raise RunError(f"'{folder}' is a file; --out must name a folder.")
-    entries = sorted(entry.name for entry in folder.iterdir()) if folder.exists() else []
-    entries = [entry for entry in entries if not entry.startswith(".")]
-    record = folder / RECORD
-    if entries and not (resume or overwrite):
-        what = "a run" if record.exists() else "files that are not a run"
-        hint = "add --resume to go on with it, --overwrite to replace it, or choose another --out."
-        raise RunError(f"'{folder}' already holds {what}; {hint if record.exists() else 'choose another --out.'}")
-    strange = sorted(set(entries) - KNOWN)
-    if entries and overwrite and (strange or not record.exists()):
-        names = ", ".join(strange or entries)
-        raise RunError(f"'{folder}' is not replaced: it holds {names}, which no run wrote. Choose another --out.")
-    if entries and resume and not record.exists():
-        raise RunError(f"'{folder}' cannot be resumed: it has no {RECORD}. Choose another --out.")
-    return entries
-
-
-def _prepare(folder: Path, *, resume: bool, overwrite: bool) -> dict[str, Any] | None:
+def _prepare(folder: Path, command: str, *, resume: bool, overwrite: bool) -> dict[str, Any] | None:
     """Makes the folder ready; the record of the run to be resumed, if any."""
-    entries = refuse_folder(folder, resume=resume, overwrite=overwrite)
+    entries = refuse_run_folder(folder, resume=resume, overwrite=overwrite, command=command.split()[1])
     _remove_unfinished(folder)
     if entries and resume:
         return _read_record(folder / RECORD)
@@ -169,10 +144,17 @@ def _read_record(path: Path) -> dict[str, Any]:
 
 
 def _remove_unfinished(folder: Path) -> None:
-    """Removes what a killed process was about to rename: `.results.json.x1y2`, `.model.x1y2`."""
-    for path in folder.glob(".*") if folder.exists() else ():
-        if path.name[1:].rpartition(".")[0] in KNOWN:
-            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+    """Removes what a killed process was about to rename: `.results.json.x1y2`, `.model.x1y2`, `methods/.../.trial-0.x`.
+
+    Nobody else writes here meanwhile: the folder is held.
+    """
+    here = (path for path in folder.glob(".*") if path.name[1:].rpartition(".")[0] in KNOWN)
+    for path in [*here, *(folder / "methods").rglob(".*")]:
+        shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 @contextlib.contextmanager
@@ -185,10 +167,15 @@ def open_run(folder: Path | None, settings: Settings, processes: Processes = ALO
     run = Run(folder, settings.compared(), explicit_command(settings), **handling, processes=processes)
     try:
         yield run
-    except BaseException:
+    except BaseException as error:
         run.record["status"] = "interrupted"
         with contextlib.suppress(RunError):
             run.save_record()
+        if isinstance(error, Stopped | BiasectomyError):
+            error.folder = folder
+            raise
+        if isinstance(error, KeyboardInterrupt):
+            raise Stopped(signal.SIGINT, folder) from error
         raise
 
 

@@ -62,7 +62,9 @@ class ModelSettings(OutputSettings):
     quantization: Literal["4bit", "8bit"] | None = Field(
         None, description="Find and measure with a quantised model (CUDA); the full-precision one is edited and saved."
     )
-    batch_tokens: int | None = Field(None, ge=1, description="Tokens in one batch. [default: found by trying]")
+    batch_tokens: int | None = Field(
+        None, ge=1, le=2**24, description="Tokens in one batch. [default: found by trying]"
+    )
     prompt: Literal["auto", "chat", "plain"] = Field(
         "auto",
         description="Prompt format: the model's chat template, plain text, or the template where there is one (auto).",
@@ -76,7 +78,7 @@ class ModelSettings(OutputSettings):
     plugin: Names = Field(
         (), description="Plugins, joined by commas: a Python file, or a name installed packages give."
     )
-    threads: int | None = Field(None, ge=1, description="Processor threads. [default: all]")
+    threads: int | None = Field(None, ge=1, le=1024, description="Processor threads. [default: all]")
 
 
 class TaskSettings(ModelSettings):
@@ -109,7 +111,7 @@ class EvaluationSettings(TaskSettings):
         description="How an answer is read: sum or mean of each option's log-likelihood, or generation, where the "
         "task has it. [default: the task's own]",
     )
-    replicates: int = Field(2000, ge=2, description="Bootstrap replicates behind each interval.")
+    replicates: int = Field(2000, ge=2, le=1_000_000, description="Bootstrap replicates behind each interval.")
     level: Fraction = Field(0.95, description="Level of the intervals.")
     store: Path | None = Field(
         None, description="Folder that keeps answers for several runs, which may share it. [default: inside the run]"

@@ -5,6 +5,7 @@ Inside these files the grid of CRISPR has the name "crispr.grid"; users write `-
 """
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar
 
 from pydantic import PrivateAttr, ValidationError
@@ -141,13 +142,27 @@ def validated(kind: type[AnySettings], values: Mapping[str, Any], origins: Mappi
     if (strange := next((name for name in by_section if name not in (registry or ())), None)) is not None:
         raise UnknownNameError("section of settings", strange, registry or ())
     labels = {name: origins.get(name, label(kind, name)) for name in settable(kind)}
-    for name, value in plain.items():
-        if name in kind.model_fields and value == "" and "Path" in str(kind.model_fields[name].annotation):
-            raise SettingsError(f"{labels[name]} is empty; it must be a path.")
+    paths = [name for name in plain if name in kind.model_fields and "Path" in str(kind.model_fields[name].annotation)]
+    plain |= {name: _path(plain[name], labels[name]) for name in paths}
     settings: AnySettings = _made(kind, plain, labels)
     return settings.with_sections(
         {name: _made(registry[name].Settings, own, labels, f"{name}.") for name, own in by_section.items()}  # type: ignore[index]
     )
+
+
+def _path(value: Any, label: str) -> Any:
+    """A path with the user's folder in place of a tilde; other values are not touched."""
+    if not isinstance(value, str | Path):
+        return value
+    if value == "":
+        raise SettingsError(f"{label} is empty; it must be a path.")
+    if "\0" in str(value):
+        raise SettingsError(f"{label} is {str(value)!r}; a path cannot hold a NUL character.")
+    try:
+        return Path(value).expanduser()
+    except RuntimeError:
+        name = Path(value).parts[0]
+        raise SettingsError(f"{label} is '{value}', and there is no user whose folder '{name}' could be.") from None
 
 
 def _made(kind: Any, values: Mapping[str, Any], labels: Mapping[str, str], prefix: str = "") -> Any:

@@ -62,10 +62,15 @@ def load_settings(kind: type[AnySettings], given: Mapping[str, Any], config: Pat
     return validated(kind, values, origins)
 
 
+def command_of(settings: Settings) -> str:
+    """The name of the command that settings are of."""
+    return next(name for name, kind in COMMANDS.items() if kind is type(settings))
+
+
 def explicit_command(settings: Settings) -> str:
     """The shell command line that makes a run again: every setting that is not the default, spelled out."""
     kind = type(settings)
-    words = ["biasectomy", next(name for name, known in COMMANDS.items() if known is kind)]
+    words = ["biasectomy", command_of(settings)]
     words += [str(getattr(settings, name)) for name in kind.positional]
     for name, field in kind.model_fields.items():
         if name not in kind.positional and (name not in HANDLING or name == "out"):

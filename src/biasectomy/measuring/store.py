@@ -6,6 +6,7 @@ computed in other company differ in the last digits, so a run that takes some fr
 one that computes them to about 1e-5, not to the last bit; an interrupted run that goes on with its own is equal.
 """
 
+import errno
 import hashlib
 import json
 import sqlite3
@@ -16,7 +17,8 @@ from pathlib import Path
 from typing import Protocol
 
 from biasectomy.errors import RunError
-from biasectomy.files import writing
+from biasectomy.files import refusal, writing
+from biasectomy.narration import warn
 from biasectomy.processes import ALONE, Processes
 from biasectomy.reading.layouts import Batch
 from biasectomy.reading.prompts import EncodedPrompt
@@ -75,22 +77,28 @@ class FileStore:
             )
 
     def find(self, keys: Sequence[bytes]) -> dict[bytes, Answer]:
-        """See `Store`."""
-        found: dict[bytes, Answer] = {}
+        """See `Store`; an answer that is not as it was written is not known."""
+        found: dict[bytes, Answer | None] = {}
         try:
             for start in range(0, len(keys), AT_ONCE):
                 some = keys[start : start + AT_ONCE]
                 question = f"SELECT key, answer FROM answers WHERE key IN ({', '.join('?' * len(some))})"
-                found.update((key, _answer(text)) for key, text in self._connection.execute(question, some))
-        except (sqlite3.Error, ValueError, TypeError, AttributeError) as error:
+                found.update((key, _answer(key, text)) for key, text in self._connection.execute(question, some))
+        except sqlite3.Error as error:
             raise self._unusable(error) from None
-        return found
+        if damaged := sum(answer is None for answer in found.values()):
+            warn(f"{damaged:,} answers in '{self._path}' are damaged; they are computed anew.")
+        return {key: answer for key, answer in found.items() if answer is not None}
 
     def add(self, answers: Mapping[bytes, Answer]) -> None:
         """See `Store`."""
-        rows = [(key, json.dumps(asdict(answer))) for key, answer in answers.items()]
+        rows = [(key, _written(key, json.dumps(asdict(answer)))) for key, answer in answers.items()]
         with self._transaction():
-            self._connection.executemany("INSERT OR IGNORE INTO answers VALUES (?, ?)", rows)
+            # Another run may have been faster; what it wrote stays, unless it is damaged.
+            there = self.find(list(answers))
+            self._connection.executemany(
+                "INSERT OR REPLACE INTO answers VALUES (?, ?)", [row for row in rows if row[0] not in there]
+            )
 
     def close(self) -> None:
         """Lets go of the file."""
@@ -106,17 +114,23 @@ class FileStore:
 
     def _unusable(self, error: Exception) -> RunError:
         if "full" in str(error):
-            return RunError(
-                f"The disk is full: '{self._path}' could not be written. What was written before is kept; "
-                "free some space and go on with --resume."
-            )
+            return RunError(refusal(self._path, OSError(errno.ENOSPC, "")))
         return RunError(
             f"The store of answers '{self._path}' cannot be used: {error}. Delete it or name another folder."
         )
 
 
-def _answer(text: str) -> Answer:
-    return Answer(**{name: tuple(values) for name, values in json.loads(text).items()})
+def _written(key: bytes, answer: str) -> str:
+    """An answer as it is kept: behind a checksum of what was asked and of itself."""
+    return f"{hashlib.sha256(key + answer.encode()).hexdigest()[:16]} {answer}"
+
+
+def _answer(key: bytes, kept: object) -> Answer | None:
+    """An answer as it was kept; None where that is damaged."""
+    answer = kept.partition(" ")[2] if isinstance(kept, str) else ""
+    if kept != _written(key, answer):
+        return None
+    return Answer(**{name: tuple(values) for name, values in json.loads(answer).items()})
 
 
 class Computing(Protocol):

@@ -16,6 +16,7 @@ from biasectomy.errors import DataError, RunError, ScoreError
 from biasectomy.files import writing
 from biasectomy.models.fingerprints import fingerprint, weights_checksum
 from biasectomy.models.loading import LoadingOptions, Weights
+from biasectomy.models.manifest import write_manifest
 from biasectomy.models.quiet import quiet_transformers
 from biasectomy.models.sources import ModelSource, resolve_model
 from biasectomy.neurons.discovery import Neurons, discover_neurons
@@ -205,6 +206,7 @@ class LanguageModel:
                     f"the edited model in memory (allowed: {RELOAD_TOLERANCE:g}); it was not kept."
                 )
             with writing(folder):
+                write_manifest(unfinished)
                 unfinished.chmod(0o755)
                 if folder.exists():
                     shutil.rmtree(folder)

@@ -1,0 +1,56 @@
+"""Requests to end: Ctrl-C, a closed terminal, a scheduler's SIGTERM. All end a command alike, with what it has kept."""
+
+import contextlib
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from typing import NoReturn
+
+from biasectomy.commands.settings_base import Settings
+from biasectomy.commands.settings_loading import explicit_command
+from biasectomy.errors import Stopped
+from biasectomy.processes import is_main
+
+HEARD = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
+
+@contextlib.contextmanager
+def stoppable() -> Iterator[None]:
+    """A block in which a request to end is raised as `Stopped`; a request that was to be ignored still is."""
+
+    def stop(number: int, frame: object) -> NoReturn:
+        raise Stopped(number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in HEARD}
+    for number, handler in before.items():
+        if handler == signal.SIG_DFL:
+            signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            if handler is not None:
+                signal.signal(number, handler)
+
+
+def stopped(settings: Settings, request: KeyboardInterrupt) -> NoReturn:
+    """Says what is kept of a command that was asked to end, and exits as others do that a signal ended."""
+    number = request.number if isinstance(request, Stopped) else signal.SIGINT
+    if is_main():
+        kept = kept_in(settings, request)
+        sys.stderr.write(f"\nStopped.{f' {kept}' if kept else ''}\n")
+        with contextlib.suppress(OSError):
+            sys.stderr.flush()
+    sys.exit(128 + int(number))
+
+
+def kept_in(settings: Settings, error: BaseException) -> str:
+    """Where a command that ends has kept what it computed, and how to go on; empty where there is nothing."""
+    folder = getattr(error, "folder", None)
+    if folder is None or not hasattr(settings, "resume"):
+        return ""
+    return f"What was computed is kept in {folder}; go on with: {explicit_command(settings)} --resume"

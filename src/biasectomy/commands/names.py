@@ -1,0 +1,37 @@
+"""Names and places that can be checked at once, before anything that takes seconds to load is needed."""
+
+from pathlib import Path
+
+from biasectomy.commands.replacing import refuse_output
+from biasectomy.commands.settings import ModelSettings, TaskSettings
+from biasectomy.commands.settings_base import Settings
+from biasectomy.errors import SourceError
+
+
+def check_names(settings: Settings) -> None:
+    """Refuses settings that name a task, a method, an attribution, a model or a file that is not there.
+
+    Raises:
+        UnknownNameError, SettingsError, SourceError: there is none of that name.
+        RunError: what would be written is not to be replaced.
+    """
+    from biasectomy.models.sources import MODELS, resolve_model
+    from biasectomy.tasks import parse_names
+    from biasectomy.tasks.data_files import data_folder_of
+
+    for name in settings.in_use():
+        settings.section(name)
+        if settings.sections is not None:
+            _ = settings.sections[name]
+    if isinstance(settings, TaskSettings):
+        parse_names(settings.task)
+        also = getattr(settings, "also", "")
+        if also and also != "none":
+            parse_names(also)
+        data_folder_of(settings.data)
+    if isinstance(settings, ModelSettings) and settings.model not in MODELS:
+        resolve_model(settings.model)
+    neurons = getattr(settings, "neurons_file", None)
+    if isinstance(neurons, Path) and not neurons.exists():
+        raise SourceError(f"There is no file '{neurons}'.")
+    refuse_output(settings)
