@@ -50,17 +50,21 @@ def _what_would_be_right(kind: type[BaseModel], name: str, problem: Mapping[str,
         case "string_too_short" | "too_short":
             return "a name"
         case "greater_than_equal":
-            return f"at least {context['ge']:g}"
+            return f"at least {_number(context['ge'])}"
         case "greater_than":
-            return f"more than {context['gt']:g}"
+            return f"more than {_number(context['gt'])}"
         case "less_than_equal":
-            return f"at most {context['le']:g}"
+            return f"at most {_number(context['le'])}"
         case "less_than":
-            return f"less than {context['lt']:g}"
+            return f"less than {_number(context['lt'])}"
         case kind_of_problem:
             kinds = {"int": "a whole number", "float": "a number", "finite": "a number", "bool": "true or false"}
             kinds |= {"path": "a path", "string": "text"}
             return kinds.get(kind_of_problem.split("_")[0], _lower(problem["msg"]))
+
+
+def _number(bound: float) -> str:
+    return f"{bound:,}" if isinstance(bound, int) else f"{bound:g}"
 
 
 def _lower(text: str) -> str:

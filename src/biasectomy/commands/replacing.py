@@ -1,6 +1,8 @@
 """What a command may replace: only what a command of its kind wrote, and never what it reads."""
 
 import contextlib
+import errno
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,6 +39,7 @@ def refuse_output(settings: Settings, model: "LanguageModel | str | None" = None
     out, command = getattr(settings, "out", None), command_of(settings)
     if out is None:
         return
+    _refuse_place(out)
     overwrite, inputs = bool(getattr(settings, "overwrite", False)), inputs_of(settings, model)
     if command == "apply":
         refuse_checkpoint(out, overwrite=overwrite, inputs=inputs)
@@ -45,6 +48,16 @@ def refuse_output(settings: Settings, model: "LanguageModel | str | None" = None
     else:
         resume = bool(getattr(settings, "resume", False))
         refuse_run_folder(out, resume=resume, overwrite=overwrite, command=command, inputs=inputs)
+
+
+def _refuse_place(path: Path) -> None:
+    """Refuses a path below what is no folder, or where nothing may be written."""
+    with writing(path):
+        above = next((folder for folder in path.absolute().parents if os.path.lexists(folder)), None)
+        if above is not None and not above.is_dir():
+            raise RunError(f"'{path}' cannot be written: '{above}' is not a folder. Choose another --out.")
+        if above is not None and not os.access(path if path.is_dir() else above, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
 
 def inputs_of(settings: Settings, model: "LanguageModel | str | None" = None) -> dict[str, Path]:

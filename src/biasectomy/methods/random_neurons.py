@@ -33,7 +33,7 @@ class RandomNeurons:
     class Settings(Options):
         """Options of the method."""
 
-        draws: int = Field(5, ge=0, description="Draws of random neurons to compare with; 0: none.")
+        draws: int = Field(5, ge=0, le=1000, description="Draws of random neurons to compare with; 0: none.")
         like: str | None = Field(
             None, description="Method whose neurons are matched. [default: the last one before it that edits neurons]"
         )
