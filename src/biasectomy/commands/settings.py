@@ -28,6 +28,10 @@ def _parse_names(value: object) -> object:
     return tuple(dict.fromkeys(piece.strip() for piece in pieces if piece.strip()))
 
 
+SaveFormat = Literal["auto", "float32", "bfloat16", "float16"]
+SAVE_FORMAT: Any = Field(
+    "auto", description="Number format of the checkpoint; auto: that of the files the model is loaded from."
+)
 Names = Annotated[tuple[str, ...], BeforeValidator(_parse_names)]
 Fraction = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
 
@@ -193,6 +197,7 @@ class MitigateSettings(FittingSettings):
 
     method: str = Field(CRISPR, min_length=1, description="What is done to the model; 'ls methods' lists the ways.")
     out: Path = Field(Path("run"), description="Run folder.")
+    save_dtype: SaveFormat = SAVE_FORMAT
 
     def in_use(self) -> Sequence[str]:
         """The original, the method and its control."""
@@ -220,6 +225,7 @@ class ApplySettings(ModelSettings):
 
     neurons_file: Path = Field(description="Neuron set: a neurons.json written by find or mitigate.")
     out: Path = Field(Path("edited-model"), description="Folder for the checkpoint.")
+    save_dtype: SaveFormat = SAVE_FORMAT
     count: int | None = Field(None, ge=0, description="Apply only the first so many neurons. [default: all]")
     overwrite: bool = Field(False, description="Replace the folder if there is one.")
 

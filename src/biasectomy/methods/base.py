@@ -53,8 +53,11 @@ class Fitted(Protocol):
     ) -> "AbstractContextManager[Answerer]":
         """A block with an answerer that answers as the model does under the method."""
 
-    def save(self, model: "LanguageModel", folder: Path) -> float | None:
+    def save(self, model: "LanguageModel", folder: Path, dtype: str = "auto") -> float | None:
         """Writes a plain checkpoint that answers so, and returns how far its log-likelihoods are off when reloaded.
+
+        Args:
+            dtype: the number format: see `LanguageModel.save`.
 
         Raises:
             SettingsError: only inference changes, so there is nothing to write; says what to do instead.
@@ -102,7 +105,7 @@ class OnlyInference(NothingToLearn):
 
     title: ClassVar[str] = "This method"
 
-    def save(self, model: "LanguageModel", folder: Path) -> float | None:
+    def save(self, model: "LanguageModel", folder: Path, dtype: str = "auto") -> float | None:
         """Refused: see `Fitted.save`."""
         raise SettingsError(
             f"{self.title} changes how a model is asked, not its weights: there is no checkpoint to write."

@@ -66,9 +66,9 @@ class FittedNeurons:
         with model.edited(self.neuron_set):
             yield session.answerer(model)
 
-    def save(self, model: "LanguageModel", folder: Path) -> float | None:
+    def save(self, model: "LanguageModel", folder: Path, dtype: str = "auto") -> float | None:
         """See `Fitted`."""
-        return model.save(folder, self.neuron_set)
+        return model.save(folder, self.neuron_set, dtype=dtype)
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,6 @@ class Original(NothingToLearn):
         """See `Fitted`."""
         yield session.answerer(model)
 
-    def save(self, model: "LanguageModel", folder: Path) -> float | None:
+    def save(self, model: "LanguageModel", folder: Path, dtype: str = "auto") -> float | None:
         """Writes the model unchanged."""
-        return model.save(folder)
+        return model.save(folder, dtype=dtype)

@@ -97,9 +97,9 @@ class FittedRandomNeurons:
         with model.edited(self.drawn[draw]):
             yield session.answerer(model)
 
-    def save(self, model: "LanguageModel", folder: Path) -> float | None:
+    def save(self, model: "LanguageModel", folder: Path, dtype: str = "auto") -> float | None:
         """Writes the checkpoint of the first draw."""
-        return model.save(folder, self.drawn[0])
+        return model.save(folder, self.drawn[0], dtype=dtype)
 
 
 def random_neurons(neurons: "Neurons", like: "NeuronSet", *, draw: int = 0, seed: int = 0) -> "NeuronSet":

