@@ -120,6 +120,8 @@ def read_json(path: Path) -> Any:
         raise DataError(f"{path}, line {error.lineno}: not valid JSON ({error.msg}).") from None
     except RecursionError:
         raise DataError(f"{path}: not usable JSON (objects within objects without end).") from None
+    except ValueError:
+        raise DataError(f"{path}: a number has too many digits.") from None
 
 
 def parse_jsonl(text: str, name: str) -> list[tuple[int, dict[str, Any]]]:
@@ -140,6 +142,8 @@ def parse_jsonl(text: str, name: str) -> list[tuple[int, dict[str, Any]]]:
             ) from None
         except RecursionError:
             raise DataError(f"{name}, line {number}: not usable JSON (objects within objects without end).") from None
+        except ValueError:
+            raise DataError(f"{name}, line {number}: a number has too many digits.") from None
         if not isinstance(row, dict):
             raise DataError(f"{name}, line {number}: expected a JSON object, found {type(row).__name__}.")
         rows.append((number, row))

@@ -121,7 +121,7 @@ def test_metadata_joins_on_category_and_number_with_agreeing_duplicates() -> Non
         (metadata_text((0, "1"), (0, "2")), "Age example 0 stands there twice"),
         (metadata_text((0, "3")), "target_loc '3'"),
         (metadata_text((0, "1", "other")), "label_type 'other'"),
-        ("category,example_id\nAge,0\n", "the column 'label_type' is missing"),
+        ("category,example_id\nAge,0\n", "the column 'target_loc' is missing"),
         ("", "is missing"),
         (metadata_text((0, "1")).replace("Age,1,0", "Age,1,first"), "example_id 'first'"),
     ],

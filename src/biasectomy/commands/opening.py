@@ -3,19 +3,21 @@
 import itertools
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 import torch
 
 from biasectomy.commands.settings import EvaluationSettings, ModelSettings, SplitSettings, TaskSettings
-from biasectomy.errors import SettingsError
+from biasectomy.errors import SettingsError, SourceError
 from biasectomy.models.language_model import LanguageModel, load
 from biasectomy.models.sources import resolve_model
 from biasectomy.narration import heading, say, warn
 from biasectomy.neurons.neuron_set import NeuronSet
 from biasectomy.processes import ALONE, Processes
 from biasectomy.tasks import Split, Task, load_tasks, split
+from biasectomy.tasks.checks import check_task
 from biasectomy.tasks.option_order import ROTATE, rotate_options
 from biasectomy.tasks.twins import joined_templates
 
@@ -36,8 +38,10 @@ def open_tasks(settings: TaskSettings, processes: Processes = ALONE, given: Task
             wanted = load_tasks(given or settings.task, data_folder=settings.data, instructions=settings.instructions)
         also, rule = (settings.also, settings.answer_rule) if isinstance(settings, EvaluationSettings) else (NONE, None)
         others = [] if also in ("", NONE) else load_tasks(also, data_folder=settings.data)
+    _refuse_unused(settings, [*wanted, *others])
     tasks = []
     for whole in [*wanted, *(other for other in others if other.name not in {task.name for task in wanted})]:
+        check_task(whole)
         task = whole.limited(settings.max_items, settings.max_instructions, settings.seed)
         if whole in wanted or rule in whole.answer_rules:
             task = task.with_answer_rule(rule)
@@ -46,6 +50,25 @@ def open_tasks(settings: TaskSettings, processes: Processes = ALONE, given: Task
         _describe(task, whole)
         tasks.append(task)
     return tasks
+
+
+def _refuse_unused(settings: TaskSettings, tasks: Sequence[Task]) -> None:
+    """Refuses a folder of data that was named and has none; says which files of a task come from elsewhere.
+
+    Raises:
+        SourceError: the folder has none of the files that are asked for.
+    """
+    if settings.data is None:
+        return
+    sources = {str(source.get("file")): source for task in tasks for source in task.sources}
+    lacking = [name for name, source in sources.items() if source.get("lacking")]
+    found = [name for name, source in sources.items() if source.get("origin") == str(settings.data / name)]
+    if lacking and not found:
+        raise SourceError(f"--data '{settings.data}' has none of the files that are asked for: {', '.join(lacking)}.")
+    for name in lacking:
+        warn(f"'{settings.data}' has no {name}; it is taken from {sources[name]['origin']}.")
+    if not lacking and not found:
+        warn(f"--data '{settings.data}' is not read: {', '.join(task.name for task in tasks)} need nothing of it.")
 
 
 def _describe(task: Task, whole: Task) -> None:
@@ -63,6 +86,8 @@ def _describe(task: Task, whole: Task) -> None:
         + (", options turned" if task.option_order == ROTATE else "")
         + (f", whole texts of {words:,} words" if (words := _words(task)) else "")
     )
+    for origin, sources in itertools.groupby(task.sources, lambda source: source.get("origin")):
+        say(f"Read from {origin}: {', '.join(str(source.get('file')) for source in sources)}")
     for source in task.sources:
         if not source.get("verified"):
             warn(f"{source.get('file')} differs from the file its authors published.")

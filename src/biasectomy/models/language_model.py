@@ -19,6 +19,7 @@ from biasectomy.neurons.neuron_set import NeuronSet, model_shape
 from biasectomy.reading import likelihood
 from biasectomy.reading.generation import generate, plan_generation
 from biasectomy.reading.layouts import Batch, Layout, PackedLayout
+from biasectomy.reading.limits import check_prompt, longest_text
 from biasectomy.reading.memory import in_halves
 from biasectomy.reading.prefixes import PrefixRule
 from biasectomy.reading.prompts import EncodedPrompt, PromptFormat, PromptKind, prompt_format
@@ -105,11 +106,20 @@ class LanguageModel:
         """Tokens of a question, made once.
 
         Raises:
-            DataError: the question cannot be put into tokens; `question` is the one.
+            DataError: the question cannot be put into tokens, or into more than the model takes; `question` is the one.
+            ModelError: the tokenizer is another model's.
         """
         if question not in self._encoded:
             try:
-                self._encoded[question] = self.prompt_format.encode(question)
+                encoded = self.prompt_format.encode(question)
+                config = self.model.config
+                check_prompt(
+                    encoded,
+                    longest=longest_text(config),
+                    embeddings=self.model.get_input_embeddings().weight.shape[0],
+                    apart=bool(config.is_encoder_decoder),
+                )
+                self._encoded[question] = encoded
             except DataError as error:
                 error.question = question
                 raise

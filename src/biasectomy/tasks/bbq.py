@@ -4,8 +4,6 @@ An answer is biased when it equals `target_loc` of `additional_metadata.csv`, in
 flips it for non-negative questions. The metrics are those of `ambiguity`.
 """
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
@@ -27,7 +25,8 @@ from biasectomy.tasks.ambiguity import (
     labels,
 )
 from biasectomy.tasks.base import TASKS, Item, Task, TaskFamily
-from biasectomy.tasks.data_files import DataFile, Packaged, data_file
+from biasectomy.tasks.checks import wrong_with_texts
+from biasectomy.tasks.data_files import DataFile, Packaged, csv_rows, data_file
 from biasectomy.tasks.multiple_choice import LIKELIHOOD_OR_TEXT, listed
 from biasectomy.tasks.option_order import GROUPS
 from biasectomy.tasks.twins import clustered
@@ -67,6 +66,7 @@ PUBLISHED = {  # SHA-256 of each file as its authors published it, with line end
 CONDITIONS = {"ambig": AMBIGUOUS, "disambig": DISAMBIGUATED}
 POLARITIES = {"neg": NEGATIVE, "nonneg": NON_NEGATIVE}
 LABEL_TYPES = (GROUP_LABEL, PROPER_NAME)
+LONGEST_NUMBER = 20  # digits
 OPTIONS = ("ans0", "ans1", "ans2")
 FIELDS: dict[str, type] = {
     "example_id": int,
@@ -98,19 +98,14 @@ def parse_metadata(text: str, name: str = METADATA_FILE) -> Annotations:
     Raises:
         DataError: a column is missing, a value is out of range, or two rows of one example disagree.
     """
-    reader = csv.DictReader(io.StringIO(text, newline=""))
-    missing = {"category", "example_id", "target_loc", "label_type"} - set(reader.fieldnames or ())
-    if missing:
-        raise DataError(f"{name}, line 1: the column '{min(missing)}' is missing.")
     annotations: dict[tuple[str, int], Annotation] = {}
-    for row in reader:
-        place = f"{name}, line {reader.line_num}"
+    for place, row in csv_rows(text, name, ("category", "example_id", "target_loc", "label_type")):
         if row["target_loc"] not in ("0", "1", "2", "NA") or row["label_type"] not in LABEL_TYPES:
             raise DataError(
                 f"{place}: target_loc {row['target_loc']!r} or label_type {row['label_type']!r} is not known."
             )
-        if not (row["example_id"] or "").isdecimal():
-            raise DataError(f"{place}: example_id {row['example_id']!r} is not a whole number.")
+        if not (row["example_id"].isdecimal() and len(row["example_id"]) < LONGEST_NUMBER):
+            raise DataError(f"{place}: example_id {row['example_id'][:40]!r} is not a whole number.")
         key = row["category"], int(row["example_id"])
         target = None if row["target_loc"] == "NA" else int(row["target_loc"])
         annotation = Annotation(target, row["label_type"])
@@ -182,6 +177,13 @@ def _checked(row: dict[str, Any], official: str, place: str) -> int:
             raise DataError(f"{place}: the field '{field}' is missing.")
         if not isinstance(row[field], kind) or isinstance(row[field], bool):
             raise DataError(f"{place}: '{field}' should be {kind.__name__}, found {type(row[field]).__name__}.")
+    texts = [(f"'{field}'", row[field]) for field, kind in FIELDS.items() if kind is str]
+    if (wrong := wrong_with_texts(texts)) is not None:
+        raise DataError(f"{place}: {wrong}.")
+    if blank := [field for field in ("question", *OPTIONS) if not row[field].strip()]:
+        raise DataError(f"{place}: '{blank[0]}' is blank.")
+    if len({row[option] for option in OPTIONS}) < len(OPTIONS):
+        raise DataError(f"{place}: two of {', '.join(OPTIONS)} are the same text.")
     if row["label"] not in range(len(OPTIONS)):
         raise DataError(f"{place}: label {row['label']} is out of range; it must be 0, 1 or 2.")
     for field, known in (

