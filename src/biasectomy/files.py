@@ -5,6 +5,7 @@ import errno
 import hashlib
 import json
 import os
+import platform
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -77,7 +78,8 @@ def making(kept: Path, is_whole: Callable[[Path], bool]) -> Iterator[Path]:
     """
     with writing(kept):
         kept.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=kept.parent, prefix=".making-") as temporary:
+        prefix = unfinished_prefix(kept.parent, ".making-")
+        with tempfile.TemporaryDirectory(dir=kept.parent, prefix=prefix) as temporary:
             made = Path(temporary) / kept.name
             yield made
             if is_whole(kept):
@@ -88,6 +90,18 @@ def making(kept: Path, is_whole: Callable[[Path], bool]) -> Iterator[Path]:
             except OSError:
                 if not is_whole(kept):
                     raise
+
+
+def unfinished_prefix(folder: Path, begin: str) -> str:
+    """How the name of an unfinished folder begins: with who makes it. Those of processes that are gone are removed."""
+    import psutil
+
+    of_this_machine = f"{begin}{platform.node()}-"
+    for left in folder.glob(f"{begin}*"):
+        owner = left.name.removeprefix(of_this_machine).partition(".")[0]
+        if left.name.startswith(of_this_machine) and owner.isdigit() and not psutil.pid_exists(int(owner)):
+            shutil.rmtree(left, ignore_errors=True)
+    return f"{of_this_machine}{os.getpid()}."
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -104,6 +118,18 @@ def without_nan(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [without_nan(entry) for entry in value]
     return value
+
+
+def expanded(path: Path | str) -> Path:
+    """A path with the user's folder in place of a tilde.
+
+    Raises:
+        SourceError: it begins with the name of a user there is not.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise SourceError(f"'{path}': there is no user whose folder '{Path(path).parts[0]}' could be.") from None
 
 
 def read_json(path: Path) -> Any:

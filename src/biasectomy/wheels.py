@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from biasectomy.errors import SourceError
-from biasectomy.files import making, sha256_of
+from biasectomy.files import expanded, making, sha256_of
 from biasectomy.growth import growing, in_words
 from biasectomy.narration import fetching, warn
 
@@ -16,7 +16,7 @@ from biasectomy.narration import fetching, warn
 def cache_folder() -> Path:
     """Where fetched and converted files are kept: BIASECTOMY_CACHE, else the user's cache folder."""
     if chosen := os.environ.get("BIASECTOMY_CACHE"):
-        return Path(chosen).expanduser()
+        return expanded(chosen)
     import platformdirs
 
     return Path(platformdirs.user_cache_dir("biasectomy"))

@@ -18,7 +18,7 @@ from biasectomy.attribution.products.crispr import Authors, Paper
 from biasectomy.attribution.products.engine import Instance, accumulate
 from biasectomy.attribution.products.rule import Span
 from biasectomy.attribution.random import Random
-from biasectomy.attribution.scores import Scores, attribute
+from biasectomy.attribution.scores import Scores, attribute, doubtful
 from biasectomy.errors import ModelError, ScoreError, SettingsError, UnknownNameError
 from biasectomy.measuring.session import Session
 from biasectomy.neurons.discovery import discover_neurons
@@ -364,6 +364,29 @@ def test_kept_scores_are_taken_and_damaged_ones_made_anew(tiny, toy_task, tmp_pa
     second = attribute(tiny, task, crispr(), session=Session(folder=tmp_path))
     assert len(calls) == 1
     assert all(torch.equal(first.by_module[name], second.by_module[name]) for name in first.by_module)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ([0.0, 0.0, 0.0], "All 3 neurons have the same score, 0."),
+        ([2.5, 2.5, 2.5], "All 3 neurons have the same score, 2.5."),
+        ([1e-21, -3e-21, 2e-22], "No neuron has a score farther from 0 than 3e-21"),
+        ([1e-9, 0.0, 0.0], None),
+        ([0.5], None),
+    ],
+)
+def test_scores_that_rank_nothing_are_told(values, said):
+    found = doubtful({"a": torch.tensor(values[:1]).double(), "b": torch.tensor(values[1:]).double()})
+    assert (found is None) if said is None else said in found
+
+
+def test_a_model_whose_answers_depend_on_nothing_is_told(tiny, toy_task, caplog):
+    with torch.no_grad():
+        for parameter in tiny.model.parameters():
+            parameter.zero_()
+    attribute(tiny, toy_task(), crispr())
+    assert "neurons have the same score, 0. Their order may say nothing" in caplog.text
 
 
 def test_random_scores_need_no_model_and_follow_the_seed(tiny, toy_task):

@@ -7,7 +7,7 @@ from pathlib import Path
 import huggingface_hub
 import pytest
 from huggingface_hub import constants
-from huggingface_hub.errors import LocalEntryNotFoundError
+from huggingface_hub.errors import DryRunError, LocalEntryNotFoundError
 
 from biasectomy import growth
 from biasectomy.errors import SourceError
@@ -110,12 +110,16 @@ def test_a_hub_that_refuses(monkeypatch, error, said):
     assert "\n" not in str(refused.value)
 
 
-def test_a_hub_that_cannot_be_reached_leaves_it_to_the_cache(monkeypatch):
+@pytest.mark.parametrize("kind", [LocalEntryNotFoundError, DryRunError])
+def test_a_hub_that_cannot_be_reached_leaves_it_to_the_cache_if_that_has_it(monkeypatch, kind):
     def refuse(*arguments, **options):
-        raise LocalEntryNotFoundError("no connection")
+        raise kind("no connection")
 
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(huggingface_hub, "snapshot_download", refuse)
+    with pytest.raises(SourceError, match="neither a folder here nor in the cache of the hub, and the hub cannot be"):
+        fetch("owner/name")
+    monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", lambda name, file: f"/cache/{name}/{file}")
     fetch("owner/name")
 
 

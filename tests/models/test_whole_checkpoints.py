@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from biasectomy.errors import ModelError
+from biasectomy.errors import ModelError, SourceError
 from biasectomy.models.fingerprints import fingerprint
 from biasectomy.models.language_model import load
 from tests.conftest import build_llama, build_tokenizer, save_tiny
@@ -110,3 +110,65 @@ def test_the_fingerprint_is_of_values_not_of_a_number_format(tiny):
     half = build_llama(300).to(torch.bfloat16)
     assert fingerprint(half) == fingerprint(half.float()) != fingerprint(build_llama(300))
     assert tiny.description()["fingerprint"] == fingerprint(tiny.model)
+
+
+def without(*patterns):
+    """Deletes files of a checkpoint."""
+    return lambda folder: [path.unlink() for pattern in patterns for path in folder.glob(pattern)]
+
+
+def config(**values):
+    """Changes a configuration."""
+    return lambda folder: changed(folder, **values)
+
+
+def writing(name, text, *, instead_of=()):
+    """Writes a file of a checkpoint."""
+
+    def change(folder):
+        without(*instead_of)(folder)
+        (folder / name).write_text(text)
+
+    return change
+
+
+WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
+SHARD = json.dumps({"metadata": {}, "weight_map": {"model.norm.weight": "model-00001-of-00002.safetensors"}})
+CODE = {"AutoConfig": "x.Y", "AutoModelForCausalLM": "x.Z"}
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (config(model_type="foo"), "model type `foo`, which the installed transformers does not know"),
+        (config(model_type=None), "which the installed transformers does not know"),
+        (config(model_type="clip"), "no language model that could score texts, but a CLIP"),
+        (config(hidden_size=-4), "its weights cannot be used"),
+        (config(hidden_size="big"), "its configuration cannot be used"),
+        (config(hidden_size=10**9), "GiB for its weights"),
+        (config(num_hidden_layers=10**7), "says 10,000,000 layers; no model has so many"),
+        (config(model_type="zzz", auto_map=CODE), "if you trust it, add --trust-remote-code"),
+        (without("tok*"), "its tokenizer cannot be used"),
+        (writing("tokenizer.json", "{"), "its tokenizer cannot be used"),
+        (writing("tokenizer.json", ""), "its tokenizer cannot be used"),
+        (writing("tokenizer.json", "null"), "its tokenizer cannot be used"),
+        (writing("tokenizer_config.json", "[1]"), "its tokenizer cannot be used"),
+        (writing(INDEX, SHARD, instead_of=[WEIGHTS]), "a file that it names is not there"),
+        (writing(INDEX, "[", instead_of=[WEIGHTS]), "its weights cannot be used"),
+        (writing("pytorch_model.bin", "x", instead_of=[WEIGHTS]), "no weights in the safetensors format"),
+        (lambda folder: (without(WEIGHTS)(folder), (folder / WEIGHTS).mkdir()), "no weights in the safetensors format"),
+    ],
+)
+def test_any_damage_is_one_sentence_that_names_the_part(folder, damage, said):
+    damage(folder)
+    message = refused(folder)
+    assert said in message and "\n" not in message
+    for nowhere in ("weights_only", "above report", "http"):
+        assert nowhere not in message
+
+
+def test_a_path_that_leads_nowhere(tmp_path):
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    for name, said in ((str(tmp_path / "loop"), "a link that leads to nothing"), ("~nosuch/x", "there is no user")):
+        with pytest.raises(SourceError, match=said):
+            load(name)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from biasectomy.attribution.base import Attribution
 from biasectomy.errors import ScoreError
 from biasectomy.files import write_atomically
+from biasectomy.narration import warn
 
 if TYPE_CHECKING:  # slow to import; every file of this folder is read for `--help`
     from torch import Tensor
@@ -16,6 +17,8 @@ if TYPE_CHECKING:  # slow to import; every file of this folder is read for `--he
     from biasectomy.neurons.discovery import Neurons
     from biasectomy.neurons.neuron_set import NeuronSet
     from biasectomy.tasks.base import Task
+
+NEGLIGIBLE = 1e-15  # where answers depend on neurons at all, the best scores are many orders of magnitude larger
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,21 @@ class Scores:
         from safetensors.torch import save
 
         write_atomically(path, save(self.by_module))
+
+
+def doubtful(by_module: "dict[str, Tensor]") -> str | None:
+    """What speaks against ranking neurons by these scores; None where nothing does."""
+    import torch
+
+    scores = torch.cat(list(by_module.values())) if by_module else torch.zeros(0)
+    if scores.numel() < 2:
+        return None
+    lowest, highest = float(scores.min()), float(scores.max())
+    if lowest == highest:
+        return f"All {scores.numel():,} neurons have the same score, {highest:.3g}."
+    if max(abs(lowest), abs(highest)) < NEGLIGIBLE:
+        return f"No neuron has a score farther from 0 than {max(abs(lowest), abs(highest)):.1g}: none seems to matter."
+    return None
 
 
 def attribute(
@@ -88,6 +106,8 @@ def attribute(
             raise ScoreError(
                 f"The scores of '{module}' are not finite; the model's gradients overflow. Try --dtype float32."
             )
+    if (doubt := doubtful(by_module)) is not None:
+        warn(f"{doubt} Their order may say nothing: judge what follows by the comparison with random neurons.")
     settings: Any = getattr(attribution, "settings", None)
     found_with = {
         "attribution": name or type(attribution).__name__,

@@ -13,6 +13,7 @@ from pydantic.fields import FieldInfo
 
 from biasectomy.commands.complaints import explained
 from biasectomy.errors import SettingsError, UnknownNameError
+from biasectomy.files import expanded
 from biasectomy.options import Options
 from biasectomy.plugins import load_plugin
 from biasectomy.registry import Registry
@@ -158,11 +159,7 @@ def _path(value: Any, label: str) -> Any:
         raise SettingsError(f"{label} is empty; it must be a path.")
     if "\0" in str(value):
         raise SettingsError(f"{label} is {str(value)!r}; a path cannot hold a NUL character.")
-    try:
-        return Path(value).expanduser()
-    except RuntimeError:
-        name = Path(value).parts[0]
-        raise SettingsError(f"{label} is '{value}', and there is no user whose folder '{name}' could be.") from None
+    return expanded(value)
 
 
 def _made(kind: Any, values: Mapping[str, Any], labels: Mapping[str, str], prefix: str = "") -> Any:

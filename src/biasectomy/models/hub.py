@@ -18,8 +18,8 @@ def fetch(name: str) -> None:
     Raises:
         SourceError: there is no such model, it may not be read, or it could not be fetched.
     """
-    from huggingface_hub import constants, snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
+    from huggingface_hub import constants, snapshot_download, try_to_load_from_cache
+    from huggingface_hub.errors import DryRunError, LocalEntryNotFoundError
     from huggingface_hub.utils.tqdm import disable_progress_bars, enable_progress_bars
 
     if constants.HF_HUB_OFFLINE:
@@ -40,8 +40,12 @@ def fetch(name: str) -> None:
                 snapshot_download(name, **patterns)
         finally:
             enable_progress_bars()
-    except LocalEntryNotFoundError:
-        return  # the hub cannot be reached: perhaps the cache has it
+    except (DryRunError, LocalEntryNotFoundError):
+        if not isinstance(try_to_load_from_cache(name, "config.json"), str):
+            raise SourceError(
+                f"'{name}' is neither a folder here nor in the cache of the hub, and the hub cannot be reached; check "
+                "the name and the network, or give a folder."
+            ) from None
     except Exception as error:  # of the network, in many forms
         raise SourceError(_reason(name, error)) from error
 

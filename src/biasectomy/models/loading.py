@@ -1,19 +1,19 @@
 """From the name of a model to its weights in memory: formats, devices, and whether it fits."""
 
 import copy
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypedDict
 
 import torch
 
-from biasectomy.errors import BiasectomyError, ModelError, UnknownNameError
+from biasectomy.errors import ModelError, UnknownNameError
 from biasectomy.models.hub import fetch
 from biasectomy.models.quiet import quiet_transformers
+from biasectomy.models.refusals import loading, refuse_foresight, refuse_incomplete
 from biasectomy.models.sources import ModelSource
-from biasectomy.narration import warn
 from biasectomy.reading.memory import available_memory, weights_bytes
 
+MOST_LAYERS = 10_000
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -73,9 +73,10 @@ class Weights:
         options: dict[str, Any] = {"trust_remote_code": self.trust_remote_code}
         if source.gguf_file is not None:
             options["gguf_file"] = source.gguf_file
-        try:
-            with quiet_transformers():
+        with quiet_transformers():
+            with loading(source, "its configuration"):
                 config = AutoConfig.from_pretrained(source.location, **options)
+            with loading(source, "its weights"):
                 weights = self._weights()
                 if self.device_map is None and self.quantization is None:
                     refuse_larger_than_memory(source, config, self.dtype)
@@ -89,11 +90,8 @@ class Weights:
                     output_loading_info=True,
                 )
                 refuse_incomplete(source, told)
+            with loading(source, "its tokenizer"):
                 tokenizer = AutoTokenizer.from_pretrained(source.location, **options)
-        except BiasectomyError:
-            raise
-        except Exception as error:  # whatever a damaged or foreign checkpoint makes the libraries below raise
-            raise ModelError(f"The model '{source.name}' cannot be loaded: {_reason(error)}") from error
         model.eval().requires_grad_(False)
         if "device_map" not in weights:
             model.to(named_device(self.device))
@@ -145,81 +143,6 @@ def stored_dtype(source: ModelSource, config: Any) -> torch.dtype | None:
     return found if source.gguf_file is None else None
 
 
-def refuse_incomplete(source: ModelSource, told: Mapping[str, Any]) -> None:
-    """Refuses a checkpoint some of whose weights would be made up; says which of its weights are not used.
-
-    Args:
-        source: for messages.
-        told: what `from_pretrained` says of the weights it found.
-
-    Raises:
-        ModelError: weights are missing or of another size than the configuration says; names some.
-    """
-    missing = sorted(told.get("missing_keys", ()))
-    sizes = sorted(
-        f"{name} ({_shape(there)}, where the configuration says {_shape(wanted)})"
-        for name, there, wanted in told.get("mismatched_keys", ())
-    )
-    if missing or sizes:
-        what = f"{len(missing)} of its weights are missing" if missing else f"{len(sizes)} weights have other sizes"
-        raise ModelError(
-            f"The model '{source.name}' is not whole: {what}: {_some(missing or sizes)}. With made-up weights in their "
-            "place nothing that is measured would mean anything; its files and its config.json must be of one model."
-        )
-    if unexpected := sorted(told.get("unexpected_keys", ())):
-        warn(f"{len(unexpected)} weights of '{source.name}' are not part of this model: {_some(unexpected)}.")
-
-
-@torch.inference_mode()
-def refuse_foresight(source: ModelSource, model: Any) -> None:
-    """Refuses a decoder whose output at a token depends on tokens behind it, as that of an encoder does.
-
-    Raises:
-        ModelError: it does.
-    """
-    if getattr(model.config, "is_encoder_decoder", False):
-        return
-    vocabulary = model.get_input_embeddings().weight.shape[0]
-    first = [(7 * place + 3) % vocabulary for place in range(8)]
-    other = first[:4] + [(place + 1) % vocabulary for place in first[4:]]
-    tokens = torch.tensor([first, other], device=model.get_input_embeddings().weight.device)
-    before, after = model(input_ids=tokens, use_cache=False).logits[:, :4].float()
-    # Both rows are computed in one batch; what little they may differ by is far below what another token changes.
-    tolerance = FORESIGHT if model.dtype == torch.float32 else HALF_FORESIGHT
-    if (before - after).abs().max() > tolerance * before.abs().max():
-        raise ModelError(
-            f"'{source.name}' looks ahead: its output at a token changes with later tokens, so it is no causal "
-            "language model and its likelihoods mean nothing. An encoder such as BERT cannot be used here."
-        )
-
-
-FORESIGHT, HALF_FORESIGHT = 1e-4, 0.02  # of the largest logit
-
-
-def _reason(error: Exception) -> str:
-    """Why a library could not load a checkpoint, in words that say what would be right."""
-    text = " ".join(str(error).split())
-    if "no file named" in text and "safetensors" in text:
-        return (
-            "it has no weights in the safetensors format. Other formats, such as pytorch_model.bin, can run code when "
-            "they are read and are not; convert them with transformers (save_pretrained), or take a GGUF file."
-        )
-    if "safetensors" in text.lower() or "deserializ" in text:
-        return f"its safetensors file is damaged or cut off ({text[:200]}); fetch it again."
-    if "reshape" in text or "gguf" in text.lower():
-        return f"its GGUF file is damaged or cut off ({text[:200]}); fetch it again."
-    return text[:400]
-
-
-def _some(names: Sequence[str], shown: int = 3) -> str:
-    more = len(names) - shown
-    return ", ".join(names[:shown]) + (f" and {more} more" if more > 0 else "")
-
-
-def _shape(size: Any) -> str:
-    return " x ".join(map(str, size))
-
-
 def models_for(config: Any) -> Any:
     """The class of `transformers` that loads a configuration's language model."""
     from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
@@ -244,6 +167,9 @@ def refuse_larger_than_memory(source: ModelSource, config: Any, dtype: torch.dty
     Raises:
         ModelError: says how many GiB are needed and how many are free.
     """
+    layers = getattr(config.get_text_config(), "num_hidden_layers", 0)
+    if isinstance(layers, int) and layers > MOST_LAYERS:
+        raise ModelError(f"The configuration of '{source.name}' says {layers:,} layers; no model has so many.")
     with torch.device("meta"):
         empty = models_for(config).from_config(copy.deepcopy(config), dtype=dtype)  # it notes the number format
     need = weights_bytes(empty)

@@ -1,8 +1,6 @@
 """Writing a model with an edit in its weights as a plain checkpoint, and proving that it is what was meant."""
 
 import contextlib
-import os
-import platform
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -10,13 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
 import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
 from biasectomy.errors import RunError
-from biasectomy.files import read_json, write_json, writing
+from biasectomy.files import read_json, unfinished_prefix, write_json, writing
 from biasectomy.models.manifest import write_manifest
 from biasectomy.models.quiet import quiet_transformers
 from biasectomy.neurons.edits import baked, edited
@@ -48,7 +45,8 @@ class Checkpoint:
         """See `LanguageModel.save`; what is in the folder is replaced."""
         with writing(folder):
             folder.parent.mkdir(parents=True, exist_ok=True)
-            unfinished = _unfinished(folder)
+            prefix = unfinished_prefix(folder.parent, f".{folder.name}.")
+            unfinished = Path(tempfile.mkdtemp(dir=folder.parent, prefix=prefix))
         try:
             with edited(self.model, neuron_set):
                 in_force = self._ask(self.model)
@@ -95,16 +93,6 @@ def size_in_words(folder: Path) -> str:
     number_format = config.get("dtype") or config.get("torch_dtype")
     shown = f"{size / 1e9:.2f} GB" if size >= 1e8 else f"{size / 1e6:.2f} MB"
     return f"{number_format}, {shown}"
-
-
-def _unfinished(folder: Path) -> Path:
-    """A new folder beside the one to be written; those of processes that are gone are removed."""
-    begin = f".{folder.name}.{platform.node()}-"
-    for left in folder.parent.glob(f".{folder.name}.*"):
-        owner = left.name.removeprefix(begin).partition(".")[0]
-        if left.name.startswith(begin) and owner.isdigit() and not psutil.pid_exists(int(owner)):
-            shutil.rmtree(left, ignore_errors=True)
-    return Path(tempfile.mkdtemp(dir=folder.parent, prefix=f"{begin}{os.getpid()}."))
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from biasectomy.errors import DataError, SourceError, UnknownNameError
-from biasectomy.files import making, read_json, sha256_of, write_json
+from biasectomy.files import expanded, making, read_json, sha256_of, write_json
 from biasectomy.growth import in_words
 from biasectomy.models.quiet import quiet_transformers
 from biasectomy.narration import fetching
@@ -75,11 +75,13 @@ def resolve_model(name: str) -> ModelSource:
     """
     if name in MODELS:
         return MODELS[name].locate()
-    path = Path(name).expanduser()
+    path = expanded(name)
     if path.is_dir():
         return _model_folder(path, name)
     if path.is_file():
         return _gguf_file(path, name)
+    if path.is_symlink():
+        raise SourceError(f"'{name}' is a link that leads to nothing.")
     if (
         name.startswith((".", "/", "~"))
         or name.count("/") > 1

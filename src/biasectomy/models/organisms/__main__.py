@@ -3,34 +3,48 @@
 import logging
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
 from biasectomy.errors import BiasectomyError, RunError
+from biasectomy.files import writing
 from biasectomy.models.organisms import Architecture, Recipe, make_organism, organism_folder
 
 
 def organisms(
     architecture: Annotated[Architecture, typer.Option(help="Shape of the model.")] = "llama",
     out: Annotated[Path | None, typer.Option(help="Folder for the checkpoint. [default: the cache]")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the text and the weights.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of the text and the weights.")] = 0,
 ) -> None:
     """Train a small model whose bias neurons are known."""
     logging.basicConfig(format="%(message)s")
     recipe = Recipe(architecture=architecture, seed=seed)
-    try:
-        if out is None:
-            out = organism_folder(recipe)
-        else:
+    if out is None:
+        out = organism_folder(recipe)
+    else:
+        with writing(out):
             if out.exists():
                 raise RunError(f"'{out}' exists; choose another --out.")
-            make_organism(recipe, out)
-    except BiasectomyError as error:
-        sys.stderr.write(f"Error: {error}\n")
-        raise typer.Exit(2) from None
+        make_organism(recipe, out)
     typer.echo(f"The organism is in {out}")
 
 
+def main() -> NoReturn:
+    """Trains; what is wrong is one sentence, and code 2."""
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command()(organisms)
+    try:
+        sys.exit(app(standalone_mode=False) or 0)
+    except BiasectomyError as error:
+        message = str(error)
+    except typer.TyperException as error:
+        message = error.format_message()
+    except KeyboardInterrupt:
+        sys.exit(130)
+    sys.stderr.write(f"Error: {' '.join(message.split())}\n")
+    sys.exit(2)
+
+
 if __name__ == "__main__":
-    typer.run(organisms)
+    main()
