@@ -97,9 +97,9 @@ def unfinished_prefix(folder: Path, begin: str) -> str:
     import psutil
 
     of_this_machine = f"{begin}{platform.node()}-"
-    for left in folder.glob(f"{begin}*"):
+    for left in [path for path in folder.iterdir() if path.name.startswith(of_this_machine)]:
         owner = left.name.removeprefix(of_this_machine).partition(".")[0]
-        if left.name.startswith(of_this_machine) and owner.isdigit() and not psutil.pid_exists(int(owner)):
+        if owner.isdigit() and not psutil.pid_exists(int(owner)):
             shutil.rmtree(left, ignore_errors=True)
     return f"{of_this_machine}{os.getpid()}."
 
