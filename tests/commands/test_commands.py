@@ -485,6 +485,13 @@ def test_find_and_apply_replace_nothing_without_being_told(case, finished, tmp_p
     assert existing.read_text() == (tmp_path / "papers" / "thesis.tex").read_text() == "mine"
 
 
+def test_the_forecast_is_of_every_question_that_is_asked(case, tmp_path, caplog):
+    caplog.set_level(logging.INFO, "biasectomy")
+    case.mitigate(tmp_path / "run", crispr={"racing": False}, **{"random-neurons": {"draws": 9}})
+    announced = next(int(text.split()[2].replace(",", "")) for text in caplog.messages if text.startswith("At most "))
+    assert announced >= len(lines_of(tmp_path / "run"))
+
+
 # Other settings
 
 

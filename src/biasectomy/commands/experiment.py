@@ -83,7 +83,7 @@ class Experiment:
 
         Args:
             fitting: how many questions' time fitting takes at most.
-            methods: how many are measured.
+            methods: how many are measured, each draw counted.
             given: further values that a resumed run must find unchanged.
 
         Raises:
@@ -319,7 +319,8 @@ def fitting(
         with open_run(folder, settings, processes) as run:
             measured = [(split.test, "test"), *((other, "all") for other in tasks[1:])]
             experiment = Experiment(settings, processes, language_model, run, measured, split)
-            experiment.prepare(expected, len(methods))
+            # A method that is several equivalent ones answers as often.
+            experiment.prepare(expected, sum(getattr(method, "draws", 1) for method in methods.values()))
             yield experiment, methods
 
 

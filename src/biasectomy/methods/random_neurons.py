@@ -42,6 +42,11 @@ class RandomNeurons:
     def __init__(self, settings: "RandomNeurons.Settings") -> None:
         self.settings = settings
 
+    @property
+    def draws(self) -> int:
+        """How many times as many questions are answered afterwards, for the forecast."""
+        return int(self.settings.draws)
+
     def expected_questions(self, development: "Task") -> float:
         """None: drawing asks nothing.
 
