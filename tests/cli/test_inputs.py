@@ -84,6 +84,7 @@ def test_any_text_of_the_environment_for_any_setting(
         (["--data", "~nosuch"], "there is no user"),
         (["--task", "bbq:aeg"], "did you mean 'bbq:age'"),
         (["--also", "perplexty"], "did you mean 'perplexity'"),
+        (["--answer-rule", "means"], "There is no answer rule named 'means'; did you mean 'mean'"),
         (["--method", "crisp"], "did you mean 'crispr'"),
         (["smolm2"], "did you mean 'smollm2'"),
         (["./nosuch"], "There is no model at './nosuch'"),

@@ -5,11 +5,11 @@ from pathlib import Path
 from biasectomy.commands.replacing import refuse_output
 from biasectomy.commands.settings import ModelSettings, TaskSettings
 from biasectomy.commands.settings_base import Settings
-from biasectomy.errors import SourceError
+from biasectomy.errors import SourceError, UnknownNameError
 
 
 def check_names(settings: Settings) -> None:
-    """Refuses settings that name a task, a method, an attribution, a model or a file that is not there.
+    """Refuses settings that name a task, a method, an attribution, an answer rule, a model or a file that is not there.
 
     Raises:
         UnknownNameError, SettingsError, SourceError: there is none of that name.
@@ -17,6 +17,7 @@ def check_names(settings: Settings) -> None:
     """
     from biasectomy.models.sources import MODELS, resolve_model
     from biasectomy.tasks import parse_names
+    from biasectomy.tasks.answer_rules import ANSWER_RULES
     from biasectomy.tasks.data_files import data_folder_of
 
     for name in settings.in_use():
@@ -29,6 +30,8 @@ def check_names(settings: Settings) -> None:
         if also and also != "none":
             parse_names(also)
         data_folder_of(settings.data)
+    if (rule := getattr(settings, "answer_rule", None)) is not None and rule not in ANSWER_RULES:
+        raise UnknownNameError("answer rule", rule, ANSWER_RULES)
     if isinstance(settings, ModelSettings) and settings.model not in MODELS:
         resolve_model(settings.model)
     neurons = getattr(settings, "neurons_file", None)
