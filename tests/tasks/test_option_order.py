@@ -70,6 +70,8 @@ def test_only_a_task_that_shows_the_order_is_turned(toy_task):
     blind = replace(task, form=lambda instruction, item: replace(task.form(instruction, item), text=instruction))
     assert not shows_order(blind)
     assert rotate_options(blind) is blind
+    scale = replace(task, option_order="fixed")
+    assert rotate_options(scale) is scale
     without_gold = replace(task, items=tuple(replace(item, gold=None) for item in task.items))
     assert rotate_options(without_gold).items == without_gold.items
 

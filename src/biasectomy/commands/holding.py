@@ -1,6 +1,7 @@
 """One command at a time in a run folder: two would mix their rows."""
 
 import contextlib
+import errno
 import json
 import os
 import platform
@@ -41,19 +42,7 @@ def _held(folder: Path) -> Iterator[None]:
         new = not folder.exists()
         folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / LOCK, timeout=0)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise RunError(
-            f"'{folder}' is in use by {_holder(folder)}; wait until it has ended, or choose another --out."
-        ) from None
-    except (NotImplementedError, OSError) as error:
-        with writing(folder):
-            if not os.access(folder, os.W_OK):
-                raise
-        warn(f"'{folder}' is on a file system without locks ({error}); let no other command work in it meanwhile.")
-        yield
-        return
+    _acquire(lock, folder)
     holder = {"process": os.getpid(), "machine": platform.node(), "since": datetime.now().strftime("%Y-%m-%d %H:%M")}
     try:
         with writing(folder):
@@ -68,6 +57,21 @@ def _held(folder: Path) -> Iterator[None]:
         if new:
             with contextlib.suppress(OSError):
                 folder.rmdir()  # where nothing was written after all
+
+
+def _acquire(lock: FileLock, folder: Path) -> None:
+    """Takes a lock at once; warns where the file system has none."""
+    try:
+        lock.acquire()
+    except Timeout:
+        raise RunError(
+            f"'{folder}' is in use by {_holder(folder)}; wait until it has ended, or choose another --out."
+        ) from None
+    except (NotImplementedError, OSError) as error:
+        with writing(folder):
+            if not os.access(folder, os.W_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES)) from error
+        warn(f"'{folder}' is on a file system without locks ({error}); let no other command work in it meanwhile.")
 
 
 def _holder(folder: Path) -> str:

@@ -61,7 +61,7 @@ class Task:
     judges: tuple[str, ...] = ()  # of generated texts
     spread: tuple[str, ...] = ()
     alike: str = ""
-    option_order: str = "file"  # or "rotate": see `option_order`
+    option_order: str = "file"  # of the options: "rotate" where it was turned, "fixed" where it means something
     sources: tuple[dict[str, Any], ...] = ()  # file, sha256, where from, verified
     part_metrics: Mapping[str, tuple[Metric, ...]] = field(default_factory=dict)  # of what it was joined from, by name
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from biasectomy.tasks.base import Item, Task
 
-ROTATE = "rotate"
+ROTATE, FIXED = "rotate", "fixed"
 GROUPS = "groups"  # in an item's `extra`: what each of its options is about; turned with them
 
 
@@ -20,10 +20,10 @@ def rotate_options(task: Task, seed: int = 0) -> Task:
 
     Equally often, to one item, in each part of a joined task over the items that are alike in the labels of `spread`,
     and as nearly as can be within each cluster. Options keep their neighbours: the first follows the last. So what is
-    turned twice is as if turned once. Items without a gold option stay as they are, and so do tasks in which the model
-    does not see the order.
+    turned twice is as if turned once. Items without a gold option stay as they are, and so do tasks whose order is
+    fixed, as that of a scale is, or in which the model does not see the order.
     """
-    if not shows_order(task):
+    if task.option_order == FIXED or not shows_order(task):
         return task
     turned = {item.identifier: item for part in task.parts() for item in _turned(part, seed)}
     items = tuple(turned.get(item.identifier, item) for item in task.items)
