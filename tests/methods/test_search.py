@@ -1,6 +1,7 @@
 """Choosing n, with fabricated answers in place of a model."""
 
 import json
+import math
 import zlib
 from collections.abc import Callable
 from dataclasses import replace
@@ -248,6 +249,14 @@ def test_a_clear_effect_is_found_with_the_fewest_neurons_that_have_it() -> None:
     chosen = [simulated_race(generator, 0.5)[0] for _ in range(60)]
     assert np.mean([count >= 8 for count in chosen]) > 0.9
     assert np.mean([count == 8 for count in chosen]) > 0.5  # the other three are no better
+
+
+@pytest.mark.parametrize(("clusters", "believed"), [(2, False), (4, False), (5, True), (9, True)])
+def test_few_clusters_that_are_all_alike_show_nothing(clusters: int, believed: bool) -> None:
+    """All of G clusters gain alike with a chance of 0.5^G where there is nothing to gain."""
+    alike, others = Linearised(0.3, np.zeros(clusters)), Linearised(0.1, np.linspace(-0.1, 0.1, clusters))
+    for figures in ([alike], [alike, others]):
+        assert at_once(figures)[0][0] == (0.3 if believed else -math.inf)
 
 
 def test_bounds_hold_at_once_and_are_wider_than_one_alone() -> None:

@@ -54,8 +54,11 @@ def at_once(figures: Sequence[Linearised], level: float = 0.95, seed: int = 0) -
     """
     clusters = figures[0].influence.size if figures else 0
     errors = np.array([one.error for one in figures])
+    # Clusters that are all alike leave no error to judge by; that so many had the same sign by chance has 0.5^clusters.
+    alike = 0.5**clusters <= 1 - level
     if clusters < 2 or not errors.any():
-        return [one.value if one.error == 0 else -math.inf for one in figures], 0.0 if clusters > 1 else math.nan
+        bounds = [one.value if one.error == 0 and alike else -math.inf for one in figures]
+        return bounds, 0.0 if clusters > 1 else math.nan
     generator = np.random.default_rng(seed)
     influences = np.stack([one.influence for one in figures]) * math.sqrt(clusters / (clusters - 1))
     noise = generator.standard_normal((SIMULATED, clusters)) @ influences.T  # [simulated, figures]
@@ -63,7 +66,7 @@ def at_once(figures: Sequence[Linearised], level: float = 0.95, seed: int = 0) -
     moving = errors > 0
     largest = (noise[:, moving] / errors[moving] / scale).max(axis=1)
     critical = float(np.quantile(largest, level))
-    bounds = [one.value - critical * one.error for one in figures]
+    bounds = [one.value - critical * one.error if one.error or alike else -math.inf for one in figures]
     return bounds, float(noise.max(axis=1).clip(min=0).mean())
 
 
