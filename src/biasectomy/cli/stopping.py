@@ -33,7 +33,8 @@ def stoppable() -> Iterator[None]:
         yield
     finally:
         for number, handler in before.items():
-            if handler is not None:
+            # One of several processes that hears no more must be left so: it has yet to say why it ends.
+            if signal.getsignal(number) is stop:
                 signal.signal(number, handler)
 
 

@@ -26,6 +26,7 @@ def organisms(
         with writing(out):
             if out.exists():
                 raise RunError(f"'{out}' exists; choose another --out.")
+            out.parent.mkdir(parents=True, exist_ok=True)  # training takes minutes: what is wrong is said before
         make_organism(recipe, out)
     typer.echo(f"The organism is in {out}")
 
