@@ -194,4 +194,5 @@ class Stored:
     def _key_of(self, question: Question) -> bytes:
         encoded = self._computing.encode(question)
         asked = [encoded.prompt, encoded.options, encoded.words, encoded.new_tokens]
+        asked += ["divergence"] if question.divergence else []  # other keys stay what they were in old stores
         return hashlib.sha256(self._key.encode() + json.dumps(asked).encode()).digest()

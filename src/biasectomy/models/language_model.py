@@ -3,12 +3,17 @@
 import contextlib
 import hashlib
 import json
+import math
 from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NoReturn, Unpack
 
+import torch
+
 from biasectomy.errors import DataError, ScoreError
+from biasectomy.models.changes import Changes
 from biasectomy.models.fingerprints import fingerprint, weights_checksum
 from biasectomy.models.loading import LoadingOptions, Weights, number_format, stored_dtype
 from biasectomy.models.saving import PROBE, Checkpoint, refuse_existing
@@ -17,6 +22,7 @@ from biasectomy.neurons.discovery import Neurons, discover_neurons
 from biasectomy.neurons.edits import edited
 from biasectomy.neurons.neuron_set import NeuronSet, model_shape
 from biasectomy.reading import likelihood
+from biasectomy.reading.distributions import divergences, next_token_log_probabilities, plan_distributions
 from biasectomy.reading.generation import generate, plan_generation
 from biasectomy.reading.layouts import Batch, Layout, PackedLayout
 from biasectomy.reading.limits import check_prompt, longest_text
@@ -45,7 +51,7 @@ class LanguageModel:
     weights: Weights | None = None  # how it was loaded, so that its full-precision form can be
     _discovered: dict[str, Neurons] = field(default_factory=dict, repr=False)
     _encoded: dict[Question, EncodedPrompt] = field(default_factory=dict, repr=False)
-    _edits: list[NeuronSet] = field(default_factory=list, repr=False)
+    _changes: Changes = field(default_factory=Changes, repr=False)
     _checksum: str = field(default="", repr=False)
     _fingerprint: str = field(default="", repr=False)
 
@@ -65,18 +71,17 @@ class LanguageModel:
 
     @property
     def key(self) -> str:
-        """SHA-256 of all that decides its answers but the tokens it is given: weights, number format, edits.
+        """SHA-256 of all that decides its answers but the tokens it is given: weights, number format, changes in force.
 
-        The weights are read once: whoever changes them in memory otherwise than by `edited` loads the model anew.
+        The weights are read once: whoever changes them in memory otherwise than by `edited` or `changed` loads the
+        model anew.
         """
-        weights = self._checksum or weights_checksum(self.model)
-        if not self._edits:
-            self._checksum = weights
-        digest = hashlib.sha256(weights.encode())
-        for neuron_set in self._edits:
-            edit = sorted((one.module, one.unit, one.factor) for one in neuron_set if one.factor != 1)
-            if edit:
-                digest.update(json.dumps([neuron_set.definition, edit]).encode())
+        if not self._checksum:
+            with self.unedited():
+                self._checksum = weights_checksum(self.model)
+        digest = hashlib.sha256(self._checksum.encode())
+        for key in self._changes.keys:
+            digest.update(json.dumps(key, sort_keys=True).encode())
         return digest.hexdigest()
 
     def neurons(self, definition: str = "linear-output") -> Neurons:
@@ -95,12 +100,28 @@ class LanguageModel:
         if neuron_set is None or not len(neuron_set):
             yield
             return
-        with edited(self.model, neuron_set, self.neurons(neuron_set.definition)):
-            self._edits.append(neuron_set)
-            try:
-                yield
-            finally:
-                self._edits.pop()
+        known = self.neurons(neuron_set.definition)
+        factors = sorted((one.module, one.unit, one.factor) for one in neuron_set if one.factor != 1)
+        key = [neuron_set.definition, factors] if factors else None
+        with self.changed(lambda: edited(self.model, neuron_set, known), key):
+            yield
+
+    @contextlib.contextmanager
+    def changed(self, make: Callable[[], AbstractContextManager[None]], key: Any) -> Iterator[None]:
+        """A block in which the model is changed in a way of the caller's, inside the changes in force.
+
+        Args:
+            make: gives the block that makes the change and takes it back; it is made again after `unedited`.
+            key: what JSON can hold and no other change has: answers are kept by it. None for what changes no answer.
+        """
+        with self._changes.made(make, key):
+            yield
+
+    @contextlib.contextmanager
+    def unedited(self) -> Iterator[None]:
+        """A block in which the model is the original: changes in force are undone, and then made again in order."""
+        with self._changes.undone():
+            yield
 
     def encode(self, question: Question) -> EncodedPrompt:
         """Tokens of a question, made once.
@@ -128,17 +149,19 @@ class LanguageModel:
     def plan(self, questions: Sequence[Question]) -> Iterator[Batch]:
         """Batches of questions within the token budget, always the same for the same questions."""
         encoded = [self.encode(question) for question in questions]
-        whole = [bool(one.words) for one in encoded]
+        compared = [question.divergence for question in questions]
+        whole = [bool(one.words) or compared[index] for index, one in enumerate(encoded)]
         written = [bool(one.new_tokens) for one in encoded]
         for kind in (False, True):
             chosen = [index for index, one in enumerate(encoded) if written[index] == kind and not whole[index]]
             prompts = [encoded[index] for index in chosen]
             batches = plan_generation(prompts, self.batch_tokens) if kind else self._scored(prompts, self.batch_tokens)
             yield from (_renumbered(batch, chosen) for batch in batches)
-        chosen = [index for index in range(len(encoded)) if whole[index]]
         budget = min(self.batch_tokens, WHOLE_TEXT_TOKENS)
-        for batch in self._scored([encoded[index] for index in chosen], budget):
-            yield _renumbered(batch, chosen)
+        for plan, kind in ((self._scored, False), (plan_distributions, True)):
+            chosen = [index for index in range(len(encoded)) if whole[index] and compared[index] == kind]
+            for batch in plan([encoded[index] for index in chosen], budget):
+                yield _renumbered(batch, chosen)
 
     def _scored(self, prompts: Sequence[EncodedPrompt], budget: int) -> Iterator[Batch]:
         return self.layout.plan(prompts, budget) if prompts else iter(())
@@ -154,6 +177,8 @@ class LanguageModel:
         if batch.prompts[0].new_tokens:
             texts = in_halves(lambda half: generate(self.model, self.tokenizer, half), batch, shortage)
             return [Answer(texts=(text,)) for text in texts]
+        if questions[batch.indices[0]].divergence:
+            return self._compared(batch, questions, shortage)
         found = in_halves(lambda half: likelihood.score(self.model, half, self.layout), batch, shortage)
         if not all(scores.finite for scores in found):
             self._refuse_not_finite(batch, questions)
@@ -161,6 +186,32 @@ class LanguageModel:
             Answer(scores.log_likelihoods, scores.tokens, encoded.words)
             for scores, encoded in zip(found, batch.prompts, strict=True)
         ]
+
+    def _compared(self, batch: Batch, questions: Sequence[Question], shortage: Callable[[], object]) -> list[Answer]:
+        """Divergences from the original at every token: 0, without computing anything, where nothing is changed."""
+        if not self._changes:
+            found = [(0.0,) * len(one.options[0]) for one in batch.prompts]
+        else:
+            found = in_halves(self._divergences, batch, shortage)
+        for index, values in zip(batch.indices, found, strict=True):
+            if not all(map(math.isfinite, values)):
+                error = ScoreError(
+                    "The model's divergence from the original is not finite. Its weights may be damaged, or --dtype "
+                    "float32 may be needed."
+                )
+                error.question = questions[index]
+                raise error
+        return [
+            Answer(words=encoded.words, divergences=values)
+            for encoded, values in zip(batch.prompts, found, strict=True)
+        ]
+
+    def _divergences(self, batch: Batch) -> list[tuple[float, ...]]:
+        with torch.inference_mode():
+            now = next_token_log_probabilities(self.model, batch.prompts)
+        with self.unedited(), torch.inference_mode():
+            original = next_token_log_probabilities(self.model, batch.prompts)
+        return [tuple(values.tolist()) for values in divergences(original, now)]
 
     def _refuse_not_finite(self, batch: Batch, questions: Sequence[Question]) -> NoReturn:
         culprit = likelihood.first_not_finite(self.model, batch.prompts, self.layout)
@@ -175,7 +226,7 @@ class LanguageModel:
     def description(self) -> dict[str, Any]:
         """What identifies the model in records and neuron sets."""
         found = self._fingerprint or fingerprint(self.model)
-        if not self._edits:
+        if not self._changes:
             self._fingerprint = found
         return {"name": self.name, "shape": model_shape(self.model), "fingerprint": found}
 

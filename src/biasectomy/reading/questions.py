@@ -25,6 +25,8 @@ class Question:
     Where `text` is None the options are whole texts: scored behind the prefix token, without a chat template.
     `content` says where in the text the item itself stands, as (start, end); `unknown` which option says that it
     cannot be known. Neither is shown to the model: methods that change questions, or need no model, read them.
+    With `divergence` the answer is not how likely the one option is, but how far the model has come from the original
+    at each of its tokens.
     """
 
     text: str | None
@@ -32,6 +34,7 @@ class Question:
     generation: Generation | None = None
     content: tuple[tuple[int, int], ...] = ()
     unknown: int | None = None
+    divergence: bool = False
 
     def with_content(self, content: str) -> "Question":
         """The same question with another text in every place where the item stood."""
@@ -62,13 +65,16 @@ def written(*pieces: str) -> tuple[str, tuple[tuple[int, int], ...]]:
 class Answer:
     """Summed log-likelihoods (natural logarithm) and token counts of the options, or generated texts.
 
-    `words` are counted where the options are whole texts: the words of each whose tokens were judged.
+    `words` are counted where the options are whole texts: the words of each whose tokens were judged. `divergences`
+    are KL(original || the model as it is) of the next token at each token of the option, in nats, where a question
+    asks for them: the original is the model without any change in force.
     """
 
     log_likelihoods: tuple[float, ...] = ()
     tokens: tuple[int, ...] = ()
     words: tuple[int, ...] = ()
     texts: tuple[str, ...] = ()
+    divergences: tuple[float, ...] = ()
 
 
 class Answerer(Protocol):

@@ -37,20 +37,20 @@ class RowLayout:
         # The last token of an option is only ever predicted, never read.
         tokens, mask = padded([member.prompt + option[:-1] for member, option in rows], device)
         predicting = sorted({len(member.prompt) - 1 + t for member, option in rows for t in range(len(option))})
-        logits, column = self._logits(model, tokens, mask, predicting)
+        logits, column = logits_at(model, tokens, mask, predicting)
         places = [(row, column[len(member.prompt) - 1]) for row, (member, _) in enumerate(rows)]
         values = option_log_likelihoods(logits, places, [option for _, option in rows])
         return RowReading(batch, values, tokens.shape[1])
 
-    @staticmethod
-    def _logits(model: nn.Module, tokens: Tensor, mask: Tensor, wanted: Sequence[int]) -> tuple[Tensor, dict[int, int]]:
-        """Logits at the tokens that predict one of an option in any row, and the column of each."""
-        only: dict[str, Any] = {}
-        if "logits_to_keep" in inspect.signature(model.forward).parameters:
-            only["logits_to_keep"] = torch.tensor(wanted, device=tokens.device)
-        logits: Tensor = model(input_ids=tokens, attention_mask=mask, use_cache=False, **only).logits
-        columns = wanted if only else range(tokens.shape[1])
-        return logits, {position: column for column, position in enumerate(columns)}
+
+def logits_at(model: nn.Module, tokens: Tensor, mask: Tensor, wanted: Sequence[int]) -> tuple[Tensor, dict[int, int]]:
+    """Logits [rows, columns, vocabulary] at some tokens of every row, and the column of each."""
+    only: dict[str, Any] = {}
+    if "logits_to_keep" in inspect.signature(model.forward).parameters:
+        only["logits_to_keep"] = torch.tensor(wanted, device=tokens.device)
+    logits: Tensor = model(input_ids=tokens, attention_mask=mask, use_cache=False, **only).logits
+    columns = wanted if only else range(tokens.shape[1])
+    return logits, {position: column for column, position in enumerate(columns)}
 
 
 @dataclass(frozen=True)
