@@ -1,4 +1,4 @@
-"""The file of a neuron set."""
+"""The file of a neuron set, and its strength."""
 
 import json
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from biasectomy.errors import DataError, NeuronSetError
+from biasectomy.errors import DataError, NeuronSetError, SettingsError
 from biasectomy.neurons.neuron_set import LARGEST_FACTOR, Neuron, NeuronSet
 
 VERSION_1 = {
@@ -91,3 +91,43 @@ def test_any_value_anywhere_is_read_or_refused(tmp_path, place, value):
         assert all(abs(neuron.factor) <= LARGEST_FACTOR for neuron in NeuronSet.load(path))
     except (DataError, NeuronSetError) as error:
         assert "neurons.json" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("strength", "factors"),
+    [
+        (0, [1, 1, 1, 1]),
+        (1, [0, 0.25, 1, 1.7]),
+        (0.5, [0.5, 0.625, 1, 1.35]),
+        (-1, [2, 1.75, 1, 0.3]),
+        (2, [-1, -0.5, 1, 2.4]),
+    ],
+)
+def test_strength_moves_every_factor_so_far_from_one(strength, factors):
+    whole = NeuronSet(tuple(Neuron("m", unit, 0.0, factor) for unit, factor in enumerate([0, 0.25, 1, 1.7])))
+    assert [one.factor for one in whole.with_strength(strength)] == pytest.approx(factors, abs=1e-15)
+
+
+@given(st.floats(-5, 5), st.floats(-2, 2), st.floats(-2, 2))
+def test_strengths_multiply(factor, first, second):
+    one = NeuronSet((Neuron("m", 0, 0.0, factor),))
+    twice, once = one.with_strength(first).with_strength(second), one.with_strength(first * second)
+    assert twice.neurons[0].factor == pytest.approx(once.neurons[0].factor, abs=1e-12)
+    assert twice.found_with.get("strength", 1) == pytest.approx(first * second)
+
+
+def test_full_strength_is_the_set_to_the_last_bit():
+    whole = NeuronSet((Neuron("m", 0, 0.0, 0.1), Neuron("m", 1, 0.0, 1e-9)), found_with={"seed": 3})
+    assert whole.with_strength(1) == whole
+    assert whole.with_strength(0.5).found_with == {"seed": 3, "strength": 0.5}
+
+
+@pytest.mark.parametrize("strength", [10.5, -11, float("nan"), float("inf")])
+def test_strength_has_bounds(strength):
+    with pytest.raises(SettingsError, match=r"The strength is .*; it must lie between -10 and 10\."):
+        NeuronSet((Neuron("m", 0, 0.0),)).with_strength(strength)
+
+
+def test_strength_moves_no_factor_out_of_range():
+    with pytest.raises(NeuronSetError, match="gives unit 7 of 'm' the factor 1991; it must lie between"):
+        NeuronSet((Neuron("m", 7, 0.0, 200.0),)).with_strength(10)

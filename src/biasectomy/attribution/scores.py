@@ -23,7 +23,7 @@ NEGLIGIBLE = 1e-15  # where answers depend on neurons at all, the best scores ar
 
 @dataclass(frozen=True)
 class Scores:
-    """A score for every neuron of a model; float64, by module [units]."""
+    """A score for every neuron of a model; float64, by module [units], those that are no neurons among them."""
 
     neurons: "Neurons"
     by_module: "dict[str, Tensor]"
@@ -33,18 +33,21 @@ class Scores:
     def top(self, count: int) -> "NeuronSet":
         """The neurons with the highest scores over all modules and layers; ties go to the earlier module and unit."""
         import numpy as np
-        import torch
 
         from biasectomy.neurons.neuron_set import Neuron, NeuronSet
 
         groups = list(self.neurons)
-        scores = torch.cat([self.by_module[group.module] for group in groups]).numpy()
-        starts = np.cumsum([0, *(group.units for group in groups)])
+        units = [np.flatnonzero(group.mask.numpy()) for group in groups]
+        scores = np.concatenate(
+            [self.by_module[group.module].numpy()[own] for group, own in zip(groups, units, strict=True)]
+        )
+        starts = np.cumsum([0, *map(len, units)])
         best = np.argsort(-scores, kind="stable")[:count]
         chosen = []
         for index in best:
             position = int(np.searchsorted(starts, index, side="right")) - 1
-            chosen.append(Neuron(groups[position].module, int(index - starts[position]), float(scores[index])))
+            unit = int(units[position][index - starts[position]])
+            chosen.append(Neuron(groups[position].module, unit, float(scores[index])))
         return NeuronSet(tuple(chosen), self.neurons.definition, self.model, self.found_with)
 
     def save(self, path: Path) -> None:
@@ -83,7 +86,7 @@ def attribute(
     Args:
         development: the items that may be used; all of them.
         attribution: made by `ATTRIBUTIONS[name](settings)`.
-        definition: what a neuron is, `linear-output` or `ffn-hidden`.
+        definition: what a neuron is, one of `DEFINITIONS`.
         session: seed, processes, and where scores are kept; None keeps nothing.
         name: the attribution's, for the record.
 

@@ -118,9 +118,9 @@ def random_neurons(neurons: "Neurons", like: "NeuronSet", *, draw: int = 0, seed
     drawn = {}
     for module, chosen in like.by_module().items():
         group = neurons.group(module)
-        units = group.units if group is not None else 0
-        others = np.setdiff1d(np.arange(units), [neuron.unit for neuron in chosen])
-        pool = others if len(others) >= len(chosen) else np.arange(units)
+        units = np.flatnonzero(group.mask.numpy()) if group is not None else np.arange(0)
+        others = np.setdiff1d(units, [neuron.unit for neuron in chosen])
+        pool = others if len(others) >= len(chosen) else units
         drawn[module] = iter(generator.choice(pool, len(chosen), replace=False).tolist())
     replaced = (
         dataclasses.replace(neuron, unit=int(next(drawn[neuron.module])), score=float("nan")) for neuron in like
@@ -135,11 +135,11 @@ def any_neurons(neurons: "Neurons", count: int, *, draw: int = 0, seed: int = 0)
     from biasectomy.neurons.neuron_set import Neuron, NeuronSet
 
     groups = list(neurons)
-    ends = np.cumsum([group.units for group in groups])
+    ends = np.cumsum([len(group) for group in groups])
     chosen = np.random.default_rng([seed, draw]).choice(len(neurons), min(count, len(neurons)), replace=False)
     found = []
     for index in chosen.tolist():
         place = int(np.searchsorted(ends, index, side="right"))
-        unit = index - int(ends[place]) + groups[place].units
+        unit = int(np.flatnonzero(groups[place].mask.numpy())[index - int(ends[place])])
         found.append(Neuron(groups[place].module, unit, float("nan")))
     return NeuronSet(tuple(found), neurons.definition, found_with={"control": draw, "seed": seed})

@@ -36,6 +36,8 @@ def pattern(path: str, block: nn.Module) -> Pattern:
     part: Any = block.get_submodule(path.rpartition(".")[0])
     if in_attention(path) and path.endswith("kv_b_proj") and hasattr(part, "qk_nope_head_dim"):
         return ("key", part.qk_nope_head_dim), ("value", part.v_head_dim)  # multi-head latent attention
+    if in_attention(path) and path.endswith("kv_a_proj_with_mqa") and hasattr(part, "kv_lora_rank"):
+        return ("latent", part.kv_lora_rank), ("key", part.qk_rope_head_dim)  # the part of keys that is turned
     if len(maps) != 2:
         return ()
     (other,) = (shape for name, shape in maps.items() if name != path)

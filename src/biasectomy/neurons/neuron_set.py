@@ -2,7 +2,7 @@
 
 The file is JSON (`schema_version` 1): `model` (what it was found in), `found_with` (definition,
 attribution and settings) and `neurons`, best first, each with `module`, `unit`, `score` and `factor`.
-A factor of 0 removes a neuron, 1 leaves it, anything between dampens it.
+A factor of 0 removes a neuron, 1 leaves it, anything between dampens it, more strengthens it.
 """
 
 from collections.abc import Iterator
@@ -12,12 +12,13 @@ from typing import Any
 
 from torch import nn
 
-from biasectomy.errors import DataError, NeuronSetError
+from biasectomy.errors import DataError, NeuronSetError, SettingsError
 from biasectomy.files import read_json, write_json
 from biasectomy.neurons.discovery import DEFINITIONS, Neurons, discover_neurons
 
 SCHEMA_VERSION = 1
 LARGEST_FACTOR = 1000.0  # beyond it an edit breaks a model, and soon its number format
+LARGEST_STRENGTH = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,33 @@ class NeuronSet:
         """The first `count` neurons."""
         return replace(self, neurons=self.neurons[:count])
 
+    def with_strength(self, strength: float) -> "NeuronSet":
+        """The set with factors that are moved from 1 by so many times their way: 0 leaves the model, 1 is the set.
+
+        Args:
+            strength: between -10 and 10; kept in `found_with`, multiplied by one that is there already.
+
+        Raises:
+            SettingsError: the strength is out of range.
+            NeuronSetError: it moves a factor out of range.
+        """
+        if not abs(strength) <= LARGEST_STRENGTH:
+            raise SettingsError(
+                f"The strength is {strength:g}; it must lie between {-LARGEST_STRENGTH:g} and {LARGEST_STRENGTH:g}."
+            )
+        if strength == 1:
+            return self  # to the last bit
+        neurons = tuple(replace(one, factor=1 + strength * (one.factor - 1)) for one in self.neurons)
+        for neuron in neurons:
+            if abs(neuron.factor) > LARGEST_FACTOR:
+                raise NeuronSetError(
+                    f"A strength of {strength:g} gives unit {neuron.unit} of '{neuron.module}' the factor "
+                    f"{neuron.factor:g}; it must lie between {-LARGEST_FACTOR:g} and {LARGEST_FACTOR:g}."
+                )
+        before = self.found_with.get("strength")
+        total = strength * before if isinstance(before, int | float) else strength
+        return replace(self, neurons=neurons, found_with=self.found_with | {"strength": total})
+
     def by_module(self) -> dict[str, list[Neuron]]:
         """Neurons grouped by module."""
         groups: dict[str, list[Neuron]] = {}
@@ -63,7 +91,7 @@ class NeuronSet:
             known: the model's neurons under the set's definition, where they have been discovered before.
 
         Raises:
-            NeuronSetError: the model lacks a module or a unit; names what differs.
+            NeuronSetError: the model lacks a module or a unit, or it is no neuron; names what differs.
         """
         made_for = self.model.get("name", "another model")
         shape = model_shape(model)
@@ -85,6 +113,12 @@ class NeuronSet:
                 raise NeuronSetError(
                     f"This neuron set was made for '{made_for}': it names unit {neuron.unit} of '{neuron.module}', "
                     f"which here has units 0 to {group.units - 1}."
+                )
+            if group.roles and (role := group.role(neuron.unit)) not in group.roles:
+                raise NeuronSetError(
+                    f"This neuron set was made for '{made_for}': it names unit {neuron.unit} of '{neuron.module}', "
+                    f"whose role here is {role}; under '{self.definition}' only {' and '.join(group.roles)} units are "
+                    "neurons."
                 )
         return known
 
