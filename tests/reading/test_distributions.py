@@ -113,7 +113,7 @@ def test_divergences_are_those_of_an_edited_copy(language_model):
         one, other = plain(original, encoded), plain(changed, encoded)
         expected = (one.exp() * (one - other)).sum(-1)
         assert answer.divergences == pytest.approx(expected.tolist(), rel=1e-3, abs=1e-5)
-        assert answer.words == encoded.words and not answer.log_likelihoods
+        assert not answer.log_likelihoods and not answer.words
         largest = max(largest, float(expected.max()))
     assert largest > 0.01
     assert all(torch.equal(tensor, before[name]) for name, tensor in language_model.model.state_dict().items())

@@ -23,7 +23,8 @@ def fitting_batch_tokens(
     The budget depends on what fits, never on how fast it was: the same machine gives the same batches. The model is
     left as it is.
     """
-    questions = questions[:: max(1, len(questions) // PROBED)][:PROBED]
+    # How far an edit has come from the original takes two passes, but none before there is an edit.
+    questions = [replace(one, divergence=False) for one in questions[:: max(1, len(questions) // PROBED)][:PROBED]]
     budget = model.batch_tokens
     while True:
         seconds, short = _tried(replace(model, batch_tokens=budget), questions)

@@ -136,6 +136,7 @@ def answers_of(task: Task, answers: Sequence[Answer]) -> Answers:
     texts = np.empty(shape, dtype=object)
     texts.reshape(-1)[:] = [" ".join(answer.texts) if answer.texts else None for answer in answers]
     widest = max((len(answer.log_likelihoods) for answer in answers), default=0)
+    longest = max((len(answer.divergences) for answer in answers), default=0)
     judged = {name: _judged(name, texts) for name in task.judges}
     return Answers(
         np.array(choices, dtype=np.int64).reshape(shape),
@@ -144,6 +145,7 @@ def answers_of(task: Task, answers: Sequence[Answer]) -> Answers:
         _padded([answer.words for answer in answers], widest, 0).astype(np.int64).reshape(*shape, widest),
         texts,
         judged,
+        _padded([answer.divergences for answer in answers], longest, np.nan).reshape(*shape, longest),
     )
 
 
@@ -176,6 +178,8 @@ def _rows(
         row |= {"gold": item.gold} if item.gold is not None else {}
         if answer.texts:
             row |= {"texts": list(answer.texts)}
+        elif answer.divergences:
+            row |= {"divergence": float(np.mean(answer.divergences)), "positions": len(answer.divergences)}
         else:
             row |= {"log_likelihoods": list(answer.log_likelihoods), "tokens": list(answer.tokens)}
         judged = {name: float(values.reshape(-1)[place]) for name, values in arrays.judged.items()}

@@ -201,10 +201,7 @@ class LanguageModel:
                 )
                 error.question = questions[index]
                 raise error
-        return [
-            Answer(words=encoded.words, divergences=values)
-            for encoded, values in zip(batch.prompts, found, strict=True)
-        ]
+        return [Answer(divergences=values) for values in found]
 
     def _divergences(self, batch: Batch) -> list[tuple[float, ...]]:
         with torch.inference_mode():

@@ -17,7 +17,9 @@ Floats = npt.NDArray[np.float64]
 Booleans = npt.NDArray[np.bool_]
 Integers = npt.NDArray[np.int64]
 Role = Literal["goal", "guard", "abstention"]
-Unit = Literal["share", "score", "per word"]
+Unit = Literal["share", "score", "per word", "nats"]
+
+ARRAYS = ("choices", "log_likelihoods", "tokens", "words", "texts", "divergences")  # of answers, whatever the task
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,8 @@ class Answers:
 
     `choices` are indices into an item's options, -1 where an answer is none of them. `log_likelihoods`, `tokens` and
     `words` have a further dimension for the options: NaN and 0 beyond those an item has. `texts` are generated ones,
-    and `judged` what each judge made of them, NaN where there is no text.
+    and `judged` what each judge made of them, NaN where there is no text. `divergences` have a further dimension for
+    the judged positions of a text, in nats: NaN beyond those an item has.
     """
 
     choices: Integers
@@ -35,15 +38,15 @@ class Answers:
     words: Integers = field(default_factory=lambda: np.empty((0, 0, 0, 0), dtype=np.int64))
     texts: npt.NDArray[np.object_] = field(default_factory=lambda: np.empty((0, 0, 0), dtype=object))
     judged: Mapping[str, Floats] = field(default_factory=dict)
+    divergences: Floats = field(default_factory=lambda: np.empty((0, 0, 0, 0)))
 
     def of_items(self, inside: Booleans) -> "Answers":
         """The answers to some of the items, [items]."""
         return self._each(lambda values: values[:, :, inside] if values.size else values)
 
     def _each(self, change: Callable[[Any], Any]) -> "Answers":
-        arrays = ("choices", "log_likelihoods", "tokens", "words", "texts")
         judged = {name: change(values) for name, values in self.judged.items()}
-        return replace(self, **{name: change(getattr(self, name)) for name in arrays}, judged=judged)
+        return replace(self, **{name: change(getattr(self, name)) for name in ARRAYS}, judged=judged)
 
     @classmethod
     def joined(cls, parts: Sequence["Answers"], axis: int = 0) -> "Answers":
@@ -56,16 +59,15 @@ class Answers:
         def join(name: str, arrays: list[Any]) -> Any:
             widest = max(array.shape[-1] for array in arrays)
             if arrays[0].ndim == 4:
-                fill = np.nan if name == "log_likelihoods" else 0
+                fill = np.nan if name in ("log_likelihoods", "divergences") else 0
                 arrays = [
                     np.pad(array, [(0, 0)] * 3 + [(0, widest - array.shape[-1])], constant_values=fill)
                     for array in arrays
                 ]
             return np.concatenate(arrays, axis=axis)
 
-        arrays = ("choices", "log_likelihoods", "tokens", "words", "texts")
         judged = {name: join(name, [part.judged[name] for part in parts]) for name in parts[0].judged}
-        return cls(**{name: join(name, [getattr(part, name) for part in parts]) for name in arrays}, judged=judged)
+        return cls(**{name: join(name, [getattr(part, name) for part in parts]) for name in ARRAYS}, judged=judged)
 
 
 @dataclass(frozen=True)

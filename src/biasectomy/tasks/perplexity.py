@@ -16,7 +16,7 @@ import numpy as np
 
 from biasectomy.errors import DataError
 from biasectomy.reading.questions import Question
-from biasectomy.tasks.base import TASKS, Item, Task, TaskFamily
+from biasectomy.tasks.base import TASKS, Form, Item, Task, TaskFamily
 from biasectomy.tasks.data_files import DataFile, data_file, data_folder_of
 from biasectomy.tasks.metrics import Answers, Booleans, Floats, Metric
 
@@ -66,7 +66,14 @@ def spaced(paragraphs: Sequence[str], number: int = PARAGRAPHS) -> list[str]:
 
 
 def load(members: Sequence[str], data_folder: Path | None, instructions: Path | None) -> list[Task]:
-    """One task for each text; of no member, that of WikiText-2 where the data folder has it, else of the packaged text.
+    """See `of_texts`; no instruction is given, whatever the file of instructions says."""
+    return of_texts("perplexity", (PERPLEXITY,), whole_text, members, data_folder)
+
+
+def of_texts(
+    family: str, metrics: tuple[Metric, ...], form: Form, members: Sequence[str], data_folder: Path | None
+) -> list[Task]:
+    """A family's task for each text; of no member, that of WikiText-2 where the data folder has it, else the packaged.
 
     Raises:
         SourceError: the file is missing or its checksum is wrong.
@@ -76,16 +83,16 @@ def load(members: Sequence[str], data_folder: Path | None, instructions: Path | 
         folder = data_folder_of(data_folder)
         there = folder is not None and (folder / WIKITEXT_FILE).is_file()
         members = [WIKITEXT if there else PACKAGED]
-    return [_task(member, *(_wikitext(data_folder) if member == WIKITEXT else _packaged())) for member in members]
-
-
-def _task(member: str, paragraphs: Sequence[str], file: DataFile) -> Task:
-    name = f"perplexity:{member}"
-    items = tuple(
-        Item(f"{name}/{number}", cluster=f"{name}/{number}", task=name, options=(paragraph,))
-        for number, paragraph in enumerate(paragraphs)
-    )
-    return Task(name, items, ("",), (PERPLEXITY,), REVISION, whole_text, sources=(file.source(),))
+    tasks = []
+    for member in members:
+        paragraphs, file = _wikitext(data_folder) if member == WIKITEXT else _packaged()
+        name = f"{family}:{member}"
+        items = tuple(
+            Item(f"{name}/{number}", cluster=f"{name}/{number}", task=name, options=(paragraph,))
+            for number, paragraph in enumerate(paragraphs)
+        )
+        tasks.append(Task(name, items, ("",), metrics, REVISION, form, sources=(file.source(),)))
+    return tasks
 
 
 def _packaged() -> tuple[list[str], DataFile]:
