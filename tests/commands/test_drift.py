@@ -16,6 +16,6 @@ def test_drift_is_measured_of_every_method_and_told_beside_perplexity(case, tmp_
     assert results.find("original", "drift").value == 0 < results.find("crispr", "drift").value
     assert results.find("original", "perplexity", task="perplexity:packaged").value > 1
     told = [one for one in results.verdict if one.startswith("Drift from the original in nats a token of neutral text")]
-    assert len(told) == 1 and " goes from 0.00 to " in told[0], results.verdict
+    assert len(told) == 1 and " goes from 0.0000 to " in told[0], results.verdict
     difference = results.find_difference("crispr", "original", "drift")
     assert difference.low <= difference.value <= difference.high

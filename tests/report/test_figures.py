@@ -12,6 +12,7 @@ from biasectomy.measuring.results import DifferenceRow, MetricDescription, Metri
 from biasectomy.methods import METHODS as METHODS_THERE_ARE
 from biasectomy.report import render_markdown
 from biasectomy.report.figures import number, result_tables
+from biasectomy.report.verdict import verdict
 from biasectomy.tasks import TASKS
 from biasectomy.tasks.ambiguity import AMBIGUITY_METRICS
 from biasectomy.tasks.perplexity import PERPLEXITY
@@ -83,6 +84,20 @@ def test_the_report_shows_perplexity():
 )
 def test_numbers_have_two_decimals_and_very_large_ones_three_digits(value, plain, signed):
     assert (number(value), number(value, signed=True)) == (plain, signed)
+
+
+def test_nats_have_four_decimals_in_tables_and_sentences():
+    """A budget of drift is 0.05: two decimals would say little."""
+    rows = [MetricRow(name, "drift:mine", "all", "drift", value, *ends, 9, 9, 1.0) for name, value, ends in (
+        ("original", 0.0, (0.0, 0.0)), ("edited", 0.00589, (0.0041, 0.0077)))]  # fmt: skip
+    change = DifferenceRow("edited", "original", "drift:mine", "all", "drift", 0.00589, 0.0041, 0.0077, 9, 9, 1.0)
+    described = {"drift": MetricDescription("Drift", "drift in nats", "nats", 0.0, "guard")}
+    results = Results(tuple(rows), (change,), described=described)
+    (table,) = result_tables(results)
+    assert [str(cell) for cell in table.figures.rows[0][1]] == ["0.0000 [0.0000, 0.0000]", "0.0059 [0.0041, 0.0077]"]
+    assert str(table.changes.rows[0][1][0]) == "+0.0059 [+0.0041, +0.0077]"
+    (sentence,) = verdict(results, method="edited", original="original")
+    assert "drift in nats rises from 0.0000 to 0.0059, by 0.0059 (95 % interval +0.0041 to +0.0077)" in sentence
 
 
 def test_no_figures_make_no_table():

@@ -121,7 +121,7 @@ def test_figures_of_an_edit_are_those_of_its_answers(tiny):
     assert results.description("drift").unit == "nats"
     assert results.notes["drift:mine"].startswith("3 whole texts, ")
     (sentence,) = [one for one in results.verdict if "rift from the original" in one]
-    assert "in nats a token of neutral text behind" in sentence and " rises from 0.00 to " in sentence
+    assert "in nats a token of neutral text behind" in sentence and " rises from 0.0000 to " in sentence
 
 
 def test_an_edit_that_is_in_force_already_counts_from_the_original(tiny):

@@ -14,6 +14,8 @@ from biasectomy.measuring.results import DifferenceRow, MetricRow, Results
 Row = MetricRow | DifferenceRow
 Key = TypeVar("Key")
 LARGE = 1e5
+USUAL = 2  # decimals
+DECIMALS = {"nats": 4}  # by unit; a drift of half a hundredth matters
 
 
 @dataclass(frozen=True)
@@ -65,12 +67,12 @@ class ResultTable:
 class _Footnotes:
     texts: list[str] = field(default_factory=list)
 
-    def cell(self, row: Row | None, *, signed: bool) -> Cell:
+    def cell(self, row: Row | None, *, signed: bool, decimals: int = USUAL) -> Cell:
         """A figure as text, with the number of the footnote that says what it lacks."""
         if row is None:
             return Cell("")
         mark = "" if math.isfinite(row.value) and _has_interval(row) else self._mark(row.reason or "")
-        return format_figure(row, signed=signed, mark=mark)
+        return format_figure(row, signed=signed, mark=mark, decimals=decimals)
 
     def _mark(self, reason: str) -> str:
         if not reason:
@@ -80,19 +82,20 @@ class _Footnotes:
         return f" ({self.texts.index(reason) + 1})"
 
 
-def format_figure(row: Row, *, signed: bool = False, mark: str = "") -> Cell:
+def format_figure(row: Row, *, signed: bool = False, mark: str = "", decimals: int = USUAL) -> Cell:
     """A row's value and interval as text; `n/a` where there is none."""
-    value = number(row.value, signed=signed) if math.isfinite(row.value) else "n/a"
-    ends = (number(row.low, signed=signed), number(row.high, signed=signed)) if _has_interval(row) else ()
+    value = number(row.value, signed=signed, decimals=decimals) if math.isfinite(row.value) else "n/a"
+    found = (row.low, row.high) if _has_interval(row) else ()
+    ends = [number(end, signed=signed, decimals=decimals) for end in found]
     draws = [one for one in getattr(row, "draws", ()) if math.isfinite(one)]
-    spread = f"draws {number(min(draws))} to {number(max(draws))}" if draws else ""
-    return Cell(value + mark, f"[{', '.join(ends)}]" if ends else "", spread)
+    spread = " to ".join(number(one, decimals=decimals) for one in (min(draws), max(draws))) if draws else ""
+    return Cell(value + mark, f"[{', '.join(ends)}]" if ends else "", f"draws {spread}" if draws else "")
 
 
-def number(value: float, *, signed: bool = False) -> str:
-    """A number with two decimals; a very large one with three digits; never a negative nothing."""
-    value = 0.0 if abs(value) < 0.005 else value
-    return format(value, ("+" if signed else "") + (".2f" if abs(value) < LARGE else ".3g"))
+def number(value: float, *, signed: bool = False, decimals: int = USUAL) -> str:
+    """A number with so many decimals; a very large one with three digits; never a negative nothing."""
+    value = 0.0 if abs(value) < 0.5 * 10**-decimals else value
+    return format(value, ("+" if signed else "") + (f".{decimals}f" if abs(value) < LARGE else ".3g"))
 
 
 def result_tables(results: Results, split: str = "test") -> list[ResultTable]:
@@ -150,10 +153,15 @@ class _Rows:
         return title if of == self.task else f"{title} ({of.partition(':')[2] or of})"
 
     def of_method(self, figure: Figure, method: str) -> Cell:
-        return self.footnotes.cell(self._metrics.get((*figure, method)), signed=False)
+        row = self._metrics.get((*figure, method))
+        return self.footnotes.cell(row, signed=False, decimals=self._decimals(figure))
 
     def of_pair(self, figure: Figure, pair: tuple[str, str]) -> Cell:
-        return self.footnotes.cell(self._differences.get((*figure, *pair)), signed=True)
+        row = self._differences.get((*figure, *pair))
+        return self.footnotes.cell(row, signed=True, decimals=self._decimals(figure))
+
+    def _decimals(self, figure: Figure) -> int:
+        return DECIMALS.get(self.results.description(figure[0]).unit, USUAL)
 
     def overview(self) -> list[Figure]:
         """Those that say how a method did: what it was fitted to, then those with a role, then of other tasks."""

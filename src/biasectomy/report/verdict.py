@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 from biasectomy.measuring.results import DifferenceRow, MetricDescription, Results
-from biasectomy.report.figures import number
+from biasectomy.report.figures import DECIMALS, USUAL, number
 
 NO_CHANGE = "which cannot be told from no change"
 # Of what a clear gain is, the share that is lost elsewhere: from here on a gain is mostly, or in part, abstention; and
@@ -209,16 +209,18 @@ class _Words:
         return (before.value, after.value) if before is not None and after is not None else None
 
     def _figure(self, row: DifferenceRow, value: float) -> str:
-        return f"{100 * value:.1f} %" if self._describe(row).unit == "share" else number(value)
+        unit = self._describe(row).unit
+        return f"{100 * value:.1f} %" if unit == "share" else number(value, decimals=DECIMALS.get(unit, USUAL))
 
     def _size(self, row: DifferenceRow, value: float) -> str:
-        return f"{100 * value:+.1f} points" if self._describe(row).unit == "share" else number(value, signed=True)
+        unit, decimals = self._describe(row).unit, DECIMALS.get(self._describe(row).unit, USUAL)
+        return f"{100 * value:+.1f} points" if unit == "share" else number(value, signed=True, decimals=decimals)
 
     def _interval(self, row: DifferenceRow) -> str:
         level = 100 * self.results.interval.get("level", 0.95)
         if self._describe(row).unit == "share":
             return f"{level:g} % interval {100 * row.low:+.1f} to {100 * row.high:+.1f}"
-        return f"{level:g} % interval {number(row.low, signed=True)} to {number(row.high, signed=True)}"
+        return f"{level:g} % interval {self._size(row, row.low)} to {self._size(row, row.high)}"
 
 
 def _is_part(task: str, whole: str) -> bool:

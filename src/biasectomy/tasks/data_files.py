@@ -5,7 +5,7 @@ import hashlib
 import io
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -80,6 +80,25 @@ def data_file(name: str, data_folder: Path | None = None, packaged: Packaged | N
     if checksum != packaged.sha256:
         raise SourceError(f"'{name}' has the wrong checksum: expected {packaged.sha256}, found {checksum}.")
     return DataFile(text, name, checksum, f"{wheel.name} {wheel.version}", True, str(folder) if folder else None)
+
+
+def folder_file(name: str, data_folder: Path | None, what: str, sha256: str) -> DataFile:
+    """A data file that only a folder of the user's has.
+
+    Args:
+        what: says what is to be put there, for the message.
+        sha256: of what its authors published, with line ends as LF.
+
+    Raises:
+        SourceError: the folder or the file is not there, or its checksum is not that of the folder's SHA256SUMS.
+        DataError: it is not UTF-8 text.
+    """
+    folder = data_folder_of(data_folder)
+    if folder is None or not (folder / name).is_file():
+        lacking = f"'{folder}' does not have it" if folder is not None else "none is named"
+        raise SourceError(f"Put {what} as '{name}' into the folder that --data or BIASECTOMY_DATA names; {lacking}.")
+    file = data_file(name, folder)
+    return replace(file, verified=file.verified or file.sha256 == sha256)
 
 
 def csv_rows(text: str, name: str, columns: Sequence[str]) -> Iterator[tuple[str, dict[str, str]]]:
