@@ -65,14 +65,14 @@ def _find(settings: Any, console: "Console") -> None:
 
 
 def _apply(settings: Any, console: "Console") -> None:
-    """Make a checkpoint from a model and a saved neuron set."""
+    """Make a checkpoint or an adapter from a model and a saved neuron set."""
     if not is_main():
         return  # there is nothing to divide
     from biasectomy.commands.apply import run
 
     folder = run(settings)
     if console.json_output:
-        console.print_json({"model": str(folder)})
+        console.print_json({"adapter" if settings.save_as == "adapter" else "model": str(folder)})
 
 
 RUNS: dict[str, Callable[[Any, "Console"], None]] = {

@@ -7,14 +7,15 @@ from typing import Any
 
 from biasectomy.commands.experiment import Experiment, fitting
 from biasectomy.commands.outcome import Outcome
-from biasectomy.commands.replacing import MODEL, NEURONS
+from biasectomy.commands.replacing import ADAPTER, MODEL, NEURONS
 from biasectomy.commands.settings import MitigateSettings
-from biasectomy.errors import RunError, SettingsError
+from biasectomy.errors import NeuronSetError, RunError, SettingsError
 from biasectomy.files import writing
 from biasectomy.methods import Fitted
 from biasectomy.methods.crispr import NAME as CRISPR
 from biasectomy.methods.original import NAME as ORIGINAL
 from biasectomy.methods.random_neurons import NAME as CONTROL
+from biasectomy.models.adapters import save_adapter, told_adapter
 from biasectomy.models.language_model import LanguageModel
 from biasectomy.models.manifest import is_as_written, strange_files
 from biasectomy.models.saving import size_in_words
@@ -60,7 +61,7 @@ def run(
     with fitting(settings, model, task, settings.out if keep else None, without) as (experiment, methods):
         experiment.fit(ORIGINAL, methods[ORIGINAL])
         fitted = experiment.fit(settings.method, methods[settings.method])
-        _save(experiment, fitted, settings.save_dtype)
+        _save(experiment, fitted, settings)
         comparisons = [(settings.method, ORIGINAL)]
         if fitted.neuron_set is not None and len(fitted.neuron_set) and CONTROL in methods:
             experiment.fit(CONTROL, methods[CONTROL])
@@ -69,28 +70,42 @@ def run(
         return experiment.finish(_judged(outcome, fitted, settings.method, experiment.model))
 
 
-def _save(experiment: Experiment, fitted: Fitted, dtype: str) -> None:
-    """Writes neurons and checkpoint, unless it is there as it was written; a method that has none is told so."""
+def _save(experiment: Experiment, fitted: Fitted, settings: MitigateSettings) -> None:
+    """Writes neurons, and checkpoint or adapter, unless it is there as it was written; says why where there is none."""
     run, model = experiment.run, experiment.model
     if run is None:
         return
     if fitted.neuron_set is not None:
         run.write(NEURONS, fitted.neuron_set.save)
-    folder = run.path(MODEL)
-    try:
-        difference = run.processes.once(lambda: None if _is_there(folder) else fitted.save(model, folder, dtype))
-    except SettingsError as error:
-        warn(str(error))
+    folder = run.path(ADAPTER if settings.save_as == "adapter" else MODEL)
+    said, refused, difference = run.processes.once(lambda: _written(model, fitted, folder, settings))
+    if refused:
+        warn(said)
         return
-    if difference is not None:
-        run.record["reload_difference"] = difference
-        experiment.stage_done("save")
-        size = run.processes.once(lambda: size_in_words(folder))
-        say(f"Wrote {folder} ({size}); reloaded, its log-likelihoods differ by at most {difference:.1g}")
-    else:
-        run.record["reload_difference"] = run.previous.get("reload_difference")
-        experiment.stage_done("save")
-        say(f"{folder} is there already, as it was written")
+    run.record["reload_difference"] = difference if said else run.previous.get("reload_difference")
+    experiment.stage_done("save")
+    say(said or f"{folder} is there already, as it was written")
+
+
+def _written(
+    model: LanguageModel, fitted: Fitted, folder: Path, settings: MitigateSettings
+) -> tuple[str, bool, float | None]:
+    """What is to be said of the folder, nothing where it was there before; whether it is refused; what it costs."""
+    if _is_there(folder):
+        return "", False, None
+    try:
+        if settings.save_as == "checkpoint":
+            cost = fitted.save(model, folder, settings.save_dtype)
+            off = f"; reloaded, its log-likelihoods differ by at most {cost:.1g}" if cost is not None else ""
+            return f"Wrote {folder} ({size_in_words(folder)}){off}", False, cost
+        if fitted.neuron_set is None:
+            raise SettingsError(
+                f"'{settings.method}' sets no factors of neurons: there is no adapter to write; leave --as adapter out."
+            )
+        difference = save_adapter(model, folder, fitted.neuron_set)
+        return told_adapter(folder, difference), False, difference
+    except (SettingsError, NeuronSetError) as error:
+        return str(error), True, None
 
 
 def _is_there(folder: Path) -> bool:

@@ -19,11 +19,11 @@ if TYPE_CHECKING:  # slow to import, and a run folder is looked at before anythi
 RECORD = "record.json"
 ITEMS = "items.jsonl"
 STORE = "store"
-MODEL = "model"
+MODEL, ADAPTER = "model", "adapter"
 NEURONS = "neurons.json"
 # Folders of runs by earlier versions may be replaced too.
 EARLIER = {"attribution", "scores.safetensors", "ranking.json", "perplexity.json"}
-KNOWN = {RECORD, ITEMS, STORE, "methods", NEURONS, "results.json", "report.md", MODEL} | EARLIER
+KNOWN = {RECORD, ITEMS, STORE, "methods", NEURONS, "results.json", "report.md", MODEL, ADAPTER} | EARLIER
 SHOWN = 5  # names in a message
 
 
@@ -123,8 +123,9 @@ def refuse_run_folder(
 def _refuse_others(folder: Path, entries: list[str], command: str) -> None:
     """Refuses to replace what is no run, a run of another command, or a run with something of the user's in it."""
     strange = sorted(set(entries) - KNOWN) if (folder / RECORD).exists() else entries
-    if not strange and (folder / MODEL).is_dir():
-        strange = [f"{MODEL}/{name}" for name in strange_files(folder / MODEL)]
+    for part in (MODEL, ADAPTER):
+        if not strange and (folder / part).is_dir():
+            strange = [f"{part}/{name}" for name in strange_files(folder / part)]
     if strange:
         raise RunError(
             f"'{folder}' is not replaced: it holds {_some(strange)}, which no run wrote. Choose another --out."
@@ -138,10 +139,10 @@ def _refuse_others(folder: Path, entries: list[str], command: str) -> None:
 
 
 def refuse_checkpoint(folder: Path, *, overwrite: bool, inputs: Mapping[str, Path]) -> None:
-    """Refuses to write a checkpoint where something else is.
+    """Refuses to write a checkpoint or an adapter where something else is.
 
     Raises:
-        RunError: the folder holds something and is not to be overwritten, or holds more than a checkpoint written here.
+        RunError: the folder holds something and is not to be overwritten, or holds more than what was written here.
     """
     with writing(folder):
         if folder.exists() and not folder.is_dir():

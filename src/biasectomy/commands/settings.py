@@ -32,6 +32,11 @@ SaveFormat = Literal["auto", "float32", "bfloat16", "float16"]
 SAVE_FORMAT: Any = Field(
     "auto", description="Number format of the checkpoint; auto: that of the files the model is loaded from."
 )
+SaveForm = Literal["checkpoint", "adapter"]
+SAVE_AS: Any = Field(
+    "checkpoint",
+    description="What is written: a plain checkpoint, or factors beside the model, as an (IA)^3 adapter of peft.",
+)
 Names = Annotated[tuple[str, ...], BeforeValidator(_parse_names)]
 Fraction = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
 
@@ -186,6 +191,13 @@ class FittingSettings(SplitSettings, EvaluationSettings):
     margin: float | None = Field(
         None, ge=0, allow_inf_nan=False, description="How much worse a guard of the goal may get. [default: the task's]"
     )
+    neurons: int | None = Field(None, ge=1, description="Change exactly so many neurons. [default: as many as pay]")
+    drift: float | None = Field(
+        None,
+        gt=0,
+        allow_inf_nan=False,
+        description="How far from the original a model may go on neutral texts, nats a token. [default: the method's]",
+    )
     resume: bool = Field(False, description="Go on with the interrupted run in the folder.")
     overwrite: bool = Field(False, description="Replace the run in the folder.")
 
@@ -197,11 +209,16 @@ class MitigateSettings(FittingSettings):
 
     method: str = Field(CRISPR, min_length=1, description="What is done to the model; 'ls methods' lists the ways.")
     out: Path = Field(Path("run"), description="Run folder.")
+    save_as: SaveForm = SAVE_AS
     save_dtype: SaveFormat = SAVE_FORMAT
 
     def in_use(self) -> Sequence[str]:
         """The original, the method and its control."""
         return tuple(dict.fromkeys((ORIGINAL, self.method, CONTROL)))
+
+    def _check(self) -> None:
+        super()._check()
+        _check_form(self.save_as, self.save_dtype)
 
 
 class CompareSettings(FittingSettings):
@@ -224,10 +241,30 @@ class ApplySettings(ModelSettings):
     positional: ClassVar[tuple[str, ...]] = ("neurons_file", "model")
 
     neurons_file: Path = Field(description="Neuron set: a neurons.json written by find or mitigate.")
-    out: Path = Field(Path("edited-model"), description="Folder for the checkpoint.")
+    out: Path = Field(Path("edited-model"), description="Folder for the checkpoint or the adapter.")
+    save_as: SaveForm = SAVE_AS
     save_dtype: SaveFormat = SAVE_FORMAT
     count: int | None = Field(None, ge=0, description="Apply only the first so many neurons. [default: all]")
+    strength: float = Field(
+        1.0,
+        ge=-10,
+        le=10,
+        allow_inf_nan=False,
+        description="How far factors are moved from 1: 0.5 is half their way, 0 leaves the model.",
+    )
     overwrite: bool = Field(False, description="Replace the folder if there is one.")
+
+    def _check(self) -> None:
+        super()._check()
+        _check_form(self.save_as, self.save_dtype)
+
+
+def _check_form(save_as: str, save_dtype: str) -> None:
+    if save_as == "adapter" and save_dtype != "auto":
+        raise SettingsError(
+            f"--save-dtype {save_dtype} is for checkpoints; an adapter holds factors in float32: leave it out, or give "
+            "--as checkpoint."
+        )
 
 
 COMMANDS: dict[str, type[Settings]] = {

@@ -110,7 +110,8 @@ def label(kind: type[Settings], name: str) -> str:
 
 def option_name(field: str) -> str:
     """The command-line option of a field, such as `--max-items`, or `--crispr.clamp-group` of "crispr.clamp_group"."""
-    return {"json_output": "--json", "neurons_file": "--neurons"}.get(field, "--" + field.replace("_", "-"))
+    own = {"json_output": "--json", "neurons_file": "--neurons", "save_as": "--as"}
+    return own.get(field, "--" + field.replace("_", "-"))
 
 
 def flat(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -43,15 +43,11 @@ class Checkpoint:
 
     def write(self, folder: Path, neuron_set: NeuronSet) -> float:
         """See `LanguageModel.save`; what is in the folder is replaced."""
-        with writing(folder):
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            prefix = unfinished_prefix(folder.parent, f".{folder.name}.")
-            unfinished = Path(tempfile.mkdtemp(dir=folder.parent, prefix=prefix))
-        try:
+        with appearing(folder) as unfinished:
             with edited(self.model, neuron_set):
                 in_force = self._ask(self.model)
-            with writing(folder), _complaints(folder), baked(self.model, neuron_set), quiet_transformers():
-                baking = _largest_difference(in_force, self._ask(self.model))
+            with writing(folder), complaints(folder), baked(self.model, neuron_set), quiet_transformers():
+                baking = largest_difference(in_force, self._ask(self.model))
                 _write(self.model, unfinished, self.stored)
                 self.tokenizer.save_pretrained(unfinished)
                 reloaded: Any = type(self.model).from_pretrained(unfinished, dtype=self.model.dtype)
@@ -62,18 +58,38 @@ class Checkpoint:
                 what = f"its '{strange}' is not what was to be written" if strange else off
                 raise RunError(f"The checkpoint for '{folder}' differs from the edited model: {what}; it was not kept.")
             stored = self._ask(reloaded.to(placement(self.model)[0]).eval())
-            with writing(folder):
-                write_manifest(unfinished)
-                unfinished.chmod(0o755)
-                if folder.exists():
-                    shutil.rmtree(folder)
-                unfinished.rename(folder)
-        finally:
-            shutil.rmtree(unfinished, ignore_errors=True)
-        return _largest_difference(in_force, stored)
+        return largest_difference(in_force, stored)
 
     def _ask(self, model: Any) -> tuple[float, ...]:
-        return likelihood.score(model, Batch((0,), (self.probe,)), self.layout)[0].log_likelihoods
+        return probed(model, self.probe, self.layout)
+
+
+def probed(model: Any, probe: EncodedPrompt, layout: Layout) -> tuple[float, ...]:
+    """The log-likelihoods of a probe's options."""
+    return likelihood.score(model, Batch((0,), (probe,)), layout)[0].log_likelihoods
+
+
+@contextlib.contextmanager
+def appearing(folder: Path) -> Iterator[Path]:
+    """A hidden folder beside `folder` that gets a manifest and takes its place when the block ends without an error.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    with writing(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        prefix = unfinished_prefix(folder.parent, f".{folder.name}.")
+        unfinished = Path(tempfile.mkdtemp(dir=folder.parent, prefix=prefix))
+    try:
+        yield unfinished
+        with writing(folder):
+            write_manifest(unfinished)
+            unfinished.chmod(0o755)
+            if folder.exists():
+                shutil.rmtree(folder)
+            unfinished.rename(folder)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def refuse_existing(folder: Path, *, overwrite: bool) -> None:
@@ -87,16 +103,19 @@ def refuse_existing(folder: Path, *, overwrite: bool) -> None:
 
 
 def size_in_words(folder: Path) -> str:
-    """How large the weights in a folder are, and in which number format."""
-    size = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+    """How large the weights of a checkpoint are, and in which number format."""
     config = read_json(folder / "config.json")
-    number_format = config.get("dtype") or config.get("torch_dtype")
-    shown = f"{size / 1e9:.2f} GB" if size >= 1e8 else f"{size / 1e6:.2f} MB"
-    return f"{number_format}, {shown}"
+    return f"{config.get('dtype') or config.get('torch_dtype')}, {weights_in_words(folder)}"
+
+
+def weights_in_words(folder: Path) -> str:
+    """How large the weights in a folder are."""
+    size = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+    return f"{size / 1e9:.2f} GB" if size >= 1e8 else f"{size / 1e6:.2f} MB"
 
 
 @contextlib.contextmanager
-def _complaints(folder: Path) -> Iterator[None]:
+def complaints(folder: Path) -> Iterator[None]:
     """Turns what the libraries below say of a disk that refuses into our own words."""
     try:
         yield
@@ -104,11 +123,11 @@ def _complaints(folder: Path) -> Iterator[None]:
         raise
     except SafetensorError as error:
         reason = " ".join(str(error).split())
-        raise RunError(f"The checkpoint '{folder}' could not be written: {reason} Is the disk full?") from error
+        raise RunError(f"'{folder}' could not be written: {reason} Is the disk full?") from error
     except Exception as error:  # tokenizers raises nothing more special
         if "os error" not in str(error):
             raise
-        raise RunError(f"The checkpoint '{folder}' could not be written: {error}. Is the disk full?") from error
+        raise RunError(f"'{folder}' could not be written: {error}. Is the disk full?") from error
 
 
 def _write(model: Any, folder: Path, stored: torch.dtype) -> None:
@@ -145,5 +164,6 @@ def _changed(model: Any, reloaded: Any, stored: torch.dtype) -> str | None:
     return None
 
 
-def _largest_difference(here: tuple[float, ...], there: tuple[float, ...]) -> float:
+def largest_difference(here: tuple[float, ...], there: tuple[float, ...]) -> float:
+    """How far two models' log-likelihoods of the same options are apart at most."""
     return max(abs(left - right) for left, right in zip(here, there, strict=True))
