@@ -73,6 +73,8 @@ class Experiment:
             level=settings.level,
             objective=getattr(settings, "objective", None),
             margin=getattr(settings, "margin", None),
+            neurons=getattr(settings, "neurons", None),
+            drift=getattr(settings, "drift", None),
             folder=folder,
             items=ItemLog(folder / ITEMS if folder else None, self.processes),
             fitted=self.fitted,

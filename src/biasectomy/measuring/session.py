@@ -53,8 +53,10 @@ class ItemLog:
 class Session:
     """Everything a method needs beside the model and the task.
 
-    `objective` names the goal and `margin` takes the place of its guards' own; `folder` is where what is being fitted
-    keeps its artefacts, None where nothing is kept; `fitted` are the methods fitted before, by name.
+    `objective` names the goal and `margin` takes the place of its guards' own; `neurons` is how many are to be changed
+    and `drift` how far a model may go from the original, in nats a token: None leaves both to the method. `folder` is
+    where what is being fitted keeps its artefacts, None where nothing is kept; `fitted` are the methods fitted before,
+    by name.
     """
 
     store: Store = field(default_factory=MemoryStore)
@@ -64,6 +66,8 @@ class Session:
     level: float = 0.95
     objective: str | None = None
     margin: float | None = None
+    neurons: int | None = None
+    drift: float | None = None
     folder: Path | None = None
     items: ItemLog = field(default_factory=ItemLog)
     fitted: dict[str, Any] = field(default_factory=dict)

@@ -1,7 +1,7 @@
 """What methods share that edit the neurons an attribution puts first."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -90,6 +90,9 @@ class TopNeurons:
             model, development, self.attribution, definition=self.definition, session=session, name=self.name
         )
         ranking = self._ranked(scores, session)
+        if session.neurons is not None:  # there is nothing to choose
+            chosen = ranking.top(session.neurons)
+            return FittedNeurons(chosen, Cost(session.asked.questions, 1.0, len(chosen)), {"chosen": len(chosen)})
         heading("Choosing n on development items")
         choice = self._choose(model, development, session, ranking)
         chosen = ranking.top(choice.neurons)
@@ -101,7 +104,7 @@ class TopNeurons:
         return FittedNeurons(chosen, Cost(session.asked.questions, 1.0, len(chosen)), record)
 
     def _ranked(self, scores: "Scores", session: "Session") -> "NeuronSet":
-        ranking = scores.top(max(self.grid))
+        ranking = scores.top(session.neurons or max(self.grid))
         for file, save in (("scores.safetensors", scores.save), ("ranking.json", ranking.save)):
             path = session.path(file)
             if path is not None and session.processes.main:
@@ -116,18 +119,30 @@ class TopNeurons:
         grid = [count for count in self.grid if count <= total]
         if len(grid) < len(self.grid):
             warn(f"The model has {total:,} neurons; numbers of --{self.name}.grid above that are left out.")
+        return choose(self.name, model, development, session, {n: ranking.top(n) for n in grid}, racing=self.racing)
 
-        def examine(some: "Task", count: int) -> "Answers":
-            with model.edited(ranking.top(count)):
-                who = {"method": self.name, "neurons": count}
-                return session.ask(some, session.answerer(model), split="development", who=who)
 
-        goal = session.goal(development)
-        choice = choose_count(
-            examine, development, grid, goal, racing=self.racing, level=session.level, seed=session.seed
-        )
-        say(_told(choice, goal.metric.replace("_", " "), session.level))
-        return choice
+def choose(
+    name: str,
+    model: "LanguageModel",
+    items: "Task",
+    session: "Session",
+    candidates: "Mapping[int, NeuronSet]",
+    *,
+    racing: bool,
+    split: str = "development",
+) -> "Choice":
+    """Which of some neuron sets, by their size, serves the session's goal on some items, and says so (see `search`)."""
+
+    def examine(some: "Task", count: int) -> "Answers":
+        with model.edited(candidates.get(count)):
+            who = {"method": name, "neurons": count}
+            return session.ask(some, session.answerer(model), split=split, who=who)
+
+    goal = session.goal(items)
+    choice = choose_count(examine, items, list(candidates), goal, racing=racing, level=session.level, seed=session.seed)
+    say(_told(choice, goal.metric.replace("_", " "), session.level))
+    return choice
 
 
 def _told(choice: "Choice", goal: str, level: float) -> str:

@@ -1,18 +1,15 @@
 """Scores by products over trials and instructions: which items are read together, and what is kept of it."""
 
-import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor, nn
 
 from biasectomy.attribution.products.engine import Instance, accumulate
 from biasectomy.attribution.products.rule import Rule
-from biasectomy.files import write_atomically
+from biasectomy.kept_tensors import keep_tensors, kept_tensors
 from biasectomy.measuring.session import Session, naming_items
 from biasectomy.models.language_model import LanguageModel
 from biasectomy.narration import Advance, progress
@@ -24,7 +21,6 @@ from biasectomy.tasks.base import Task
 # What attribution holds of a batch may take about as much memory as the weights do; fewer tokens make products slow.
 SMALLEST_ATTRIBUTION = 256  # tokens
 MEMORY_OF_WEIGHTS = 1.1
-CHECKSUM = "sha256"  # of the scores in a kept file, in its metadata
 VALUES_HELD = 1.75  # for each neuron and token, in the model's number format, besides products in float32
 
 
@@ -67,8 +63,7 @@ class Trials:
             return kept
         scores = self._computed(indices, instruction, advance)
         if path is not None and processes.main:
-            values = {name: one.cpu().contiguous() for name, one in scores.items()}
-            write_atomically(path, save(values, {CHECKSUM: _checksum(values)}))
+            keep_tensors(path, scores)
         return scores
 
     def _computed(self, indices: Sequence[int], instruction: str, advance: Advance) -> dict[str, Tensor]:
@@ -116,21 +111,6 @@ def _complete(sums: dict[str, Tensor], neurons: Neurons) -> dict[str, Tensor]:
 
 def _kept(path: Path | None, neurons: Neurons) -> dict[str, Tensor] | None:
     """Scores of all neurons from a file; None where it is not there or not as it was written."""
-    if path is None or not path.exists():
-        return None
-    try:
-        with safe_open(path, framework="pt") as file:
-            noted = (file.metadata() or {}).get(CHECKSUM)
-            kept = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no dictionary
-    except (SafetensorError, OSError):
-        return None
+    kept = kept_tensors(path) or {}
     whole = {group.module: group.units for group in neurons} == {name: len(values) for name, values in kept.items()}
-    return kept if whole and noted == _checksum(kept) else None
-
-
-def _checksum(scores: Mapping[str, Tensor]) -> str:
-    """SHA-256 of all scores with their modules."""
-    digest = hashlib.sha256()
-    for name, values in sorted(scores.items()):
-        digest.update(name.encode() + values.numpy().tobytes())
-    return digest.hexdigest()
+    return kept if whole else None

@@ -1,0 +1,90 @@
+"""Texts about nothing in particular, on which a model should stay what it was while it learns.
+
+They are packaged, and others than those that perplexity and drift are measured on. Some are learned from, the rest tell
+how far a candidate has gone.
+"""
+
+from collections.abc import Sequence
+from importlib import resources
+
+import torch
+from torch import Tensor
+
+from biasectomy.errors import DataError
+from biasectomy.models.language_model import LanguageModel
+from biasectomy.reading.distributions import divergences, next_token_log_probabilities
+from biasectomy.reading.prompts import EncodedPrompt
+from biasectomy.reading.questions import Question
+
+FILE = "neutral_training.txt"
+LEARNED_FROM = 32  # texts; the original's distributions on them are kept in memory
+JUDGED_BY = 12
+SHORTEST = 8  # words
+KEPT = torch.float16  # of log-probabilities: those that weigh are near 0, where it is fine enough
+
+
+def packaged(file: str = FILE) -> list[str]:
+    """The paragraphs of a packaged file."""
+    text = (resources.files("biasectomy") / "data" / file).read_text(encoding="utf-8")
+    return [" ".join(paragraph.split()) for paragraph in text.split("\n\n")]
+
+
+class NeutralTexts:
+    """Texts with the original's distributions, which are computed once."""
+
+    def __init__(self, model: LanguageModel, texts: Sequence[str]) -> None:
+        self.model = model
+        self.texts = _encoded(model, texts)
+        self._kept: dict[int, Tensor] = {}
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def drift(self, places: Sequence[int]) -> Tensor:
+        """Sum of KL(original || model as it is now) over the positions of some texts, and their number; [2], nats.
+
+        Gradients flow. What the original says is computed the first time a text is asked for; whatever the model is
+        changed by must be in force by `LanguageModel.changed`.
+        """
+        places = [place % len(self.texts) for place in places]
+        before = [self._original(place) for place in places]
+        now = next_token_log_probabilities(self.model.model, [self.texts[place] for place in places])
+        apart = torch.cat(divergences([one.to(now[0]) for one in before], now))
+        return torch.stack([apart.sum(), apart.new_tensor(len(apart))])
+
+    def mean_drift(self) -> float:
+        """Mean over all positions of all texts, nats; without gradients."""
+        with torch.no_grad():
+            total, positions = torch.stack([self.drift([place]).double() for place in range(len(self))]).sum(0)
+        return float(total / positions)
+
+    def _original(self, place: int) -> Tensor:
+        if place not in self._kept:
+            with self.model.unedited(), torch.no_grad():
+                (found,) = next_token_log_probabilities(self.model.model, [self.texts[place]])
+            self._kept[place] = found.to(KEPT)
+        return self._kept[place]
+
+
+def learned_from(model: LanguageModel) -> NeutralTexts:
+    """The texts that are learned from."""
+    return NeutralTexts(model, packaged()[:LEARNED_FROM])
+
+
+def judged_by(model: LanguageModel) -> NeutralTexts:
+    """The texts that tell how far a candidate has gone; none of them is learned from."""
+    return NeutralTexts(model, packaged()[-JUDGED_BY:])
+
+
+def _encoded(model: LanguageModel, texts: Sequence[str]) -> list[EncodedPrompt]:
+    return [_as_long_as_fits(model, text.split()) for text in texts]
+
+
+def _as_long_as_fits(model: LanguageModel, words: Sequence[str]) -> EncodedPrompt:
+    """A text's tokens, or those of its first words where a model takes no more."""
+    try:
+        return model.encode(Question(None, (" ".join(words),)))
+    except DataError:
+        if len(words) < SHORTEST:
+            raise
+        return _as_long_as_fits(model, words[: len(words) // 2])

@@ -1,0 +1,58 @@
+"""From development items and settings to a training, and to what is learned from and what only chooses."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+
+from torch import Tensor
+
+from biasectomy.learning.batches import Batches
+from biasectomy.learning.objectives import loss_of
+from biasectomy.learning.settings import TrainingSettings
+from biasectomy.learning.training import Training
+from biasectomy.measuring.session import Session
+from biasectomy.models.language_model import LanguageModel
+from biasectomy.tasks.base import Split, Task, split
+
+VALIDATION_WORDINGS = 2
+
+
+def training_of(
+    settings: TrainingSettings,
+    model: LanguageModel,
+    learning: Task,
+    session: Session,
+    change: Callable[[], AbstractContextManager[None]],
+    parameters: Sequence[Tensor],
+) -> Training:
+    """The training of what a change of the model depends on, for the session's goal.
+
+    Raises:
+        SettingsError: nothing can be learned from the items.
+    """
+    variants = tuple(learning.variants) if settings.variants else ()
+    return Training(
+        model,
+        Batches(learning, settings.items_a_step, session.seed, variants),
+        loss_of(learning, session.goal(learning)),
+        change,
+        parameters,
+        session.processes,
+        settings.drift_weight,
+    )
+
+
+def learned_and_validated(development: Task, share: float, items: int | None, validated: int, seed: int) -> Split:
+    """Development items in two by template: those that are learned from, and those that only choose, in few wordings.
+
+    Args:
+        development: the items.
+        share: of the templates that only choose.
+        items: at most so many are learned from.
+        validated: at most so many choose.
+        seed: of the split.
+
+    Raises:
+        DataError: there are too few templates for both.
+    """
+    learning, validation = split(development, "template", 1 - share, seed)
+    return Split(learning.limited(items, seed=seed), validation.limited(validated, VALIDATION_WORDINGS, seed))
