@@ -40,6 +40,7 @@ class Item:
 
 
 Form = Callable[[str, Item], Question]
+Variant = Callable[[Item, random.Random], Item | None]
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,8 @@ class Task:
     option_order: str = "file"  # of the options: "rotate" where it was turned, "fixed" where it means something
     sources: tuple[dict[str, Any], ...] = ()  # file, sha256, where from, verified
     part_metrics: Mapping[str, tuple[Metric, ...]] = field(default_factory=dict)  # of what it was joined from, by name
+    # By name, rules that make another item of one, in the same cluster; None where a rule does not apply.
+    variants: Mapping[str, Variant] = field(default_factory=dict)
 
     @property
     def answer_rule(self) -> str:
@@ -219,6 +222,7 @@ def join(tasks: Sequence[Task], name: str | None = None) -> Task:
         version=",".join(dict.fromkeys(task.version for task in tasks)),
         sources=tuple(sources.values()),
         part_metrics={part.name: part.metrics for task in tasks for part in task.parts()},
+        variants={key: rule for key, rule in first.variants.items() if all(key in task.variants for task in tasks)},
     )
 
 

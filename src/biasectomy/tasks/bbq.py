@@ -5,6 +5,7 @@ flips it for non-negative questions. The metrics are those of `ambiguity`.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,6 +14,7 @@ from biasectomy.errors import DataError, SourceError
 from biasectomy.files import parse_jsonl
 from biasectomy.tasks.ambiguity import (
     AMBIGUOUS,
+    CONDITION,
     DISAMBIGUATED,
     GOALS,
     GROUP_LABEL,
@@ -30,6 +32,7 @@ from biasectomy.tasks.data_files import DataFile, Packaged, csv_rows, data_file
 from biasectomy.tasks.multiple_choice import LIKELIHOOD_OR_TEXT, listed
 from biasectomy.tasks.option_order import GROUPS
 from biasectomy.tasks.twins import clustered
+from biasectomy.tasks.variants import ADDITION, VARIANTS
 from biasectomy.tasks.wordings import load_instructions
 
 CATEGORIES = {  # the name in the data files, rows
@@ -167,7 +170,23 @@ def _items(
             ),
             extra={GROUPS: [row["answer_info"][option][1] for option in OPTIONS]},
         )
-    return tuple(items.values())
+    return _with_additions(tuple(items.values()))
+
+
+def _with_additions(items: Sequence[Item]) -> tuple[Item, ...]:
+    """The items, each that decides its question with what its context says beyond its ambiguous twin's."""
+    stories: dict[tuple[str, str], dict[str, None]] = {}
+    for item in items:
+        if item.labels[CONDITION] == AMBIGUOUS:
+            stories.setdefault((item.cluster, item.question), {})[item.context.rstrip()] = None
+
+    def extended(item: Item) -> Item:
+        told = stories.get((item.cluster, item.question), ()) if item.labels[CONDITION] == DISAMBIGUATED else ()
+        twin = max((story for story in told if item.context.startswith(story)), key=len, default="")
+        addition = item.context[len(twin) :].strip() if twin else ""
+        return replace(item, extra={**item.extra, ADDITION: addition}) if addition else item
+
+    return tuple(extended(item) for item in items)
 
 
 def _checked(row: dict[str, Any], official: str, place: str) -> int:
@@ -242,6 +261,7 @@ def load(members: Sequence[str], data_folder: Path | None, instructions: Path | 
                 spread=SPREAD,
                 alike=LABEL_TYPE,
                 sources=sources,
+                variants=VARIANTS,
             )
         )
     return tasks

@@ -1,0 +1,53 @@
+"""BBQ with the deciding part of disambiguated contexts removed: does a model notice that the answer is no longer there?
+
+What stays is longer than the ambiguous context and does not decide, so "unknown" is right. Items are the truncated
+ones, as ambiguous, and all disambiguated ones as they are. BBQ's own ambiguous items are left out: there are many times
+as many, and accuracy on ambiguous items would be theirs. Where removing what decides leaves just the ambiguous context,
+nothing new would be asked, so the rule does not apply: most additions of BBQ are one sentence about both people, or a
+sentence on each, of which one alone half answers for the other.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from biasectomy.tasks.ambiguity import CONDITION, DISAMBIGUATED
+from biasectomy.tasks.base import TASKS, Item
+from biasectomy.tasks.bbq_variants import Varied, bbq_variant
+from biasectomy.tasks.variants import TRUNCATED, truncated
+
+NAME = "bbq-truncated"
+ROWS = {
+    "age": 2396,
+    "appearance": 822,
+    "disability": 898,
+    "gender": 2940,
+    "nationality": 1820,
+    "orientation": 464,
+    "race": 3440,
+    "race_x_gender": 8460,
+    "race_x_ses": 5940,
+    "religion": 680,
+    "ses": 3696,
+}
+
+
+def vary(items: Sequence[Item]) -> Varied:
+    """The disambiguated items, each in front of what is left of it."""
+    decided = [item for item in items if item.labels[CONDITION] == DISAMBIGUATED]
+    cut = {item.identifier: one for item in decided if (one := truncated(item)) is not None}
+    found: list[Item] = []
+    for item in decided:
+        if (one := cut.get(item.identifier)) is not None:
+            found.append(replace(one, identifier=f"{item.identifier}/{TRUNCATED}"))
+        found.append(item)
+    return Varied(found, len(cut), len(decided))
+
+
+TASKS.register(NAME)(
+    bbq_variant(
+        NAME,
+        "BBQ, truncated: contexts of which the deciding part was removed (to 8 % of disambiguated items this applies)",
+        ROWS,
+        vary,
+    )
+)
