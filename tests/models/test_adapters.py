@@ -20,7 +20,7 @@ from biasectomy.neurons.edits import edited
 from biasectomy.neurons.neuron_set import Neuron, NeuronSet
 from tests.conftest import build_llama, build_tokenizer
 from tests.reading.architectures import ARCHITECTURES
-from tests.reading.encoder_decoders import build
+from tests.reading.encoder_decoders import CONFIGURATIONS, build
 
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")  # peft asks for it
 
@@ -291,3 +291,20 @@ def test_partial_strength_lies_between(opened, tmp_path):
         expected = logits(model.model)
     adapted = logits(PeftModel.from_pretrained(model.model, tmp_path / "adapter"))
     assert (adapted - expected).abs().max() <= 1e-5 * max(1.0, float(expected.abs().max()))
+
+
+@pytest.mark.parametrize("name", [*ARCHITECTURES, *CONFIGURATIONS])
+def test_every_family_calls_the_modules_that_peft_wraps(name, tmp_path, monkeypatch):
+    """A model that used a map's weights by itself would pass its adapter by."""
+    monkeypatch.setattr(adapters, "_tried", lambda *given: None)  # the probe's tokens are not in these vocabularies
+    inner = ARCHITECTURES[name]() if name in ARCHITECTURES else build(name)
+    model = LanguageModel(inner, None, None, name)
+    neurons = some_neurons(model, "ia3")
+    neurons = NeuronSet(tuple(one for one in neurons if ".experts." not in one.module), "ia3")
+    original = logits(inner)
+    with model.edited(neurons):
+        expected = logits(inner)
+    save_adapter(model, tmp_path / "adapter", neurons)
+    adapted = logits(PeftModel.from_pretrained(inner, tmp_path / "adapter"))
+    scale = expected.abs().max()
+    assert (adapted - expected).abs().max() <= 1e-4 * scale < 1e-2 * (expected - original).abs().max()
