@@ -1,6 +1,7 @@
 """BBQ with what decides in front: does a model find the evidence where it is not at the end?
 
-Items are the disambiguated ones to which the rule applies, reordered, and all ambiguous ones as they are.
+Items are the disambiguated ones to which the rule applies, reordered, and the ambiguous ones of the same templates as
+they are.
 """
 
 from collections.abc import Sequence
@@ -9,33 +10,39 @@ from dataclasses import replace
 from biasectomy.tasks.ambiguity import AMBIGUOUS, CONDITION, DISAMBIGUATED
 from biasectomy.tasks.base import TASKS, Item
 from biasectomy.tasks.bbq_variants import Varied, bbq_variant
+from biasectomy.tasks.twins import TEMPLATE
 from biasectomy.tasks.variants import reordered
 
 NAME = "bbq-reordered"
 ROWS = {
-    "age": 2452,
-    "appearance": 1120,
-    "disability": 1220,
-    "gender": 5184,
-    "nationality": 2124,
-    "orientation": 600,
-    "race": 5456,
-    "race_x_gender": 13952,
-    "race_x_ses": 8996,
-    "religion": 960,
-    "ses": 5244,
+    "age": 1224,
+    "appearance": 720,
+    "disability": 896,
+    "gender": 4696,
+    "nationality": 1204,
+    "orientation": 336,
+    "race": 4036,
+    "race_x_gender": 11972,
+    "race_x_ses": 6836,
+    "religion": 720,
+    "ses": 3624,
 }
 
 
 def vary(items: Sequence[Item]) -> Varied:
-    """The ambiguous items, and the others to which the rule applies, reordered."""
+    """The items to which the rule applies, reordered, and the ambiguous ones of their templates."""
     decided = [item for item in items if item.labels[CONDITION] == DISAMBIGUATED]
     turned = {
         item.identifier: replace(one, identifier=item.identifier)
         for item in decided
         if (one := reordered(item)) is not None
     }
-    kept = [item for item in items if item.identifier in turned or item.labels[CONDITION] == AMBIGUOUS]
+    templates = {one.extra[TEMPLATE] for one in turned.values()}
+    kept = [
+        item
+        for item in items
+        if item.identifier in turned or (item.labels[CONDITION] == AMBIGUOUS and item.extra[TEMPLATE] in templates)
+    ]
     return Varied([turned.get(item.identifier, item) for item in kept], len(turned), len(decided))
 
 
