@@ -67,3 +67,17 @@ def test_variants_take_the_place_of_items_where_their_rule_applies():
     assert {item.labels[CONDITION] for item in longer_ones} == {AMBIGUOUS}
     assert 60 < len(longer_ones) < 140  # of 200 ambiguous ones about half
     assert not any(item.identifier.endswith("+") for _, items in [Batches(task, 8).at(0)] for item in items)
+
+
+def test_a_variant_of_the_other_condition_leaves_the_balance():
+    def truncated(item, generator):
+        if item.labels[CONDITION] == AMBIGUOUS:
+            return None
+        return replace(item, identifier=f"{item.identifier}-", labels={**item.labels, CONDITION: AMBIGUOUS})
+
+    task = replace(task_of(make_items()), variants={"truncated": truncated})
+    batches = Batches(task, 8, 0, ("truncated",))
+    for step in range(20):
+        _, items = batches.at(step)
+        assert Counter(item.labels[CONDITION] for item in items)[AMBIGUOUS] == 4
+    assert sum(item.identifier.endswith("-") for step in range(20) for item in batches.at(step)[1]) > 20

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 
 from biasectomy.tasks.base import Item, Task
 
+VARIED = 0.5  # of the items
+
 
 @dataclass(frozen=True)
 class Batches:
@@ -16,8 +18,8 @@ class Batches:
     Each condition (the coarsest of the labels that samples are spread over) has as many items in a batch, to one, and
     each comes round all of its items before one comes again, cluster by cluster. Items that tell one story (contexts
     that begin alike) follow one another, in all conditions at the same time: what they share is computed once, and what
-    they differ in is what is to be learned. With `variants`, rules of the task by name, about every second item is one
-    that a rule made of it, where one applies.
+    they differ in is what is to be learned. With `variants`, rules of the task by name, a rule is tried on about every
+    second item; what it makes takes the place of an item of the same condition.
     """
 
     task: Task
@@ -29,8 +31,7 @@ class Batches:
     _orders: dict[tuple[str, int], list[Item]] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
-        coarsest = self.task.spread[0] if self.task.spread else ""
-        object.__setattr__(self, "_conditions", _grouped(self.task.items, lambda item: item.labels.get(coarsest, "")))
+        object.__setattr__(self, "_conditions", _grouped(self.task.items, self._condition))
         object.__setattr__(self, "_stories", _stories(self.task.items))
 
     def at(self, step: int) -> tuple[str, list[Item]]:
@@ -40,7 +41,7 @@ class Batches:
         conditions = list(self._conditions)
         places = range(step * self.size, (step + 1) * self.size)
         items = [self._item(conditions[place % len(conditions)], place // len(conditions)) for place in places]
-        return instruction, [self._varied(item, generator) for item in items]
+        return instruction, self._varied(items, generator)
 
     def _item(self, condition: str, number: int) -> Item:
         """The item of a condition that comes as its so-many-th."""
@@ -50,12 +51,25 @@ class Batches:
             self._orders[condition, turn] = _by_turns(items, self._stories, f"{self.seed}/{turn}")
         return self._orders[condition, turn][place]
 
-    def _varied(self, item: Item, generator: random.Random) -> Item:
-        if not self.variants or generator.random() < 0.5:
-            return item
-        rules = [self.task.variants[name] for name in generator.sample(self.variants, len(self.variants))]
-        made = (rule(item, generator) for rule in rules)
-        return next((one for one in made if one is not None), item)
+    def _varied(self, items: Sequence[Item], generator: random.Random) -> list[Item]:
+        found, free = list(items), list(range(len(items)))
+        for item in items if self.variants else ():
+            rule = self.task.variants[generator.choice(self.variants)]
+            made = rule(item, generator) if generator.random() < VARIED else None
+            if made is not None:
+                # What decides taken away, an item is of the other condition; places of a story's others come first.
+                places = [place for place in free if self._condition(items[place]) == self._condition(made)]
+                best = min(places, key=lambda place: self._told_apart(items[place], item), default=None)
+                if best is not None:
+                    found[best] = made
+                    free.remove(best)
+        return found
+
+    def _told_apart(self, one: Item, other: Item) -> tuple[bool, bool]:
+        return one is not other, self._stories[one.identifier] != self._stories[other.identifier]
+
+    def _condition(self, item: Item) -> str:
+        return item.labels.get(self.task.spread[0], "") if self.task.spread else ""
 
 
 def _by_turns(items: Sequence[Item], stories: Mapping[str, str], seed: str) -> list[Item]:

@@ -10,16 +10,13 @@ from torch import Tensor
 from biasectomy.kept_tensors import keep_tensors, kept_tensors
 from biasectomy.learning.factors import Factors
 from biasectomy.learning.path import Path, Stretch
-from biasectomy.learning.training import Progress, Training
+from biasectomy.learning.training import CHECKPOINT, STEPS_A_CHECKPOINT, Progress, Training, recent
 from biasectomy.measuring.session import Session
 from biasectomy.narration import progress
 
 Importance = Literal["change", "loss"]
-CHECKPOINT = "training.safetensors"
-STEPS_A_CHECKPOINT = 10
 STEP, FREE, VALUES, SHOWN = "step_number", "free", "candidate", "shown"
 Candidate = tuple[Tensor, Progress]
-MEMORY = 0.9  # of the loss that is shown: how much of it stays at each step
 
 
 @dataclass
@@ -52,7 +49,7 @@ class PrunedFactors:
                 found = self.training.step(step, self.path.rate_at(step), self.factors.free)
                 stretch = self.path.stretch(step)
                 self._prune(stretch.allowed(step))
-                shown = found if shown is None else _mixed(shown, found)
+                shown = recent(shown, found)
                 advance(1, f"loss {shown.loss:.3f}, drift {shown.drift:.3f}, {len(self.factors):,} neurons")
                 if step + 1 == stretch.end:
                     ends[step + 1] = self.factors.values.detach().clone(), shown
@@ -101,7 +98,3 @@ def _tensor(shown: Progress) -> Tensor:
 def _progress(kept: Tensor) -> Progress:
     loss, drift = kept.tolist()
     return Progress(loss, drift)
-
-
-def _mixed(before: Progress, now: Progress) -> Progress:
-    return Progress(MEMORY * before.loss + (1 - MEMORY) * now.loss, MEMORY * before.drift + (1 - MEMORY) * now.drift)

@@ -22,3 +22,11 @@ class TrainingSettings(Options):
     variants: bool = Field(
         True, description="Learn from variants of items too, where the task has rules that make some."
     )
+
+
+class AdapterSettings(TrainingSettings):
+    """Options of training an adapter."""
+
+    rate: float
+    rank: int
+    steps: int = Field(260, ge=1, description="Steps of training.")

@@ -27,6 +27,8 @@ from biasectomy.tasks.base import Item
 
 # What a backward pass holds of a batch may take about as much memory as the weights do; fewer tokens make it slow.
 SMALLEST_BATCH = 256  # tokens
+CHECKPOINT, STEPS_A_CHECKPOINT = "training.safetensors", 10
+MEMORY = 0.9  # of what is shown of the steps before: how much of it stays at each step
 VALUES_HELD = 14  # for each token and layer, in sizes of the residual stream
 
 
@@ -36,6 +38,14 @@ class Progress:
 
     loss: float
     drift: float
+
+
+def recent(before: Progress | None, now: Progress) -> Progress:
+    """A running mean of what steps show."""
+    if before is None:
+        return now
+    pairs = ((before.loss, now.loss), (before.drift, now.drift))
+    return Progress(*(MEMORY * old + (1 - MEMORY) * new for old, new in pairs))
 
 
 @dataclass

@@ -149,7 +149,7 @@ class LearnedFactors:
     def _learned(
         self, model: "LanguageModel", learning: "Task", session: "Session"
     ) -> "tuple[dict[int, NeuronSet], list[dict[str, Any]]]":
-        """The candidates by their budget, and what is recorded of each."""
+        """The candidates by their budget, all of which are kept, and what is recorded of each."""
         from biasectomy.learning.factors import Factors
         from biasectomy.learning.neutral import judged_by
         from biasectomy.learning.pruned import PrunedFactors
@@ -172,6 +172,9 @@ class LearnedFactors:
             candidate = factors.neuron_set(values, **described)
             with model.edited(candidate):
                 drift = texts.mean_drift()
+            kept = session.path(f"candidates/{len(candidate)}.json")
+            if kept is not None and session.processes.main:
+                candidate.save(kept)
             found[stretch.budget] = candidate
             shown.append(_shown(stretch.budget, len(candidate), stretch.end, drift, progress))
             say(f"{len(candidate):,} neurons: loss {progress.loss:.3f}, drift {drift:.3f} nats")

@@ -11,11 +11,14 @@ RELATIVE = (
     "relative_attention_num_buckets",
     "alibi",
 )  # of models that count distances: there is no last one
+TABLE = "max_seq_len"  # unless they keep a table of them (MPT)
 
 
 def longest_text(config: Any) -> int | None:
     """How many tokens a model takes at most; None where its positions have no end, or it does not say."""
     text = getattr(config, "get_text_config", lambda: config)()
+    if isinstance(kept := getattr(text, TABLE, None), int) and kept > 0:
+        return kept
     relative = any(getattr(one, name, None) for one in (config, text) for name in RELATIVE)
     found = [getattr(one, name, None) for one in (text, config) for name in POSITIONS]
     known = [number for number in found if isinstance(number, int) and number > 0]

@@ -1,0 +1,136 @@
+"""Adapters of `peft` as something that can be learned and then answers, out of weights that are put back afterwards.
+
+While it learns, an adapter stands beside the weights; while it answers, it is merged into them, as it is in the
+checkpoint that is saved.
+"""
+
+import contextlib
+import hashlib
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from biasectomy.errors import SettingsError
+from biasectomy.models.language_model import LanguageModel
+
+MakeConfig = Callable[[list[str], str], Any]  # of target modules and a task type: a configuration of peft
+
+
+def down_projections(model: LanguageModel, title: str) -> list[str]:
+    """Paths of the modules that lead out of the feed-forward blocks, which adapters are put on.
+
+    Raises:
+        SettingsError: there are fused experts among them, which adapters cannot reach.
+    """
+    groups = list(model.neurons("ffn-hidden"))
+    if any(group.expert is not None for group in groups):
+        raise SettingsError(f"{title} needs a matrix of its own for each expert, and this model's experts are fused.")
+    return [group.module for group in groups]
+
+
+def configured(make: MakeConfig, model: LanguageModel, title: str) -> Any:
+    """The configuration of an adapter on a model's down projections.
+
+    Raises:
+        SettingsError: `peft` is not installed, or the model has no such matrices.
+    """
+    try:
+        import peft  # noqa: F401 - only to see that it is there
+    except ImportError:
+        raise SettingsError(f"{title} needs the package peft: pip install 'biasectomy[peft]'.") from None
+    kind = "SEQ_2_SEQ_LM" if model.model.config.is_encoder_decoder else "CAUSAL_LM"
+    return make(down_projections(model, title), kind)
+
+
+@contextlib.contextmanager
+def attached(model: LanguageModel, config: Any, tensors: dict[str, Tensor] | None = None) -> Iterator[Any]:
+    """A block in which an adapter stands beside the weights, enabled; afterwards the modules are themselves again.
+
+    Args:
+        model: of the adapter.
+        config: of the adapter.
+        tensors: what it has learned; None for a fresh one.
+    """
+    from peft import get_peft_model, set_peft_model_state_dict
+
+    inner = model.model
+    own = {path: inner.get_submodule(path) for path in config.target_modules}
+    wanted = [(parameter, parameter.requires_grad) for parameter in inner.parameters()]
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what later versions of the libraries below will change
+            adapted = get_peft_model(inner, config)
+            if tensors is not None:
+                set_peft_model_state_dict(adapted, tensors)
+        yield adapted
+    finally:
+        for path, module in own.items():
+            inner.set_submodule(path, module)
+        vars(inner).pop("peft_config", None)
+        for parameter, requires_grad in wanted:
+            parameter.requires_grad_(requires_grad)
+
+
+@contextlib.contextmanager
+def enabled(adapted: Any) -> Iterator[None]:
+    """A block in which an adapter that is disabled otherwise is in force."""
+    adapted.base_model.enable_adapter_layers()
+    try:
+        yield
+    finally:
+        adapted.base_model.disable_adapter_layers()
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """What an adapter has learned, and how `peft` makes one of it."""
+
+    config: Any
+    tensors: dict[str, Tensor]
+
+    def __len__(self) -> int:
+        return sum(one.numel() for one in self.tensors.values())
+
+    @property
+    def key(self) -> list[str]:
+        """What answers under it are kept by."""
+        digest = hashlib.sha256(str(sorted(self.config.to_dict().items(), key=str)).encode())
+        for name, values in sorted(self.tensors.items()):
+            digest.update(name.encode() + values.cpu().contiguous().numpy().tobytes())
+        return ["peft", digest.hexdigest()]
+
+    @contextlib.contextmanager
+    def merged(self, model: LanguageModel) -> Iterator[None]:
+        """A block in which the adapter is in the weights; afterwards the old weights are back, bit for bit."""
+        weights = [model.model.get_submodule(path).weight for path in self.config.target_modules]
+        before = [weight.detach().clone() for weight in weights]
+        try:
+            with attached(model, self.config, self.tensors) as adapted, torch.no_grad():
+                adapted.merge_adapter()
+            yield
+        finally:
+            with torch.no_grad():
+                for weight, values in zip(weights, before, strict=True):
+                    weight.copy_(values)
+
+    def save(self, model: LanguageModel, folder: Path) -> None:
+        """Writes the adapter as `PeftModel.from_pretrained` loads it."""
+        with attached(model, self.config, self.tensors) as adapted:
+            adapted.save_pretrained(folder)
+
+
+def learned_tensors(adapted: Any) -> dict[str, Tensor]:
+    """A copy of what an attached adapter has learned."""
+    from peft import get_peft_model_state_dict
+
+    return {name: value.detach().clone() for name, value in get_peft_model_state_dict(adapted).items()}
+
+
+def trained(adapted: Any) -> Sequence[Tensor]:
+    """The parameters of an attached adapter that are learned."""
+    return [parameter for parameter in adapted.parameters() if parameter.requires_grad]

@@ -1,0 +1,67 @@
+"""Every method that learns, on every tiny architecture: it answers, gives the model back, and what it saves loads."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from biasectomy.measuring.session import Session
+from biasectomy.methods import METHODS
+from biasectomy.models.language_model import LanguageModel
+from biasectomy.reading.likelihood import layout_for
+from biasectomy.reading.prompts import prompt_format
+from tests.conftest import build_tokenizer
+from tests.reading import encoder_decoders
+from tests.reading.architectures import ARCHITECTURES
+
+SETTINGS: dict[str, dict[str, Any]] = {
+    "crispr": {"instances": 2, "trials": 1},
+    "learned-factors": {"first_steps": 2, "steps": 2, "budgets": "all,20", "items_a_step": 4, "rate": 0.2},
+}
+CHOSEN = 20
+FAMILIES = [*ARCHITECTURES, *encoder_decoders.CONFIGURATIONS]
+
+
+class Folded:
+    """A tokenizer whose tokens are folded into a small vocabulary."""
+
+    def __init__(self, vocabulary: int) -> None:
+        self._own, self._vocabulary = build_tokenizer(chat=False), vocabulary
+
+    def __call__(self, text: str, **options: Any) -> dict[str, list[int]]:
+        return {"input_ids": [3 + token % (self._vocabulary - 3) for token in self._own(text, **options)["input_ids"]]}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._own, name)
+
+
+def opened(name: str) -> LanguageModel:
+    """A tiny model of a family with a tokenizer."""
+    inner = ARCHITECTURES[name]() if name in ARCHITECTURES else encoder_decoders.build(name)
+    vocabulary = inner.get_input_embeddings().weight.shape[0]
+    tokenizer = Folded(vocabulary)
+    model = LanguageModel(inner, tokenizer, prompt_format(tokenizer, inner.config, "plain"), name)
+    model.layout = layout_for(inner, vocabulary)
+    return model
+
+
+@pytest.mark.parametrize("method", SETTINGS)
+@pytest.mark.parametrize("name", FAMILIES)
+class TestEveryMethodOnEveryFamily:
+    def test_it_changes_answers_and_gives_the_model_back(self, name, method, toy_task):
+        model, task = opened(name), toy_task(clusters=4, instructions=1)
+        before = {path: weight.clone() for path, weight in model.model.state_dict().items()}
+        session = Session(neurons=CHOSEN)
+        kind = METHODS[method]
+        fitted = kind(kind.Settings(**SETTINGS[method])).fit(model, task, session)
+        plain = session.ask(task, session.answerer(model)).log_likelihoods
+        for draw in range(fitted.draws):
+            with fitted.answering(model, session, draw) as answerer:
+                changed = session.ask(task, answerer).log_likelihoods
+            assert np.isfinite(changed).all() and np.abs(changed - plain).max() > 1e-4
+        assert fitted.cost.numbers == CHOSEN == len(fitted.neuron_set)
+        again = Session().ask(task, model).log_likelihoods
+        assert (again == plain).all()
+        after = model.model.state_dict()
+        assert after.keys() == before.keys() and all(torch.equal(after[path], before[path]) for path in before)
