@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from biasectomy.attribution import ATTRIBUTIONS as ATTRIBUTIONS
     from biasectomy.attribution.scores import attribute as attribute
     from biasectomy.commands.compare import compare as compare
+    from biasectomy.commands.describe import describe as describe
     from biasectomy.commands.evaluate import evaluate as evaluate
     from biasectomy.commands.find import find_neurons as find_neurons
     from biasectomy.commands.mitigate import mitigate as mitigate
@@ -71,6 +72,7 @@ _HOMES = {
     "Task": "tasks",
     "attribute": "attribution.scores",
     "compare": "commands.compare",
+    "describe": "commands.describe",
     "discover_neurons": "neurons.discovery",
     "evaluate": "commands.evaluate",
     "find_neurons": "commands.find",

@@ -75,12 +75,26 @@ def _apply(settings: Any, console: "Console") -> None:
         console.print_json({"adapter" if settings.save_as == "adapter" else "model": str(folder)})
 
 
+def _describe(settings: Any, console: "Console") -> None:
+    """Tell what the neurons of a set are: layers, tokens they write towards, where they are active, overlap."""
+    if not is_main():
+        return  # there is nothing to divide
+    from biasectomy.commands.describe import run
+
+    description = run(settings)
+    if console.json_output:
+        console.print_json(description.to_json())
+    else:
+        console.description(description)
+
+
 RUNS: dict[str, Callable[[Any, "Console"], None]] = {
     "mitigate": _mitigate,
     "compare": _compare,
     "evaluate": _evaluate,
     "find": _find,
     "apply": _apply,
+    "describe": _describe,
 }
 
 

@@ -18,10 +18,12 @@ from rich.text import Text
 
 from biasectomy.files import without_nan
 from biasectomy.narration import HEADING, LOGGER, Advance, watching
+from biasectomy.report.description import print_description
 from biasectomy.report.text import WIDTH, duration, print_results
 
 if TYPE_CHECKING:
     from biasectomy.measuring.results import Results
+    from biasectomy.report.description import Description
 
 PLAIN_PROGRESS_SECONDS = 30.0
 
@@ -107,6 +109,11 @@ class Console:
         """The final figures, one table a task, and the verdict."""
         if not self.silent:
             print_results(results, self._out)
+
+    def description(self, description: "Description") -> None:
+        """What the neurons of a set are."""
+        if not self.silent:
+            print_description(description, self._out)
 
     def table(self, title: str, columns: list[str], rows: list[list[str]]) -> None:
         """A plain table of text."""

@@ -43,8 +43,8 @@ def refuse_output(settings: Settings, model: "LanguageModel | str | None" = None
     overwrite, inputs = bool(getattr(settings, "overwrite", False)), inputs_of(settings, model)
     if command == "apply":
         refuse_checkpoint(out, overwrite=overwrite, inputs=inputs)
-    elif command == "find":
-        refuse_file(out, overwrite=overwrite, inputs=inputs)
+    elif command in ("find", "describe"):
+        refuse_file(out, overwrite=overwrite, inputs=inputs, command=command)
     else:
         resume = bool(getattr(settings, "resume", False))
         refuse_run_folder(out, resume=resume, overwrite=overwrite, command=command, inputs=inputs)
@@ -72,7 +72,7 @@ def inputs_of(settings: Settings, model: "LanguageModel | str | None" = None) ->
         named = named.source.location if named.source is not None else None
     found = {"the model": [named], "a plugin": getattr(settings, PLUGIN, ())}
     found |= {label(kind, one): [getattr(settings, one, None)] for one in ("neurons_file", "data", "instructions")}
-    found |= {"--store": [getattr(settings, "store", None)]}
+    found |= {"--store": [getattr(settings, "store", None)], "--with": getattr(settings, "with_sets", ())}
     return {what: Path(path) for what, paths in found.items() for path in paths if path and Path(path).exists()}
 
 
@@ -162,26 +162,37 @@ def refuse_checkpoint(folder: Path, *, overwrite: bool, inputs: Mapping[str, Pat
         )
 
 
-def refuse_file(path: Path, *, overwrite: bool, inputs: Mapping[str, Path]) -> None:
-    """Refuses to write a neuron set where something else is.
+def refuse_file(path: Path, *, overwrite: bool, inputs: Mapping[str, Path], command: str = "find") -> None:
+    """Refuses to write a neuron set, or what one is described as, where something else is.
 
     Raises:
-        RunError: there is a file that is not to be overwritten, or is no neuron set.
+        RunError: there is a file that is not to be overwritten, or is not what the command writes.
     """
-    from biasectomy.neurons.neuron_set import NeuronSet
-
     with writing(path):
         if path.is_dir():
-            raise RunError(f"'{path}' is a folder; --out of 'find' names a file.")
+            raise RunError(f"'{path}' is a folder; --out of '{command}' names a file.")
         if not path.exists():
             return
     if not overwrite:
         raise RunError(f"'{path}' exists; add --overwrite to replace it, or choose another --out.")
     refuse_inputs(path, inputs)
+    if command == "describe":
+        _refuse_other_than_description(path)
+        return
+    from biasectomy.neurons.neuron_set import NeuronSet
+
     try:
         NeuronSet.load(path)
     except BiasectomyError:
         raise RunError(f"'{path}' is not replaced: it is no neuron set. Choose another --out.") from None
+
+
+def _refuse_other_than_description(path: Path) -> None:
+    with contextlib.suppress(BiasectomyError):
+        content = read_json(path)
+        if isinstance(content, dict) and "described" in content:
+            return
+    raise RunError(f"'{path}' is not replaced: it holds no description of neurons. Choose another --out.")
 
 
 def _command_of(folder: Path) -> str | None:

@@ -259,6 +259,24 @@ class ApplySettings(ModelSettings):
         _check_form(self.save_as, self.save_dtype)
 
 
+class DescribeSettings(SplitSettings):
+    """Settings of `describe`."""
+
+    panel: ClassVar[str] = "Describing"
+    positional: ClassVar[tuple[str, ...]] = ("neurons_file", "model")
+
+    neurons_file: Path = Field(description="Neuron set: a neurons.json written by find or mitigate.")
+    with_sets: Names = Field((), description="Files with further sets, joined by commas, whose overlap is told.")
+    items_of: Literal["development", "test"] = Field(
+        "development", description="Items at which neurons may be most active: those of development, or of the test."
+    )
+    prompts: int = Field(60, ge=0, description="At most so many of these items, one instruction; 0: none.")
+    tokens: int = Field(10, ge=1, le=1000, description="Tokens on either side that a neuron writes towards.")
+    shown: int = Field(10, ge=0, description="How many neurons are shown; the file holds all.")
+    out: Path = Field(Path("description.json"), description="File for what was found.")
+    overwrite: bool = Field(False, description="Replace the file if there is one.")
+
+
 def _check_form(save_as: str, save_dtype: str) -> None:
     if save_as == "adapter" and save_dtype != "auto":
         raise SettingsError(
@@ -273,4 +291,5 @@ COMMANDS: dict[str, type[Settings]] = {
     "evaluate": EvaluateSettings,
     "find": FindSettings,
     "apply": ApplySettings,
+    "describe": DescribeSettings,
 }

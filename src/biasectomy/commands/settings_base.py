@@ -110,7 +110,7 @@ def label(kind: type[Settings], name: str) -> str:
 
 def option_name(field: str) -> str:
     """The command-line option of a field, such as `--max-items`, or `--crispr.clamp-group` of "crispr.clamp_group"."""
-    own = {"json_output": "--json", "neurons_file": "--neurons", "save_as": "--as"}
+    own = {"json_output": "--json", "neurons_file": "--neurons", "save_as": "--as", "with_sets": "--with"}
     return own.get(field, "--" + field.replace("_", "-"))
 
 
