@@ -18,11 +18,14 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.base import Bar, Line, Settings
 from benchmarks.fitting import fit_growth
 from benchmarks.gradient_peers import block_maps, captum_scores, plain_scores
+from benchmarks.ia3_peer import Ia3Peer
+from benchmarks.learner import Learner, taken
 from benchmarks.made_up import decoder_instances, encoder_decoder_instances
 from benchmarks.matrix_rate import MatrixRate, own_products, share_of
 from benchmarks.profiling import operator_shares
-from benchmarks.suite import BENCHMARKS
+from benchmarks.suite import BENCHMARKS, learning
 from benchmarks.suite.attribution import largest_difference, library_scores
+from benchmarks.suite.learning import largest_difference as gradients_apart
 from benchmarks.suite.reuse import lowest_layer
 from benchmarks.table import document, print_table
 from benchmarks.timing import Times, alternate, ratio
@@ -30,6 +33,7 @@ from benchmarks.work import Work, counted
 from biasectomy.attribution.products.engine import Instance
 from biasectomy.attribution.scores import Scores
 from biasectomy.files import without_nan
+from biasectomy.models.language_model import load
 from biasectomy.neurons.discovery import discover_neurons
 from biasectomy.neurons.neuron_set import Neuron, NeuronSet
 from biasectomy.reading.layouts import Batch, PackedLayout
@@ -197,7 +201,6 @@ def test_the_harness_gives_the_same_log_likelihoods(tmp_path):
     from benchmarks.harness import best_harness
     from benchmarks.suite.scoring import _pairs
     from benchmarks.suite.scoring import score as score_task
-    from biasectomy import load
     from biasectomy.tasks import Task
 
     tokenizer = build_tokenizer(chat=False)
@@ -212,6 +215,81 @@ def test_the_harness_gives_the_same_log_likelihoods(tmp_path):
     assert [harness.tokens(pair) for pair in pairs] == [[*p.prompt, *option] for p in prompts for option in p.options]
     assert score_task(language_model, task) == pytest.approx(harness.log_likelihoods(pairs), abs=1e-3)
     assert size in tried
+
+
+@pytest.fixture
+def contestants(tiny_folder, toy_task):
+    """The library's training and that by peft, each on a model of its own, with the same factors."""
+    pytest.importorskip("peft", reason="peft is not installed (extra 'bench', 'dev' or 'peft')")
+
+    def make(factors: torch.Tensor) -> tuple[Learner, Ia3Peer]:
+        ours, peer = (kind(load(str(tiny_folder)), toy_task(), 6) for kind in (Learner, Ia3Peer))
+        with torch.no_grad():
+            ours.factors.values.copy_(factors)
+            for parameter, values in zip(peer.parameters, factors.split(40), strict=True):
+                parameter.copy_(values.view(parameter.shape))
+        return ours, peer
+
+    return make
+
+
+@pytest.mark.parametrize("last", [1.0, 1.7])  # what both begin with, and somewhere else
+@pytest.mark.parametrize("step", [0, 3])
+def test_peft_learns_from_the_same_items_by_the_same_loss_and_the_same_gradient(contestants, last, step):
+    ours, peer = contestants(torch.linspace(2 - last, last, 80))
+    assert ours.training.batches.at(step) == peer.batches.at(step)
+    loss, drift = ours.training._gradients(step).tolist()
+    shown = peer.backward(step)
+    assert loss == pytest.approx(shown.loss, rel=1e-5)
+    # The library keeps in half precision what the original says of a text.
+    assert drift == pytest.approx(shown.drift, rel=2e-3, abs=2e-4) and (drift > 0.01) == (last > 1)
+    taken([ours.factors.values, *peer.parameters])
+    for drift_weight, tolerance in ((0.0, 1e-4), (2.0, 2e-3)):
+        found, expected = (one.gradient(step, drift_weight) for one in (ours, peer))
+        torch.testing.assert_close(found, expected, rtol=0, atol=tolerance * float(expected.abs().max()))
+        assert float(expected.abs().max()) > 0.1
+    peer.items_at_once = 2
+    torch.testing.assert_close(peer.gradient(step, 2.0), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_unit_that_is_mistaken_for_another_is_seen(contestants):
+    ours, peer = contestants(torch.ones(80))
+    assert gradients_apart(ours, peer) < 1e-4
+    peer.parameters.reverse()
+    assert gradients_apart(ours, peer) > 0.1
+
+
+def test_a_step_is_timed_against_peft_and_says_what_was_read(tiny_folder, toy_task):
+    pytest.importorskip("peft", reason="peft is not installed (extra 'bench', 'dev' or 'peft')")
+    settings = Settings(threads=1, quick=True, items=4, model=str(tiny_folder))
+    lines, items_at_once = learning.speed(settings, toy_task())
+    assert [line.unit for line in lines] == ["times", "times", "times", "difference"]
+    assert lines[0].bar == Bar("at least", 3.0) and lines[-1].met
+    assert items_at_once in (1, 2, 4)
+    # All read four items and a text; packed, what prompts share is read once, and peft puts the text to both models.
+    assert 0 < lines[0].tokens == lines[1].tokens == lines[2].tokens < lines[0].peer_tokens
+    assert "with 40 neurons" in lines[1].what  # of the second of two layers: there are no more
+
+
+def test_neurons_left_in_another_number_format_are_counted(tiny_folder, toy_task):
+    settings = Settings(threads=1, quick=True, items=4, model=str(tiny_folder))
+    half, seed = learning.same_neurons(settings, toy_task())
+    assert half.what == "of 10 neurons left after 2 steps, the same as in float32" and half.dtype == "bfloat16"
+    assert half.details["by_chance"] == 10 / 80 and half.value * 10 == pytest.approx(round(half.value * 10))
+    assert half.value > 0.5 and seed.value < 1  # of the same items; of others
+
+
+def test_what_a_process_of_its_own_measures_of_memory_is_said(monkeypatch):
+    asked = []
+
+    def probed(settings, job, items, instructions, **further):
+        asked.append((job, items, further))
+        return {"before": 100, "peak": 400 if job == "ia3" else 250, "weights": 100}
+
+    monkeypatch.setattr(learning, "probe_memory", probed)
+    over, ours, peer = learning.memory(Settings(threads=1), 2)
+    assert (over.value, ours.value, peer.value) == (2.0, 1.5, 3.0)
+    assert asked == [("learning", 8, {"steps": 3}), ("ia3", 8, {"steps": 3, "items_at_once": 2})]
 
 
 def test_made_up_prompts_share_what_stands_for_the_instruction():
@@ -285,7 +363,9 @@ def test_growth_is_plotted(tmp_path):
 
 
 def test_every_benchmark_says_what_it_does():
-    assert set(BENCHMARKS) == {"attribution", "growth", "memory", "mitigate", "precision", "reuse", "scoring"}
+    assert set(BENCHMARKS) == {
+        "attribution", "growth", "learning", "memory", "mitigate", "precision", "reuse", "scoring",
+    }  # fmt: skip
     assert all(BENCHMARKS[name].description.endswith(".") for name in BENCHMARKS)
 
 

@@ -18,13 +18,12 @@ CONSTANT = Bar("at most", 1.1)  # of what the job needs beside the weights, four
 @benchmark("memory")
 def memory(settings: Settings) -> list[Line]:
     """Peak memory of attribution and scoring over the weights, with items and instructions growing."""
-    if memory_status("VmHWM") is None:
-        raise RunError("The benchmark 'memory' reads /proc/self/status, which this system does not have.")
+    refuse_without_figures("memory")
     lines = []
     for job in ("attribution", "scoring"):
         base = settings.choose_items(10, 3)
         sizes = [(base, 1), (2 * base, 1), (4 * base, 1), (base, 4)]
-        found = {size: _probe(settings, job, *size) for size in sizes[:: 3 if settings.quick else 1]}
+        found = {size: probe_memory(settings, job, *size) for size in sizes[:: 3 if settings.quick else 1]}
         for (items, instructions), bytes_ in found.items():
             over = (bytes_["peak"] - bytes_["before"]) / bytes_["weights"]
             what = f"{job}, {items} items, {instructions} instructions"
@@ -44,7 +43,22 @@ def _line(settings: Settings, what: str, value: float, details: dict[str, Any], 
     )
 
 
-def _probe(settings: Settings, job: str, items: int, instructions: int) -> dict[str, int]:
+def refuse_without_figures(name: str) -> None:
+    """Refuses to start a benchmark where the system does not tell how much memory was taken.
+
+    Raises:
+        RunError: names the benchmark.
+    """
+    if memory_status("VmHWM") is None:
+        raise RunError(f"The benchmark '{name}' reads /proc/self/status, which this system does not have.")
+
+
+def probe_memory(settings: Settings, job: str, items: int, instructions: int, **further: int) -> dict[str, int]:
+    """What a job takes in a fresh process, in bytes; see `memory_probe`.
+
+    Raises:
+        RunError: the process failed.
+    """
     wanted = {
         "job": job,
         "items": items,
@@ -53,6 +67,7 @@ def _probe(settings: Settings, job: str, items: int, instructions: int) -> dict[
         "task": settings.task,
         "dtype": "float32",
         "threads": settings.threads,
+        **further,
     }
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.memory_probe", json.dumps(wanted)],

@@ -1,0 +1,158 @@
+"""Learned factors, against (IA)^3 of `peft` trained as most people would: seconds a step, and memory."""
+
+import functools
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from benchmarks.base import Bar, Line, Settings, Unit, benchmark
+from benchmarks.ia3_peer import Ia3Peer, best_peer
+from benchmarks.learner import Learner
+from benchmarks.suite.memory import probe_memory, refuse_without_figures
+from benchmarks.timing import Times, alternate, ratio
+from benchmarks.work import Counter, Work
+from biasectomy import load, load_task, split
+from biasectomy.learning.training import Progress
+from biasectomy.tasks import Task
+
+ITEMS = 8  # in a step
+ROUNDS = 3
+STEPS = 8  # in a round
+FEW, LOWEST = 300, 0.5  # neurons, and the share of layers below all of them
+BUDGET, LEARNED_IN = 1000, 20  # neurons, and steps before and while they become so few
+TOLERANCE = 1e-4  # of a gradient, relative to the largest
+OURS, ABOVE, HALF, PEER = "ours", "ours, few neurons", "ours, bfloat16", "peft"
+BARS = {OURS: Bar("at least", 3.0)}
+
+
+@benchmark("learning", needs=("peft",))
+def learning(settings: Settings) -> list[Line]:
+    """A step of learned factors against peft's (IA)^3 in a plain loop: seconds, memory, and what bfloat16 changes."""
+    refuse_without_figures("learning")
+    development = split(load_task(settings.task)).development
+    lines, items_at_once = speed(settings, development)
+    return [*lines, *same_neurons(settings, development), *memory(settings, items_at_once)]
+
+
+def speed(settings: Settings, development: Task) -> tuple[list[Line], int]:
+    """Seconds a step, and that the gradients are the same; how many items the peer reads at once when it is fastest."""
+    items, steps = _items(settings), _steps(settings)
+    model = load(settings.model, device="cpu")
+    ours = {
+        OURS: Learner(model, development, items),
+        ABOVE: Learner(model, development, items),
+        HALF: Learner(load(settings.model, dtype="bfloat16", device="cpu"), development, items),
+    }
+    peer = Ia3Peer(load(settings.model, device="cpu"), development, items)
+    few = ours[ABOVE].keep_above(LOWEST, FEW)
+    apart = largest_difference(ours[OURS], peer)
+    tried = best_peer(peer)
+    for learner in ours.values():
+        learner.remember()
+    models = {name: learner.model.model for name, learner in ours.items()} | {PEER: peer.adapted}
+    counter = Counter()
+    times, _ = alternate(
+        {name: functools.partial(one.run, steps) for name, one in (ours | {PEER: peer}).items()},
+        settings.choose_rounds(ROUNDS),
+        around_first=lambda name: counter(name, models[name]),
+    )
+    told = {
+        OURS: ("a step against peft's", "float32"),
+        ABOVE: (f"a step with {few:,} neurons in the upper half of the layers", "float32"),
+        HALF: ("a step against peft's in float32", "bfloat16"),
+    }
+    lines = [_against(settings, name, *told[name], times, counter.work) for name in ours]
+    lines[0].details["peer_seconds_by_items_at_once"] = tried
+    what, bar = "largest difference of gradients from peft's, of the largest", Bar("at most", TOLERANCE)
+    return [*lines, Line("learning", what, apart, "difference", "float32", bar=bar)], peer.items_at_once
+
+
+def largest_difference(ours: Learner, peer: Ia3Peer) -> float:
+    """Largest difference of a factor's gradient by the loss of a step's items, relative to the largest gradient."""
+    found, expected = ours.gradient(0, drift_weight=0), peer.gradient(0, drift_weight=0)
+    return float((found - expected).abs().max() / expected.abs().max())
+
+
+def _against(
+    settings: Settings, name: str, what: str, dtype: str, times: Mapping[str, Times], work: Mapping[str, Work]
+) -> Line:
+    own, theirs = times[name], times[PEER]
+    steps = _steps(settings)
+    faster = ratio(own, theirs)
+    return Line(
+        "learning",
+        what,
+        faster.value,
+        "times",
+        dtype,
+        low=faster.low,
+        high=faster.high,
+        bar=BARS.get(name),
+        seconds=own.median / steps,
+        peer_seconds=theirs.median / steps,
+        tokens=work[name].tokens // steps,
+        peer_tokens=work[PEER].tokens // steps,
+        threads=settings.threads,
+        details={"items": _items(settings), "steps": steps, "rounds": [own.rounds, theirs.rounds]},
+    )
+
+
+def same_neurons(settings: Settings, development: Task) -> list[Line]:
+    """How many of the neurons that are left after the same steps are the same in bfloat16, and with another seed."""
+    steps = _steps(settings) if settings.quick else LEARNED_IN
+    reference, total, shown = _left(settings, development, steps, "float32", 0)
+    count = int(reference.sum())
+    lines = []
+    for against, dtype, seed in (("in float32", "bfloat16", 0), ("with another seed", "float32", 1)):
+        left, _, then = _left(settings, development, steps, dtype, seed)
+        lines.append(
+            Line(
+                "learning",
+                f"of {count:,} neurons left after {2 * steps} steps, the same as {against}",
+                float((reference & left).sum()) / count,
+                "share",
+                dtype,
+                threads=settings.threads,
+                details={
+                    "by_chance": count / total,
+                    "loss": [then.loss, shown.loss],
+                    "drift": [then.drift, shown.drift],
+                },
+            )
+        )
+    return lines
+
+
+def _left(settings: Settings, development: Task, steps: int, dtype: str, seed: int) -> tuple[Tensor, int, Progress]:
+    """Which neurons may still differ from 1, of how many, and loss and drift of the last steps."""
+    learner = Learner(load(settings.model, dtype=dtype, device="cpu"), development, _items(settings), seed)
+    total = len(learner.factors)
+    left, shown = learner.pruned(min(BUDGET, total // 8), steps)
+    return left, total, shown
+
+
+def memory(settings: Settings, items_at_once: int) -> list[Line]:
+    """Peak memory of both over the weights, each in a fresh process."""
+    steps = {"steps": 1 if settings.quick else 3}
+    ours = probe_memory(settings, "learning", _items(settings), 1, **steps)
+    peer = probe_memory(settings, "ia3", _items(settings), 1, items_at_once=items_at_once, **steps)
+    taken = [bytes_["peak"] - bytes_["before"] for bytes_ in (ours, peer)]
+    details = {"bytes": {"ours": ours, "peft": peer}, "peer_items_at_once": items_at_once}
+    weights = ours["weights"]
+    figures: list[tuple[str, float, Unit]] = [
+        ("peak memory: peft's over ours", taken[1] / taken[0], "times"),
+        ("peak memory of training, ours", taken[0] / weights, "weights"),
+        ("peak memory of training, peft's", taken[1] / weights, "weights"),
+    ]
+    return [
+        Line("learning", what, value, unit, "float32", threads=settings.threads, details=details)
+        for what, value, unit in figures
+    ]
+
+
+def _items(settings: Settings) -> int:
+    return settings.choose_items(ITEMS, 2)
+
+
+def _steps(settings: Settings) -> int:
+    return 1 if settings.quick else STEPS
