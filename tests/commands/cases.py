@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +28,7 @@ UNKNOWN = ("Unknown", "Nobody", "No idea", "Unsure")
 # What two runs must agree in to the last bit.
 COMPARED = ("neurons.json", "results.json", "items.jsonl", "methods/crispr/ranking.json")
 COMPARED += ("methods/crispr/scores.safetensors",)
+SECTIONS = ("crispr", "random-neurons", "learned-factors")  # of settings
 
 
 def write_bbq(folder: Path, templates: int = TEMPLATES) -> Path:
@@ -75,7 +77,7 @@ class Case:
             old = values.get(name)
             values[name] = old | value if isinstance(old, dict) and isinstance(value, dict) else value
         known = {"methods", "method"} & set(kind.model_fields)
-        sections = {"crispr", "random-neurons"} if known else {"crispr"} if kind is FindSettings else set()
+        sections = set(SECTIONS) if known else {"crispr"} if kind is FindSettings else set()
         if kind is FindSettings:
             values["crispr"] = {name: value for name, value in values["crispr"].items() if name != "grid"}
         return kind.of(**{name: value for name, value in values.items() if name in {*kind.model_fields, *sections}})
@@ -124,8 +126,15 @@ def command(*words: str) -> list[str]:
     return [sys.executable, "-m", "biasectomy", *words]
 
 
-def stop_midway(words: list[str], out: Path, how: signal.Signals) -> tuple[int, str]:
-    """Starts a command, sends it a signal once some items are scored; its exit code and what it said."""
+def scored(out: Path) -> bool:
+    """Whether some items are."""
+    return (out / "items.jsonl").exists() and (out / "items.jsonl").read_bytes().count(b"\n") >= 20
+
+
+def stop_midway(
+    words: list[str], out: Path, how: signal.Signals, begun: Callable[[Path], bool] = scored
+) -> tuple[int, str]:
+    """Starts a command, sends it a signal once it has begun with something; its exit code and what it said."""
     # A shell starts background jobs with interrupts ignored, and children inherit that.
     heard = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
     process = subprocess.Popen(
@@ -134,7 +143,7 @@ def stop_midway(words: list[str], out: Path, how: signal.Signals) -> tuple[int, 
     try:
         deadline = time.monotonic() + 120
         while process.poll() is None and time.monotonic() < deadline:
-            if (out / "items.jsonl").exists() and (out / "items.jsonl").read_bytes().count(b"\n") >= 20:
+            if begun(out):
                 process.send_signal(how)
                 break
             time.sleep(0.005)
