@@ -96,6 +96,25 @@ def test_maxima_of_other_families(name, module, toy_task):
     held_against(model, task, module, first=begin_alike(model, task))
 
 
+def test_an_output_that_the_model_overwrites_is_what_the_module_put_out(toy_task):
+    model, task = big("falcon"), toy_task(clusters=2, per_cluster=2)
+    module, unit = "transformer.h.0.mlp.dense_4h_to_h", 3  # attention's output is added in place
+    (activity,) = most_active(model, NeuronSet((Neuron(module, unit, 0.0),)), task)
+    total, tokens, shared = 0.0, 0, begin_alike(model, task)
+    for item in task.items:
+        encoded = model.encode(task.question(task.instructions[0], item))
+        kept = []
+        hook = model.model.get_submodule(module).register_forward_hook(
+            lambda _, inputs, output, kept=kept: kept.append(output.detach().clone())
+        )
+        with torch.no_grad():
+            model.model(input_ids=torch.tensor([encoded.prompt + encoded.options[item.gold][:-1]]), use_cache=False)
+        hook.remove()
+        total += float(kept[0][0, shared:, unit].abs().sum())
+        tokens += kept[0].shape[1] - shared
+    assert activity.mean == pytest.approx(total / tokens, rel=1e-4)
+
+
 @pytest.mark.parametrize(
     ("module", "place"),
     [("encoder.block.1.layer.1.DenseReluDense.wo", "input"), ("decoder.block.0.layer.2.DenseReluDense.wo", "label")],

@@ -71,6 +71,23 @@ def test_an_output_unit_of_what_writes_into_the_stream_is_a_direction_of_the_str
         assert not silent.lowest and silent.reason.startswith("it does not write into the residual stream")
 
 
+@pytest.mark.parametrize(("name", "stored_less"), [("gemma2", 1.0), ("olmo2", 0.0)])
+def test_a_norm_that_takes_what_a_part_puts_out_is_passed_first(name, stored_less):
+    model = ARCHITECTURES[name]()
+    layer = model.model.layers[0]
+    with torch.no_grad():
+        layer.post_feedforward_layernorm.weight.copy_(torch.linspace(-2, 2, 16))
+        layer.post_attention_layernorm.weight.copy_(torch.linspace(3, -1, 16))
+    last = model.model.norm.weight.detach().numpy() + stored_less
+    table = model.lm_head.weight.detach().numpy()
+    behind = layer.post_feedforward_layernorm.weight.detach().numpy() + stored_less
+    column = layer.mlp.down_proj.weight[:, 7].detach().numpy()
+    same(told(model, "model.layers.0.mlp.down_proj", 7, count=4), ranked(table @ (last * behind * column), 4))
+    behind = layer.post_attention_layernorm.weight.detach().numpy() + stored_less
+    found = told(model, "model.layers.0.self_attn.o_proj", 2, "linear-output", count=4)
+    same(found, ranked(table @ (last * behind * np.eye(16)[2]), 4))
+
+
 @pytest.mark.parametrize("name", [*ARCHITECTURES, *encoder_decoders.CONFIGURATIONS])
 def test_tokens_are_those_that_a_little_of_the_direction_raises_in_the_model_itself(name):
     """Where a unit of the last feed-forward part is raised a little, in every family: norms behind it included."""
