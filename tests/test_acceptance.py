@@ -36,12 +36,13 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     command = [
         *(sys.executable, "-m", "biasectomy", "mitigate", "smollm2", "--task", "bbq:age", "--out", str(folder)),
         *("--max-items", "40", "--max-instructions", "1", "--crispr.instances", "8", "--crispr.trials", "1"),
-        *("--objective", "accuracy", "--crispr.grid", "0,100", "--random-neurons.draws", "1"),
+        *("--objective", "accuracy", "--crispr.grid", "0,100", "--random-neurons.draws", "1", "--neurons", "1000"),
+        *("--learned-factors.budgets", "all", "--learned-factors.first-steps", "8", "--learned-factors.steps", "6"),
     ]
     outcome = subprocess.run(command, capture_output=True, text=True, timeout=600)
     assert outcome.returncode == 0, outcome.stderr
     assert "Verdict" in outcome.stdout
-    assert "155,520 linear-output neurons in 30 layers" in outcome.stdout
+    assert "46,080 ffn-hidden neurons in 30 layers" in outcome.stdout
     return folder
 
 
@@ -50,7 +51,8 @@ def test_the_checkpoint_loads_plainly_and_is_the_edited_model(run: Path):
 
     chosen = NeuronSet.load(run / "neurons.json")
     record = json.loads((run / "record.json").read_text())
-    assert record["methods"]["crispr"]["chosen"] == len(chosen) and record["status"] == "finished"
+    assert record["methods"]["learned-factors"]["chosen"] == len(chosen) == 1000 and record["status"] == "finished"
+    assert {"original", "learned-factors", "random-neurons", "crispr"} == set(record["methods"])
     saved = AutoModelForCausalLM.from_pretrained(run / "model").eval()
     tokens = AutoTokenizer.from_pretrained(run / "model")("The grandfather asked the grandson.", return_tensors="pt")
     language_model = load("smollm2")

@@ -21,7 +21,18 @@ def mitigate(settings: Settings) -> list[Line]:
     small = ["--crispr.grid", "0,1,8", "--crispr.instances", "5", "--random-neurons.draws", "1"]
     usual = ["--crispr.grid", "0,1,3,8,20,50,120,300", "--random-neurons.draws", "2"]
     arguments = [
-        *("--task", settings.task, "--max-items", str(items), "--max-instructions", "1" if settings.quick else "2"),
+        *(
+            "--method",
+            "crispr",
+            "--beside",
+            "none",
+            "--task",
+            settings.task,
+            "--max-items",
+            str(items),
+            "--max-instructions",
+            "1" if settings.quick else "2",
+        ),
         *("--crispr.trials", "1" if settings.quick else "3", "--threads", str(settings.threads), "--quiet"),
         *(small if settings.quick else usual),
     ]

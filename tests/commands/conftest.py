@@ -17,6 +17,7 @@ def case(tiny_folder: Path, data: Path) -> Case:
     return Case(
         {
             "model": str(tiny_folder), "data": data, "task": "bbq:age", "max_instructions": 2,
+            "method": "crispr", "beside": "none",
             "crispr": {"instances": 6, "trials": 2, "grid": (0, 2, 10, 40)}, "random-neurons": {"draws": 2},
             "replicates": 100, "batch_tokens": 400, "development_share": 0.4, "objective": "accuracy", "threads": 1,
             "seed": 11,

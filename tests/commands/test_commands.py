@@ -414,7 +414,7 @@ def test_compare_that_was_interrupted_goes_on_and_ends_alike(case, compared, tmp
 def test_from_python_without_settings_objects(case, finished, tiny, tmp_path):
     import biasectomy
 
-    options = {name: value for name, value in case.values.items() if name not in ("model", "task", "threads")}
+    options = {name: value for name, value in case.values.items() if name not in ("model", "task", "threads", "method")}
     task = load_task("bbq:age", data_folder=case.values["data"])
     model = biasectomy.load(case.values["model"])
     outcome = biasectomy.mitigate(model, task, method="crispr", **options)
@@ -668,7 +668,9 @@ def test_a_task_whose_goal_is_another_than_its_siblings_is_searched_and_judged_b
     crispr = {"instances": 4, "trials": 1, "grid": (0, 40), "racing": False}
     options = {"max_items": 40, "max_instructions": 1, "also": "none", "replicates": 50, "seed": 3}
     with caplog.at_level(logging.INFO, "biasectomy"):
-        outcome = mitigate.mitigate(tiny, "organism:skill", crispr=crispr, random_neurons={"draws": 1}, **options)
+        outcome = mitigate.mitigate(
+            tiny, "organism:skill", method="crispr", crispr=crispr, random_neurons={"draws": 1}, **options
+        )
     assert "accuracy on development items" in caplog.text
     assert outcome.results.goals == {"organism:skill": "accuracy"}
     assert "nothing was measured" not in " ".join(outcome.results.verdict)

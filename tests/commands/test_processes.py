@@ -46,6 +46,7 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> Case:
     return Case(
         {
             "model": str(save_tiny(folder / "model")), "data": write_bbq(folder / "data"), "task": "bbq:age",
+            "method": "crispr", "beside": "none",
             "max_instructions": 1, "replicates": 100, "batch_tokens": 150, "development_share": 0.4,
             "objective": "accuracy", "device": "cpu", "threads": 1, "seed": 16, "random-neurons": {"draws": 1},
             "crispr": {"instances": 7, "trials": 2, "variant": "authors", "clamp_group": 4, "grid": (0, 2, 10, 40)},

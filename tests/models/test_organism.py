@@ -214,6 +214,7 @@ def test_crispr_removes_the_stereotype_and_little_else_and_random_neurons_do_not
         also="none",
         max_instructions=2,
         replicates=100,
+        method="crispr",
         crispr=crispr,
         random_neurons={"draws": 2},
     )

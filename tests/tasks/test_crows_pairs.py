@@ -123,7 +123,7 @@ def test_the_search_stops_at_even_odds_and_does_not_push_past_them(data):
 
 def test_the_whole_job_chooses_what_is_clearly_nearer_to_even(data, tiny):
     crispr = {"instances": 4, "trials": 1, "grid": (0, 5, 40), "racing": False}
-    outcome = mitigate(tiny, "crows_pairs:ses", data=data, also="none", crispr=crispr, replicates=50)
+    outcome = mitigate(tiny, "crows_pairs:ses", data=data, also="none", method="crispr", crispr=crispr, replicates=50)
     record = outcome.fitted["crispr"].record
     nearer = {row["n"]: abs(record["search"][0]["value"] - 0.5) - abs(row["value"] - 0.5) for row in record["search"]}
     assert all(row["difference"] == pytest.approx(nearer[row["n"]]) for row in record["search"])

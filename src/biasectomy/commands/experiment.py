@@ -25,6 +25,7 @@ from biasectomy.commands.outcome import Outcome
 from biasectomy.commands.replacing import ITEMS, STORE, refuse_output
 from biasectomy.commands.run_folder import Run, open_run
 from biasectomy.commands.settings import EvaluationSettings, FittingSettings
+from biasectomy.errors import SettingsError
 from biasectomy.measuring.results import (
     DifferenceRow,
     MetricDescription,
@@ -37,7 +38,7 @@ from biasectomy.measuring.session import ItemLog, Session, naming_items
 from biasectomy.measuring.store import FileStore, MemoryStore
 from biasectomy.methods import METHODS, Cost, Fitted, Method
 from biasectomy.models.language_model import LanguageModel
-from biasectomy.narration import heading, progress, stages
+from biasectomy.narration import heading, progress, stages, warn
 from biasectomy.processes import Processes, join
 from biasectomy.tasks import Split, Task
 from biasectomy.tasks.answer_rules import GENERATING
@@ -292,6 +293,7 @@ def fitting(
     task: Task | str | None,
     folder: Path | None,
     without: Collection[str] = (),
+    optional: Collection[str] = (),
 ) -> Iterator[tuple[Experiment, dict[str, Method]]]:
     """A block in which the methods of a command can be fitted to development items and measured on the others.
 
@@ -301,6 +303,7 @@ def fitting(
         task: stands in for that of the settings; methods are fitted on the first, and all are measured.
         folder: of the run; None where nothing is kept.
         without: methods that are not wanted after all.
+        optional: methods that are left out, with a warning, where they cannot be fitted.
 
     Raises:
         BiasectomyError: whatever can be refused before anything is computed is refused first.
@@ -313,7 +316,7 @@ def fitting(
         tasks = open_tasks(settings, processes, task)
         split = split_task(tasks[0], settings)
         tasks[0].goal(settings.objective)
-        expected = sum(method.expected_questions(split.development) for method in methods.values())
+        expected = _expected(methods, split.development, optional)
         language_model = open_model(settings, processes, model)
         for definition in dict.fromkeys(getattr(settings.section(name), "definition", None) for name in methods):
             if definition is not None:
@@ -324,6 +327,20 @@ def fitting(
             # A method that is several equivalent ones answers as often.
             experiment.prepare(expected, sum(getattr(method, "draws", 1) for method in methods.values()))
             yield experiment, methods
+
+
+def _expected(methods: dict[str, Method], development: Task, optional: Collection[str]) -> float:
+    """How many questions' time fitting takes at most; methods that are optional and cannot be fitted are taken out."""
+    total = 0.0
+    for name, method in list(methods.items()):
+        try:
+            total += method.expected_questions(development)
+        except SettingsError as error:
+            if name not in optional:
+                raise
+            warn(f"{method.title} is not shown beside: {error}")
+            del methods[name]
+    return total
 
 
 def _by(method: str, rule: str) -> str:

@@ -12,7 +12,7 @@ from biasectomy.commands.settings import MitigateSettings
 from biasectomy.errors import NeuronSetError, RunError, SettingsError
 from biasectomy.files import writing
 from biasectomy.methods import Fitted
-from biasectomy.methods.crispr import NAME as CRISPR
+from biasectomy.methods.learned_factors import NAME as LEARNED
 from biasectomy.methods.original import NAME as ORIGINAL
 from biasectomy.methods.random_neurons import NAME as CONTROL
 from biasectomy.models.adapters import save_adapter, told_adapter
@@ -27,11 +27,11 @@ from biasectomy.tasks import Task
 def mitigate(
     model: LanguageModel | str = "smollm2",
     task: Task | str = "bbq:age",
-    method: str = CRISPR,
+    method: str = LEARNED,
     out: Path | str | None = None,
     **options: Any,
 ) -> Outcome:
-    """Fits a method on the development items of a task and measures it on the test items, beside a control.
+    """Fits a method on the development items of a task and measures it on the test items, beside a control and others.
 
     Args:
         model: a loaded model, or what `load` takes.
@@ -58,7 +58,8 @@ def run(
     """See `mitigate`; model and task stand in for those of the settings, and without `keep` no folder is written."""
     # No control, by the user's wish.
     without = {CONTROL} if settings.method != CONTROL and not getattr(settings.section(CONTROL), "draws", 0) else ()
-    with fitting(settings, model, task, settings.out if keep else None, without) as (experiment, methods):
+    folder = settings.out if keep else None
+    with fitting(settings, model, task, folder, without, settings.others) as (experiment, methods):
         experiment.fit(ORIGINAL, methods[ORIGINAL])
         fitted = experiment.fit(settings.method, methods[settings.method])
         _save(experiment, fitted, settings)
@@ -66,6 +67,10 @@ def run(
         if fitted.neuron_set is not None and len(fitted.neuron_set) and CONTROL in methods:
             experiment.fit(CONTROL, methods[CONTROL])
             comparisons.append((settings.method, CONTROL))
+        for name in settings.others:
+            if name in methods:
+                experiment.fit(name, methods[name])
+                comparisons.append((name, ORIGINAL))
         outcome = experiment.measure(comparisons)
         return experiment.finish(_judged(outcome, fitted, settings.method, experiment.model))
 

@@ -16,6 +16,7 @@ from biasectomy.commands.settings_base import Settings
 from biasectomy.errors import SettingsError
 from biasectomy.methods import METHODS
 from biasectomy.methods.crispr import NAME as CRISPR
+from biasectomy.methods.learned_factors import NAME as LEARNED
 from biasectomy.methods.original import NAME as ORIGINAL
 from biasectomy.methods.random_neurons import NAME as CONTROL
 from biasectomy.registry import Registry
@@ -37,6 +38,7 @@ SAVE_AS: Any = Field(
     "checkpoint",
     description="What is written: a plain checkpoint, or factors beside the model, as an (IA)^3 adapter of peft.",
 )
+NONE = "none"
 Names = Annotated[tuple[str, ...], BeforeValidator(_parse_names)]
 Fraction = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
 
@@ -154,7 +156,7 @@ class SplitSettings(TaskSettings):
     split: Literal["template", "random"] = Field(
         "template", description="Split into development and test items by template, or by item as the paper does."
     )
-    development_share: Fraction = Field(0.3, description="Share of development items.")
+    development_share: Fraction = Field(0.5, description="Share of development items.")
 
 
 class FindSettings(SplitSettings):
@@ -207,14 +209,22 @@ class MitigateSettings(FittingSettings):
 
     panel: ClassVar[str] = "Method"
 
-    method: str = Field(CRISPR, min_length=1, description="What is done to the model; 'ls methods' lists the ways.")
+    method: str = Field(LEARNED, min_length=1, description="What is done to the model; 'ls methods' lists the ways.")
+    beside: Names = Field(
+        (CRISPR,), description="Methods that are fitted and shown beside it, joined by commas; 'none': no others."
+    )
     out: Path = Field(Path("run"), description="Run folder.")
     save_as: SaveForm = SAVE_AS
     save_dtype: SaveFormat = SAVE_FORMAT
 
     def in_use(self) -> Sequence[str]:
-        """The original, the method and its control."""
-        return tuple(dict.fromkeys((ORIGINAL, self.method, CONTROL)))
+        """The original, the method and its control, and what is shown beside them."""
+        return tuple(dict.fromkeys((ORIGINAL, self.method, CONTROL, *self.others)))
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """The methods that are shown beside."""
+        return tuple(name for name in self.beside if name not in (NONE, ORIGINAL, self.method, CONTROL))
 
     def _check(self) -> None:
         super()._check()

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from biasectomy.tasks.base import Item, Task
 
-VARIED = 0.5  # of the items
+VARIED = 0.5  # of the stories
 
 
 @dataclass(frozen=True)
@@ -18,8 +18,8 @@ class Batches:
     Each condition (the coarsest of the labels that samples are spread over) has as many items in a batch, to one, and
     each comes round all of its items before one comes again, cluster by cluster. Items that tell one story (contexts
     that begin alike) follow one another, in all conditions at the same time: what they share is computed once, and what
-    they differ in is what is to be learned. With `variants`, rules of the task by name, a rule is tried on about every
-    second item; what it makes takes the place of an item of the same condition.
+    they differ in is what is to be learned. With `variants`, rules of the task by name, one is tried on about every
+    second story; what it makes of an item takes the place of an item of the same condition.
     """
 
     task: Task
@@ -36,12 +36,12 @@ class Batches:
 
     def at(self, step: int) -> tuple[str, list[Item]]:
         """The instruction and the items of a step, whichever was asked for before."""
-        generator = random.Random(f"{self.seed}/{self.task.name}/{step}")
-        instruction = generator.choice(self.task.instructions)
+        seed = f"{self.seed}/{self.task.name}/{step}"
+        instruction = random.Random(seed).choice(self.task.instructions)
         conditions = list(self._conditions)
         places = range(step * self.size, (step + 1) * self.size)
         items = [self._item(conditions[place % len(conditions)], place // len(conditions)) for place in places]
-        return instruction, self._varied(items, generator)
+        return instruction, self._varied(items, seed)
 
     def _item(self, condition: str, number: int) -> Item:
         """The item of a condition that comes as its so-many-th."""
@@ -51,9 +51,11 @@ class Batches:
             self._orders[condition, turn] = _by_turns(items, self._stories, f"{self.seed}/{turn}")
         return self._orders[condition, turn][place]
 
-    def _varied(self, items: Sequence[Item], generator: random.Random) -> list[Item]:
+    def _varied(self, items: Sequence[Item], seed: str) -> list[Item]:
         found, free = list(items), list(range(len(items)))
         for item in items if self.variants else ():
+            # By story: what is put in front of one of its items, for example, is in front of all of them.
+            generator = random.Random(f"{seed}/{self._stories[item.identifier]}")
             rule = self.task.variants[generator.choice(self.variants)]
             made = rule(item, generator) if generator.random() < VARIED else None
             if made is not None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from biasectomy.errors import SettingsError
 from biasectomy.models.language_model import LanguageModel
@@ -21,30 +21,38 @@ from biasectomy.models.language_model import LanguageModel
 MakeConfig = Callable[[list[str], str], Any]  # of target modules and a task type: a configuration of peft
 
 
-def down_projections(model: LanguageModel, title: str) -> list[str]:
+def down_projections(model: LanguageModel, title: str, *, transposed: bool) -> list[str]:
     """Paths of the modules that lead out of the feed-forward blocks, which adapters are put on.
 
+    Args:
+        model: whose blocks.
+        title: of the method, for messages.
+        transposed: whether the adapter takes matrices that are kept transposed.
+
     Raises:
-        SettingsError: there are fused experts among them, which adapters cannot reach.
+        SettingsError: there are fused experts among them, or transposed matrices that the adapter does not take.
     """
     groups = list(model.neurons("ffn-hidden"))
     if any(group.expert is not None for group in groups):
         raise SettingsError(f"{title} needs a matrix of its own for each expert, and this model's experts are fused.")
-    return [group.module for group in groups]
+    paths = [group.module for group in groups]
+    if not transposed and any(not isinstance(model.model.get_submodule(path), nn.Linear) for path in paths):
+        raise SettingsError(f"{title} takes no transposed matrices (Conv1D), as this model has; --method lora does.")
+    return paths
 
 
-def configured(make: MakeConfig, model: LanguageModel, title: str) -> Any:
-    """The configuration of an adapter on a model's down projections.
+def configured(make: MakeConfig, model: LanguageModel, title: str, *, transposed: bool) -> Any:
+    """The configuration of an adapter on a model's down projections; see `down_projections`.
 
     Raises:
-        SettingsError: `peft` is not installed, or the model has no such matrices.
+        SettingsError: `peft` is not installed, or cannot put the adapter on these.
     """
     try:
         import peft  # noqa: F401 - only to see that it is there
     except ImportError:
         raise SettingsError(f"{title} needs the package peft: pip install 'biasectomy[peft]'.") from None
     kind = "SEQ_2_SEQ_LM" if model.model.config.is_encoder_decoder else "CAUSAL_LM"
-    return make(down_projections(model, title), kind)
+    return make(down_projections(model, title, transposed=transposed), kind)
 
 
 @contextlib.contextmanager
@@ -67,7 +75,9 @@ def attached(model: LanguageModel, config: Any, tensors: dict[str, Tensor] | Non
             adapted = get_peft_model(inner, config)
             if tensors is not None:
                 set_peft_model_state_dict(adapted, tensors)
-        yield adapted
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Sparse invariant checks", UserWarning)  # of SHiRA's own computation
+            yield adapted
     finally:
         for path, module in own.items():
             inner.set_submodule(path, module)

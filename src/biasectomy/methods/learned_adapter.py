@@ -49,6 +49,7 @@ class LearnedAdapter:
     """An adapter on the down projections; a method says which."""
 
     title: ClassVar[str]
+    transposed: ClassVar[bool] = True  # whether it can be put on matrices that are kept transposed
 
     def __init__(self, settings: Any) -> None:
         self.settings: AdapterSettings = settings
@@ -83,7 +84,9 @@ class LearnedAdapter:
         from biasectomy.learning.unpruned import train
 
         settings, seed = self.settings, session.seed
-        config = adapters.configured(lambda targets, kind: self.config(targets, kind, seed), model, self.title)
+        config = adapters.configured(
+            lambda targets, kind: self.config(targets, kind, seed), model, self.title, transposed=self.transposed
+        )
         learning = development.limited(settings.items, seed=seed)
         heading(f"Learning {self.title}")
         with torch.random.fork_rng(devices=[]):

@@ -172,7 +172,7 @@ class LearnedFactors:
             candidate = factors.neuron_set(values, **described)
             with model.edited(candidate):
                 drift = texts.mean_drift()
-            kept = session.path(f"candidates/{len(candidate)}.json")
+            kept = session.path(f"candidates/{stretch.budget}.json")
             if kept is not None and session.processes.main:
                 candidate.save(kept)
             found[stretch.budget] = candidate

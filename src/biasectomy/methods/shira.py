@@ -20,6 +20,7 @@ class Shira(LearnedAdapter):
     """Learns a random few weights of the down projections, as peft's SHiRA has them (Bhardwaj et al. 2024)."""
 
     title: ClassVar[str] = "SHiRA"
+    transposed: ClassVar[bool] = False
 
     class Settings(AdapterSettings):
         """Options of the method."""

@@ -226,7 +226,7 @@ def join(tasks: Sequence[Task], name: str | None = None) -> Task:
     )
 
 
-def split(task: Task, by: str = "template", development_share: float = 0.3, seed: int = 0) -> Split:
+def split(task: Task, by: str = "template", development_share: float = 0.5, seed: int = 0) -> Split:
     """Development and test items of a task, each sub-task split on its own.
 
     "template" keeps all items of a cluster on one side, so that nothing seen in development returns in another

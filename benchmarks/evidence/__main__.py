@@ -1,0 +1,61 @@
+"""`python -m benchmarks.evidence [STUDY ...]`: fits and asks every row, and writes the tables of docs/evidence.md."""
+
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from biasectomy.cli.exits import run_and_exit
+from biasectomy.errors import UnknownNameError
+from biasectomy.files import read_json, write_atomically, write_json
+
+DOCUMENT, RAW = Path("docs/evidence.md"), Path("docs/evidence")
+MARK = "<!-- tables: made by python -m benchmarks.evidence -->"
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def run(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[STUDY ...]", help="Which. Default: all.")] = None,
+    work: Annotated[Path, typer.Option(help="Folder that keeps what was fitted and answered.")] = Path("evidence-work"),
+    rows: Annotated[str, typer.Option(help="Rows, joined by commas. Default: all of a study.")] = "",
+    items: Annotated[int, typer.Option(min=1, help="At most so many items of each task.")] = 200,
+    seeds: Annotated[int, typer.Option(min=1, help="Seeds of the rows that matter most.")] = 5,
+    only_tables: Annotated[bool, typer.Option("--only-tables", help="Write the tables anew, compute nothing.")] = False,
+) -> None:
+    """Fits methods on the same items, asks all of them the same, and writes down what came out."""
+    from benchmarks.evidence.studies import STUDIES
+
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    for name in names or ():
+        if name not in STUDIES:
+            raise UnknownNameError("study", name, STUDIES)
+    if not only_tables:
+        from benchmarks.evidence.measuring import Laboratory
+
+        for name in names or STUDIES:
+            found = Laboratory(STUDIES[name], work, items, seeds).results({one for one in rows.split(",") if one})
+            write_json(RAW / f"{name}.json", found.to_json())
+    write_tables()
+
+
+def write_tables() -> None:
+    """Puts the tables of all raw results behind the mark in the document."""
+    from benchmarks.evidence.studies import STUDIES
+    from benchmarks.evidence.table import rendered
+    from biasectomy.measuring.results import Results
+
+    said = DOCUMENT.read_text(encoding="utf-8").partition(MARK)[0]
+    tables = [
+        rendered(Results.from_json(read_json(RAW / f"{name}.json")), study.title)
+        for name, study in STUDIES.items()
+        if (RAW / f"{name}.json").exists()
+    ]
+    write_atomically(DOCUMENT, "\n\n".join([said.rstrip(), MARK, *tables]) + "\n")
+
+
+if __name__ == "__main__":
+    run_and_exit(lambda: app, "python -m benchmarks.evidence")

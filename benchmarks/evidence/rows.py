@@ -1,0 +1,107 @@
+"""Rows of the tables: methods with their settings, fitted with one seed or several."""
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from biasectomy.tasks import Task
+from biasectomy.tasks.base import Item
+
+Change = Callable[[Task], Task]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A method on the development items.
+
+    `candidate` takes, of what a method tries on its way, the neuron set of that many neurons; rows of one method with
+    the same settings share their fitting. `taught` changes the development items first.
+    """
+
+    name: str
+    title: str
+    method: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    neurons: int | None = None
+    candidate: int | None = None
+    seeds: int = 1
+    taught: Change | None = None
+
+    @property
+    def fitting(self) -> str:
+        """The name of what is fitted."""
+        return self.name if self.candidate is None else f"{self.method}-path"
+
+
+def shuffled(task: Task) -> Task:
+    """The right answers of items given to other items at random."""
+    generator = random.Random(0)
+    return replace(task, items=tuple(replace(item, gold=generator.randrange(len(item.options))) for item in task.items))
+
+
+def always_unknown(task: Task) -> Task:
+    """ "Unknown" is the right answer of every item."""
+
+    def taught(item: Item) -> Item:
+        return replace(item, gold=item.unknown)
+
+    return replace(task, items=tuple(taught(item) for item in task.items), variants={})
+
+
+LEARNED, BUDGETS = "learned-factors", (10_000, 3_000, 1_000, 300, 100)
+
+
+def learned(number: int, seeds: int = 1, name: str = LEARNED, **more: Any) -> Row:
+    """A candidate of learned factors, by its number of neurons."""
+    return Row(f"{name}-{number}", f"Learned factors, {number:,}", LEARNED, candidate=number, seeds=seeds, **more)
+
+
+def main_rows(total: int, seeds: int) -> list[Row]:
+    """All methods; learned factors at each budget.
+
+    Args:
+        total: neurons of the model.
+        seeds: of the rows that matter most.
+    """
+    return [
+        Row("original", "Original", "original"),
+        Row("always-unknown", "Always unknown", "always-unknown"),
+        Row("random-neurons", "100 random neurons removed", "random-neurons", {"draws": 3}),
+        Row("crispr-paper", "CRISPR, paper", "crispr"),
+        Row("crispr-authors", "CRISPR, authors' code", "crispr", {"variant": "authors"}),
+        Row("fair-prompt", "Fairness instruction", "fair-prompt"),
+        learned(total),
+        *(learned(number, seeds if number == 1_000 else 1) for number in BUDGETS),
+        Row("among-random", "Learned factors, 1,000 drawn at random", LEARNED, {"among": "random"}, neurons=1_000),
+        Row("among-crispr", "Learned factors, 1,000 of CRISPR's", LEARNED, {"among": "crispr"}, neurons=1_000),
+        Row("lora", "LoRA, rank 4", "lora", seeds=seeds),
+        Row("shira", "SHiRA, rank 4", "shira"),
+    ]
+
+
+def transfer_rows(total: int, seeds: int) -> list[Row]:
+    """What is compared where several categories are learned from."""
+    wanted = {"original", "always-unknown", "fair-prompt", "lora", f"{LEARNED}-{total}"}
+    wanted |= {f"{LEARNED}-{number}" for number in BUDGETS}
+    return [row for row in main_rows(total, seeds) if row.name in wanted]
+
+
+def sanity_rows() -> list[Row]:
+    """What is learned from wrong answers, and from one answer to everything."""
+    return [
+        Row("original", "Original", "original"),
+        Row("shuffled", "Right answers shuffled", LEARNED, neurons=1_000, taught=shuffled),
+        Row("all-unknown", '"Unknown" always right', LEARNED, neurons=1_000, taught=always_unknown),
+    ]
+
+
+def curve_rows() -> list[Row]:
+    """More and more items to learn from."""
+    return [
+        Row("original", "Original", "original"),
+        *(
+            Row(f"items-{number}", f"{number} items", LEARNED, {"items": number}, neurons=1_000)
+            for number in (5, 20, 50, 100, 500)
+        ),
+    ]

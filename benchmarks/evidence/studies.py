@@ -1,0 +1,84 @@
+"""Studies: what is learned from, which rows, and what all rows are asked."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from benchmarks.evidence.rows import Row, curve_rows, main_rows, sanity_rows, transfer_rows
+from biasectomy.tasks import Item, Task, load_task, split
+from biasectomy.tasks.option_order import rotate_options
+from biasectomy.tasks.twins import TEMPLATE
+
+WORDINGS = 4
+KEPT = ("crows_pairs", "drift", "perplexity", "arc_easy", "boolq")
+FORMS = ("bbq-padded", "bbq-truncated", "bbq-reordered")
+
+
+@dataclass(frozen=True)
+class Study:
+    """Items that are learned from, and those that are asked, by what they are called."""
+
+    name: str
+    title: str
+    learned: str
+    model: str
+    rows: Callable[[int, int], list[Row]]
+    other: tuple[str, ...] = ()  # tasks of which nothing is learned
+    forms: tuple[str, ...] = ()  # variants of what is learned from
+    kept: tuple[str, ...] = ()
+
+    def tasks(self, items: int, seed: int = 0) -> tuple[Task, list[tuple[str, Task]]]:
+        """Development items, and what is asked: (kind, task)."""
+        whole = rotate_options(load_task(self.learned), seed)
+        development, test = split(whole, seed=seed)
+        asked = [("held out", test.limited(items, 1, seed))]
+        asked += [("other", rotate_options(load_task(name), seed).limited(items, 1, seed)) for name in self.other]
+        for name in self.forms:
+            asked.append(("form", held_out(rotate_options(load_task(name), seed), test).limited(items, 1, seed)))
+        asked += [("kept", rotate_options(load_task(name), seed).limited(items, 1, seed)) for name in self.kept]
+        return development.limited(None, WORDINGS), asked
+
+
+def held_out(task: Task, test: Task) -> Task:
+    """The items of templates that are tested."""
+
+    def template(item: Item) -> str:
+        return str(item.extra.get(TEMPLATE, item.cluster))
+
+    templates = {template(item) for item in test.items}
+    return dataclasses.replace(task, items=tuple(item for item in task.items if template(item) in templates))
+
+
+def _forms(categories: str, names: Sequence[str] = FORMS) -> tuple[str, ...]:
+    return tuple(f"{name}:{categories}" for name in names)
+
+
+FOUR = "age,appearance,religion,nationality"
+STUDIES = {
+    study.name: study
+    for study in (
+        Study(
+            "age", "Learned from BBQ Age", "bbq:age", "smollm2", main_rows, ("bbq:ses,disability",), _forms("age"), KEPT
+        ),
+        Study(
+            "four",
+            "Learned from BBQ Age, Physical appearance, Religion and Nationality",
+            f"bbq:{FOUR}",
+            "smollm2",
+            transfer_rows,
+            ("bbq:ses,disability",),
+            _forms(FOUR),
+            ("crows_pairs", "drift", "perplexity"),
+        ),
+        Study("sanity", "Learned from wrong answers", "bbq:age", "smollm2", lambda total, seeds: sanity_rows()),
+        Study("items", "Learned from so many items", "bbq:age", "smollm2", lambda total, seeds: curve_rows()),
+        Study(
+            "organism", "A Llama with a planted stereotype", "organism:bias", "organism", transfer_rows,
+            ("organism:fair", "organism:skill"),
+        ),
+        Study(
+            "organism-t5", "A T5 with a planted stereotype", "organism:bias", "organism-t5", transfer_rows,
+            ("organism:fair", "organism:skill"),
+        ),
+    )
+}  # fmt: skip

@@ -1,0 +1,95 @@
+"""The tables of `docs/evidence.md`, from the results of studies."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from biasectomy.measuring.results import MetricRow, Results
+
+BBQ = (
+    ("accuracy_ambiguous", "ambiguous"),
+    ("accuracy_disambiguated", "disambiguated"),
+    ("unknown_disambiguated", '"unknown", disambiguated'),
+    ("bias_ambiguous", "s_AMB"),
+    ("bias_disambiguated", "s_DIS"),
+    ("conflict_cost", "conflict cost"),
+)
+FORM = BBQ[:3]
+KEPT = {
+    "crows_pairs": ("stereotype_preference", "CrowS-Pairs"),
+    "drift": ("drift", "drift, nats"),
+    "perplexity": ("perplexity", "perplexity"),
+    "arc_easy": ("accuracy_arc_easy", "ARC-Easy"),
+    "boolq": ("accuracy_boolq", "BoolQ"),
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """A metric of a task, and what stands above it."""
+
+    task: str
+    metric: str
+    title: str
+
+
+def rendered(results: Results, title: str) -> str:
+    """All tables of a study, in Markdown."""
+    tasks = list(dict.fromkeys((row.split, row.task) for row in results.metrics))
+    blocks = [f"## {title}", _about(results)]
+    for kind, heading in (("held out", "Held-out templates"), ("other", "Never learned from"), ("form", "Form")):
+        for name in [task for split, task in tasks if split == kind and _is_whole(task, tasks)]:
+            columns = FORM if kind == "form" else BBQ
+            found = [
+                Column(name, metric, above) for metric, above in columns if results.find("original", metric, task=name)
+            ]
+            if not found:
+                found = [Column(name, "accuracy", "accuracy")]
+            blocks += [f"### {heading}: {name}", _table(results, found)]
+    kept = [
+        task for split, task in tasks if split == "kept" and task.partition(":")[0] in KEPT and _is_whole(task, tasks)
+    ]
+    if kept:
+        columns_kept = [Column(task, *KEPT[task.partition(":")[0]]) for task in kept]
+        blocks += ["### Kept elsewhere", _table(results, columns_kept)]
+    return "\n\n".join([*blocks, "### Cost", _costs(results)])
+
+
+def _is_whole(task: str, tasks: Sequence[tuple[str, str]]) -> bool:
+    """Whether a task is none of the parts of a joined one."""
+    family, _, members = task.partition(":")
+    others = {name for _, name in tasks if name != task and name.partition(":")[0] == family}
+    return not any(members in name.partition(":")[2].split(",") for name in others) and not any(
+        name == family for name in others
+    )
+
+
+def _about(results: Results) -> str:
+    settings = results.settings
+    asked = ", ".join(f"{name} {number}" for name, number in settings["asked"].items())
+    return f"Model: {settings['model']}; {settings['development_items']:,} development items. Asked items: {asked}."
+
+
+def _table(results: Results, columns: Sequence[Column]) -> str:
+    lines = ["| | " + " | ".join(column.title for column in columns) + " |", "|---|" + "--:|" * len(columns)]
+    for name, title in results.titles.items():
+        cells = [_cell(results.find(name, column.metric, task=column.task)) for column in columns]
+        seeds = results.costs[name]["seeds"]
+        lines.append(f"| {title}{f', {seeds} seeds' if seeds > 1 else ''} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _cell(row: MetricRow | None) -> str:
+    if row is None or math.isnan(row.value):
+        return "n/a"
+    digits = 1 if row.metric == "perplexity" else 3 if row.metric == "drift" else 2
+    interval = "" if math.isnan(row.low) else f" [{row.low:.{digits}f}, {row.high:.{digits}f}]"
+    return f"{row.value:.{digits}f}{interval}"
+
+
+def _costs(results: Results) -> str:
+    lines = ["| | numbers stored | seconds to fit | questions an answer |", "|---|--:|--:|--:|"]
+    for name, title in results.titles.items():
+        cost = results.costs[name]
+        lines.append(f"| {title} | {cost['numbers']:,} | {cost['seconds']:,} | {cost['questions_per_answer']:g} |")
+    return "\n".join(lines)

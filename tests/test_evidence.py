@@ -1,0 +1,73 @@
+"""The command behind docs/evidence.md: rows, what is held out, and how tables are written."""
+
+from dataclasses import replace
+
+import pytest
+
+from benchmarks.evidence.rows import always_unknown, main_rows, shuffled
+from benchmarks.evidence.studies import STUDIES, held_out
+from benchmarks.evidence.table import rendered
+from biasectomy.measuring.results import MetricRow, Results
+from biasectomy.methods import METHODS
+from biasectomy.tasks import parse_names
+
+
+def test_every_row_of_every_study_is_a_method_with_its_settings():
+    for study in STUDIES.values():
+        rows = study.rows(46_080, 5)
+        assert len({row.name for row in rows}) == len(rows) and rows[0].name == "original"
+        for row in rows:
+            METHODS[row.method](METHODS[row.method].Settings(**row.settings))
+        for name in (study.learned, *study.other, *study.forms, *study.kept):
+            parse_names(name)
+    assert [row.seeds for row in main_rows(46_080, 5) if row.name in ("learned-factors-1000", "lora")] == [5, 5]
+
+
+def test_variants_are_asked_of_held_out_templates_only(toy_task):
+    task = toy_task(clusters=6)
+    test = replace(task, items=task.items[:8])
+    found = held_out(task, test)
+    assert {item.cluster for item in found.items} == {item.cluster for item in test.items} and len(found.items) == 8
+
+
+def test_what_is_taught_wrongly(toy_task):
+    task = toy_task()
+    assert all(item.gold == item.unknown for item in always_unknown(task).items)
+    right = sum(one.gold == other.gold for one, other in zip(shuffled(task).items, task.items, strict=True))
+    assert 0.1 * len(task.items) < right < 0.6 * len(task.items)
+    assert shuffled(task).items == shuffled(task).items
+
+
+def test_tables_show_figures_with_their_intervals():
+    def row(method: str, metric: str, value: float) -> MetricRow:
+        return MetricRow(method, "bbq:age", "held out", metric, value, value - 0.1, value + 0.1, 10, 5, 1.0)
+
+    nan = float("nan")
+    results = Results(
+        (
+            row("original", "accuracy_ambiguous", 0.25), row("original", "accuracy_disambiguated", 0.5),
+            row("lora", "accuracy_ambiguous", 0.75), replace(row("lora", "accuracy_disambiguated", 0.5), value=nan),
+            replace(row("original", "drift", 0.0), task="drift:packaged", split="kept", low=nan),
+            replace(row("lora", "drift", 0.0123), task="drift:packaged", split="kept"),
+        ),
+        settings={"model": "tiny", "development_items": 20, "asked": {"bbq:age": 10}},
+        titles={"original": "Original", "lora": "LoRA, rank 4"},
+        costs={
+            name: {"numbers": 1000, "seconds": 60, "questions_per_answer": 1.0, "seeds": seeds}
+            for name, seeds in (("original", 1), ("lora", 5))
+        },
+    )  # fmt: skip
+    text = rendered(results, "Learned from BBQ Age")
+    assert "| | ambiguous | disambiguated |" in text
+    assert "| Original | 0.25 [0.15, 0.35] | 0.50 [0.40, 0.60] |" in text
+    assert "| LoRA, rank 4, 5 seeds | 0.75 [0.65, 0.85] | n/a |" in text
+    assert "| Original | 0.000 |" in text and "| LoRA, rank 4, 5 seeds | 0.012 [-0.088, 0.112] |" in text
+    assert "| LoRA, rank 4 | 1,000 | 60 | 1 |" in text
+
+
+def test_an_unknown_study_is_answered_by_name(capsys):
+    from benchmarks.evidence.__main__ import app
+    from biasectomy.errors import UnknownNameError
+
+    with pytest.raises(UnknownNameError, match="did you mean 'age'"):
+        app(["agee"], standalone_mode=False)
