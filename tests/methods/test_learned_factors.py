@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from biasectomy.errors import SettingsError
+from biasectomy.errors import DataError, SettingsError
 from biasectomy.measuring.session import Session
 from biasectomy.methods.learned_factors import LearnedFactors
 from biasectomy.neurons.neuron_set import NeuronSet
@@ -61,7 +61,7 @@ def test_neurons_chosen_beforehand_are_the_only_ones_learned(tiny, task):
     assert found.neuron_set == again.neuron_set and len(found.neuron_set) == 10
     other = fitted(tiny, task, Session(neurons=10, seed=3), among="random")
     assert {(one.module, one.unit) for one in other.neuron_set} != {(one.module, one.unit) for one in found.neuron_set}
-    with pytest.raises(Exception, match="Did you mean 'crispr'"):
+    with pytest.raises(Exception, match="did you mean 'crispr'"):
         LearnedFactors(LearnedFactors.Settings(among="crisp"))
 
 
@@ -91,3 +91,14 @@ def test_learning_lowers_the_loss_on_what_was_learned_from(tiny, task):
 def test_budgets_that_are_none(wrong):
     with pytest.raises(ValueError, match="joined by commas"):
         LearnedFactors.Settings(budgets=wrong)
+
+
+def test_budgets_that_are_not_asked_for_are_no_candidates(tiny, task):
+    found = fitted(tiny, task, budgets="30,10")
+    assert [one["budget"] for one in found.record["candidates"]] == [30, 10]
+
+
+def test_too_few_templates_to_choose_by_are_named_with_a_way_out(tiny, toy_task):
+    with pytest.raises(DataError, match=r"'toy:age' has 2 templates among its 8 development items.* or --neurons"):
+        fitted(tiny, toy_task(clusters=2), items_a_step=2)
+    assert len(fitted(tiny, toy_task(clusters=2), Session(neurons=5), items_a_step=2).neuron_set) == 5

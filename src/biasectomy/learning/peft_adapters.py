@@ -104,7 +104,8 @@ class Adapter:
     tensors: dict[str, Tensor]
 
     def __len__(self) -> int:
-        return sum(one.numel() for one in self.tensors.values())
+        """How many numbers were learned; where they stand, which SHiRA keeps too, is not counted."""
+        return sum(one.numel() for one in self.tensors.values() if one.is_floating_point())
 
     @property
     def key(self) -> list[str]:

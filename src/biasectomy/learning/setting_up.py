@@ -5,15 +5,14 @@ from contextlib import AbstractContextManager
 
 from torch import Tensor
 
+from biasectomy.errors import DataError
 from biasectomy.learning.batches import Batches
 from biasectomy.learning.objectives import loss_of
-from biasectomy.learning.settings import TrainingSettings
+from biasectomy.learning.settings import VALIDATION_WORDINGS, TrainingSettings
 from biasectomy.learning.training import Training
 from biasectomy.measuring.session import Session
 from biasectomy.models.language_model import LanguageModel
 from biasectomy.tasks.base import Split, Task, split
-
-VALIDATION_WORDINGS = 2
 
 
 def training_of(
@@ -54,5 +53,13 @@ def learned_and_validated(development: Task, share: float, items: int | None, va
     Raises:
         DataError: there are too few templates for both.
     """
-    learning, validation = split(development, "template", 1 - share, seed)
+    try:
+        learning, validation = split(development, "template", 1 - share, seed)
+    except DataError as error:
+        templates = len({item.cluster for item in development.items})
+        raise DataError(
+            f"'{development.name}' has {templates} templates among its {len(development.items)} development items, too "
+            "few to learn from some and choose by others; more items would be right, or --neurons, which settles the "
+            "number."
+        ) from error
     return Split(learning.limited(items, seed=seed), validation.limited(validated, VALIDATION_WORDINGS, seed))

@@ -5,6 +5,7 @@ from pydantic import Field
 from biasectomy.options import Options
 
 QUESTIONS_A_LEARNED_ITEM = 3.0  # a forward pass, a backward pass, and a share of a neutral text's
+VALIDATION_WORDINGS = 2  # instructions under which items are asked that only choose
 LAST_RATE = 0.2  # of the first: where rates fall to
 
 

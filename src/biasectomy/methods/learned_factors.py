@@ -14,7 +14,7 @@ from pydantic import BeforeValidator, Field
 
 from biasectomy.attribution import ATTRIBUTIONS
 from biasectomy.errors import SettingsError
-from biasectomy.learning.settings import LAST_RATE, QUESTIONS_A_LEARNED_ITEM, TrainingSettings
+from biasectomy.learning.settings import LAST_RATE, QUESTIONS_A_LEARNED_ITEM, VALIDATION_WORDINGS, TrainingSettings
 from biasectomy.methods.base import METHODS, Cost
 from biasectomy.methods.neuron_edit import FittedNeurons, choose
 from biasectomy.narration import heading, say, warn
@@ -101,16 +101,15 @@ class LearnedFactors:
 
         Raises:
             SettingsError: nothing can be learned from the items.
-            DataError: there are too few templates.
         """
         from biasectomy.learning.objectives import loss_of
 
         settings, budgets = self.settings, len(self.settings.budgets)
         loss_of(development, development.goal())
-        learning, validation = self._split(development, 0)
-        answered = len(validation.items) * len(validation.instructions) * (budgets + 1)
+        validated = min(settings.validation_items, round(settings.validation_share * len(development.items)))
+        answered = validated * min(VALIDATION_WORDINGS, len(development.instructions)) * (budgets + 1)
         steps = settings.first_steps + settings.steps * (budgets - (ALL in settings.budgets))
-        return steps * min(settings.items_a_step, len(learning.items)) * QUESTIONS_A_LEARNED_ITEM + answered
+        return steps * settings.items_a_step * QUESTIONS_A_LEARNED_ITEM + answered
 
     def fit(self, model: "LanguageModel", development: "Task", session: "Session") -> FittedNeurons:
         """Learns along the path, then chooses how many neurons are enough; `--neurons` settles that beforehand.
@@ -120,15 +119,16 @@ class LearnedFactors:
             DataError: there are too few templates to learn from some and choose by others.
             ScoreError: the loss is not finite.
         """
-        learning, validation = self._split(development, session.seed)
         if session.neurons is not None:  # there is nothing to choose
-            learning = development.limited(self.settings.items, seed=session.seed)
+            learning, validation = development.limited(self.settings.items, seed=session.seed), None
+        else:
+            learning, validation = self._split(development, session.seed)
         heading("Learning factors")
         candidates, shown = self._learned(model, learning, session)
         record: dict[str, Any] = {"learned_from": len(learning.items), "candidates": shown}
         if session.neurons is not None:
             chosen = candidates[session.neurons]
-        else:
+        elif validation is not None:
             heading("Choosing the number of neurons on validation items")
             near = self._near(candidates, shown, session.drift or DRIFT)
             choice = choose(NAME, model, validation, session, near, racing=False, split="validation")
@@ -157,7 +157,8 @@ class LearnedFactors:
         from biasectomy.neurons.neuron_set import NeuronSet
 
         factors = Factors(model.model, model.neurons(self.definition))
-        path = self._path(len(factors), session.neurons)
+        budgets = self._budgets(len(factors), session.neurons)
+        path = self._path(len(factors), budgets)
         self._chosen_beforehand(factors, model, learning, session)
         training = training_of(self.settings, model, learning, session, factors.in_force, [factors.values])
         pruned = PrunedFactors(training, factors, path, self.settings.importance, session)
@@ -169,6 +170,8 @@ class LearnedFactors:
         shown: list[dict[str, Any]] = []
         texts = judged_by(model)
         for stretch, values, progress in pruned.candidates():
+            if stretch.budget not in budgets:
+                continue  # the steps with all neurons only led the way
             candidate = factors.neuron_set(values, **described)
             with model.edited(candidate):
                 drift = texts.mean_drift()
@@ -180,20 +183,21 @@ class LearnedFactors:
             say(f"{len(candidate):,} neurons: loss {progress.loss:.3f}, drift {drift:.3f} nats")
         return found, shown
 
-    def _path(self, total: int, wanted: int | None) -> "Path":
-        """The path to all budgets, or down to the number that is wanted.
+    def _budgets(self, total: int, wanted: int | None) -> list[int]:
+        """Numbers of neurons to try, or those down to the one that is wanted.
 
         Raises:
             SettingsError: the model has fewer neurons than wanted.
         """
+        if wanted is not None and wanted > total:
+            raise SettingsError(f"--neurons {wanted:,} is more than the model has: {total:,} ({self.definition}).")
+        budgets = [total if one == ALL else min(int(one), total) for one in self.settings.budgets]
+        return budgets if wanted is None else [*(one for one in budgets if one > wanted), wanted]
+
+    def _path(self, total: int, budgets: list[int]) -> "Path":
         from biasectomy.learning.path import path_to
 
         settings = self.settings
-        if wanted is not None and wanted > total:
-            raise SettingsError(f"--neurons {wanted:,} is more than the model has: {total:,} ({settings.definition}).")
-        budgets = [total if one == ALL else min(int(one), total) for one in settings.budgets]
-        if wanted is not None:
-            budgets = [*(one for one in budgets if one > wanted), wanted]
         return path_to(
             budgets,
             total,
@@ -213,7 +217,7 @@ class LearnedFactors:
         from biasectomy.attribution.scores import attribute
 
         kind = ATTRIBUTIONS[self.settings.among]
-        most = session.neurons or max(int(one) for one in self.settings.budgets if one != ALL)
+        most = session.neurons or max((int(one) for one in self.settings.budgets if one != ALL), default=len(factors))
         scores = attribute(
             model,
             learning,
