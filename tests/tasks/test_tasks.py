@@ -287,7 +287,7 @@ def test_split_refuses_what_it_does_not_know() -> None:
 
 def test_limits_and_splits_of_a_real_category(shared_data: Path) -> None:
     task = load_task("bbq:age", data_folder=shared_data)
-    sides = split(task, seed=1)
+    sides = split(task, development_share=0.3, seed=1)
     clusters = [{item.cluster for item in side.items} for side in (sides.development, sides.test)]
     assert (len(clusters[0]), len(clusters[1]), clusters[0] & clusters[1]) == (7, 17, set())
     assert not {item.context for item in sides.development.items} & {item.context for item in sides.test.items}

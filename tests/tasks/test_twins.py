@@ -43,7 +43,7 @@ def questions(task: Task) -> set[str]:
 def test_no_question_stands_on_both_sides_of_a_split(shared_data: Path, category: str) -> None:
     task = load_task(f"bbq:{category}", data_folder=shared_data)
     for seed in range(5):
-        sides = split(task, seed=seed)
+        sides = split(task, development_share=0.3, seed=seed)
         assert not questions(sides.development) & questions(sides.test)
         assert 0.15 < len(sides.development.items) / len(task.items) < 0.45
     joined = describe_task(task)["joined_templates"]

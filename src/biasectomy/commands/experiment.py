@@ -38,7 +38,7 @@ from biasectomy.measuring.session import ItemLog, Session, naming_items
 from biasectomy.measuring.store import FileStore, MemoryStore
 from biasectomy.methods import METHODS, Cost, Fitted, Method
 from biasectomy.models.language_model import LanguageModel
-from biasectomy.narration import heading, progress, stages, warn
+from biasectomy.narration import heading, progress, say, stages
 from biasectomy.processes import Processes, join
 from biasectomy.tasks import Split, Task
 from biasectomy.tasks.answer_rules import GENERATING
@@ -140,12 +140,19 @@ class Experiment:
         if self.run is not None:
             self.run.record |= {"batch_tokens": model.batch_tokens, "seconds_a_question": seconds}
 
-    def fit(self, name: str, method: Method) -> Fitted:
-        """Fits a method on the development items."""
+    def fit(self, name: str, method: Method, *, settled: bool = True) -> Fitted:
+        """Fits a method on the development items.
+
+        Args:
+            name: of the method.
+            method: the method.
+            settled: whether the number of neurons of the settings is meant for it.
+        """
         assert self.split is not None  # what fits has items to learn from
         if method.expected_questions(self.split.development):
             heading(f"Fitting {method.title}", FITTING)
         session = self.session.within(name)
+        session = session if settled else replace(session, neurons=None)
         fitted = method.fit(self.model, self.split.development, session)
         return self.take(name, method.title, fitted)
 
@@ -303,7 +310,7 @@ def fitting(
         task: stands in for that of the settings; methods are fitted on the first, and all are measured.
         folder: of the run; None where nothing is kept.
         without: methods that are not wanted after all.
-        optional: methods that are left out, with a warning, where they cannot be fitted.
+        optional: methods that are left out where they cannot be fitted.
 
     Raises:
         BiasectomyError: whatever can be refused before anything is computed is refused first.
@@ -338,7 +345,7 @@ def _expected(methods: dict[str, Method], development: Task, optional: Collectio
         except SettingsError as error:
             if name not in optional:
                 raise
-            warn(f"{method.title} is not shown beside: {error}")
+            say(f"{method.title} is not shown beside: {error}")
             del methods[name]
     return total
 

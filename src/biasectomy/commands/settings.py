@@ -193,7 +193,11 @@ class FittingSettings(SplitSettings, EvaluationSettings):
     margin: float | None = Field(
         None, ge=0, allow_inf_nan=False, description="How much worse a guard of the goal may get. [default: the task's]"
     )
-    neurons: int | None = Field(None, ge=1, description="Change exactly so many neurons. [default: as many as pay]")
+    neurons: int | None = Field(
+        None,
+        ge=1,
+        description="Change exactly so many neurons; methods beside choose by themselves. [default: as many as pay]",
+    )
     drift: float | None = Field(
         None,
         gt=0,
