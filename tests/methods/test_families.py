@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from biasectomy.errors import SettingsError
+from biasectomy.learning import neutral
 from biasectomy.measuring.session import Session
 from biasectomy.methods import METHODS
 from biasectomy.models.language_model import LanguageModel
@@ -48,6 +49,12 @@ def opened(name: str) -> LanguageModel:
     model = LanguageModel(inner, tokenizer, prompt_format(tokenizer, inner.config, "plain"), name)
     model.layout = layout_for(inner, vocabulary)
     return model
+
+
+@pytest.fixture(autouse=True)
+def few_texts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """How far a candidate has gone is told by few texts."""
+    monkeypatch.setattr(neutral, "JUDGED_BY", 1)
 
 
 @pytest.mark.parametrize("method", SETTINGS)
