@@ -411,6 +411,14 @@ def test_compare_that_was_interrupted_goes_on_and_ends_alike(case, compared, tmp
         assert (out / name).read_bytes() == (compared / name).read_bytes()
 
 
+def test_few_test_items_leave_all_development_items(case, tmp_path):
+    case.compare(tmp_path / "all", methods=("always-unknown",))
+    case.compare(tmp_path / "few", methods=("always-unknown",), test_items=9)
+    whole, few = (read_json(tmp_path / name / "record.json")["split"] for name in ("all", "few"))
+    assert few["development"] == whole["development"]
+    assert len(few["test"]) == 9 and set(few["test"]) < set(whole["test"])
+
+
 def test_from_python_without_settings_objects(case, finished, tiny, tmp_path):
     import biasectomy
 

@@ -322,6 +322,7 @@ def fitting(
         }
         tasks = open_tasks(settings, processes, task)
         split = split_task(tasks[0], settings)
+        split = split._replace(test=split.test.limited(settings.test_items, seed=settings.seed))
         tasks[0].goal(settings.objective)
         expected = _expected(methods, split.development, optional)
         language_model = open_model(settings, processes, model)

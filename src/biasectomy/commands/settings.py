@@ -187,6 +187,9 @@ class FittingSettings(SplitSettings, EvaluationSettings):
     panel: ClassVar[str] = "Method"
     sections: ClassVar[Registry[Any] | None] = METHODS
 
+    test_items: int | None = Field(
+        None, ge=1, description="Report on at most so many test items, spread evenly. [default: all]"
+    )
     objective: str | None = Field(
         None, description="Goal that methods are fitted to, by the task's name for it. [default: the task's first]"
     )
