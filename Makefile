@@ -36,7 +36,7 @@ demo: $(READY)
 		--out $(DEMO_OUT) --overwrite $(DEMO_MORE)
 
 test: $(READY)
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest -n auto --dist worksteal
 
 check: $(READY)
 	$(VENV)/bin/ruff check .

@@ -24,6 +24,12 @@ from biasectomy.tasks.ambiguity import (
 from biasectomy.tasks.base import Item, Task
 from biasectomy.tasks.multiple_choice import LIKELIHOOD_OR_TEXT, listed
 
+# Workers (pytest -n) share the machine: each computes with its share of the cores, and so does what it starts.
+WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+if WORKERS > 1:
+    torch.set_num_threads(max(1, torch.get_num_threads() // WORKERS))
+    os.environ["OMP_NUM_THREADS"] = str(torch.get_num_threads())
+
 CHAT_TEMPLATE = (
     "{% for message in messages %}<user>{{ message['content'] }}<end>{% endfor %}"
     "{% if add_generation_prompt %}<assistant>{% endif %}"

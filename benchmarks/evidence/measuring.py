@@ -45,8 +45,11 @@ class Laboratory:
         answers: dict[str, dict[str, Answers]] = {task.name: {} for _, task in self.asked}
         costs: dict[str, dict[str, Any]] = {}
         for row in self.rows:
+            done = self.folder / "done" / f"{row.name}.json"
             if only and row.name not in {*only, ORIGINAL}:
-                continue
+                if not done.exists():
+                    continue
+                row = dataclasses.replace(row, seeds=read_json(done)["seeds"])
             drawn: dict[str, list[Answers]] = {}
             spent = []
             for seed in range(row.seeds):
@@ -60,6 +63,7 @@ class Laboratory:
             for name, parts in drawn.items():
                 answers[name][row.name] = Answers.joined(parts)
             costs[row.name] = _cost(spent)
+            write_json(done, {"seeds": row.seeds})
         return self._figures(answers, costs)
 
     def _fitted(self, row: Row, seed: int) -> tuple[Fitted, float]:

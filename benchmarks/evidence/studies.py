@@ -10,6 +10,7 @@ from biasectomy.tasks.option_order import rotate_options
 from biasectomy.tasks.twins import TEMPLATE
 
 WORDINGS = 4
+DECIDING = 3  # times as many items of the tasks that decide
 KEPT = ("crows_pairs", "drift", "perplexity", "arc_easy", "boolq")
 FORMS = ("bbq-padded", "bbq-truncated", "bbq-reordered")
 
@@ -28,11 +29,12 @@ class Study:
     kept: tuple[str, ...] = ()
 
     def tasks(self, items: int, seed: int = 0) -> tuple[Task, list[tuple[str, Task]]]:
-        """Development items, and what is asked: (kind, task)."""
+        """Development items, and what is asked: (kind, task); `items` of each, more of those that decide."""
         whole = rotate_options(load_task(self.learned), seed)
         development, test = split(whole, seed=seed)
-        asked = [("held out", test.limited(items, 1, seed))]
-        asked += [("other", rotate_options(load_task(name), seed).limited(items, 1, seed)) for name in self.other]
+        asked = [("held out", test.limited(DECIDING * items, 1, seed))]
+        for name in self.other:
+            asked.append(("other", rotate_options(load_task(name), seed).limited(DECIDING * items, 1, seed)))
         for name in self.forms:
             asked.append(("form", held_out(rotate_options(load_task(name), seed), test).limited(items, 1, seed)))
         asked += [("kept", rotate_options(load_task(name), seed).limited(items, 1, seed)) for name in self.kept]

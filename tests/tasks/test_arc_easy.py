@@ -14,7 +14,6 @@ from biasectomy.tasks import load_task
 from biasectomy.tasks.arc_easy import FILE, METRICS, ROWS, parse
 from biasectomy.tasks.checks import check_task, wrong_with
 from biasectomy.tasks.metrics import Answers
-from biasectomy.tasks.option_order import rotate_options
 
 TEXT = (
     "Which is newest?,a telephone,a television,a refrigerator,an airplane,A\n"
@@ -92,15 +91,15 @@ def test_without_its_file_it_says_what_to_put_where(tmp_path, monkeypatch):
         load_task("arc_easy", data_folder=tmp_path)
 
 
-def test_it_is_asked_as_other_multiple_choice_and_what_is_left_out_is_told(tmp_path, tiny, caplog):
+def test_options_are_scored_without_being_shown_and_what_is_left_out_is_told(tmp_path, tiny, caplog):
     task = load_task("arc_easy", data_folder=folder_with(tmp_path, GOOD))
     check_task(task)
     assert "Rows of arc_easy/arc_easy_test.csv that have no options are left out: 1." in caplog.text
     assert task.sources[0]["rows_without_options"] == 1 and not task.sources[0]["verified"]
-    assert task.question("Choose.", task.items[1]).text == (
-        "Choose.\n\nQuestion: Which, of these, is a gas?\nOptions: iron, air, warm, stone, wood"
-    )
-    outcome = evaluate(tiny, rotate_options(task), replicates=20)
+    question = task.question("Answer.", task.items[1])
+    assert question.text == "Answer.\n\nQuestion: Which, of these, is a gas?"
+    assert question.options == task.items[1].options
+    outcome = evaluate(tiny, task, replicates=20)
     row = outcome.results.find("original", "accuracy_arc_easy")
     given = outcome.answers[task.name]["original"].choices
     golds = np.array([item.gold for item in outcome.tasks[0].items])
@@ -117,7 +116,7 @@ def test_accuracy_by_hand():
 def test_the_ten_instructions_are_of_one_kind(tmp_path):
     wordings = load_task("arc_easy", data_folder=folder_with(tmp_path, GOOD)).instructions
     assert len(set(wordings)) == 10 and max(map(len, wordings)) < 100
-    assert not [one for one in wordings if "context" in one or "passage" in one]  # there is none
+    assert not [one for one in wordings for word in ("context", "passage", "option") if word in one]  # there are none
 
 
 def test_the_published_file(shared_data):
@@ -127,5 +126,4 @@ def test_the_published_file(shared_data):
     assert task.sources[0]["verified"]
     assert Counter(len(item.options) for item in task.items) == {4: 548, 3: 1}
     assert Counter(item.gold for item in task.items) == {0: 152, 1: 145, 2: 137, 3: 115}
-    assert set(Counter(item.gold for item in rotate_options(task).items).values()) <= {137, 138}
     assert task.items[0].options[task.items[0].gold] == "cellular telephone"

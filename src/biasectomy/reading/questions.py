@@ -98,3 +98,9 @@ def listed(
     pieces = (instruction, "\n\n", *said, "Question: ", Content(question), "\n", f"Options: {', '.join(options)}")
     text, content = written(*pieces)
     return Question(text, tuple(options), content=content, unknown=unknown)
+
+
+def unlisted(instruction: str, question: str, options: Sequence[str]) -> Question:
+    """A question whose options are scored as answers to it, without being shown."""
+    text, content = written(instruction, "\n\n", "Question: ", Content(question))
+    return Question(text, tuple(options), content=content)

@@ -1,5 +1,8 @@
 """ARC-Easy (Clark et al. 2018): easy science questions of school, what a method should not make a model forget.
 
+Options are scored as answers to the question and are not shown, as the field's leaderboards have it: small models know
+more of the answers than they can pick from a list, where they score what chance does.
+
 The file is the development split, under the name that a mirror gave it: rows of question, A, B, C, D and answer without
 a header, the answer a letter or, in some rows, the number of its place. Of 570 rows 21 lost their options there; rows
 without any are left out, with a warning and a count in the record. A row may have fewer than four options.
@@ -15,6 +18,7 @@ from typing import NamedTuple
 
 from biasectomy.errors import DataError
 from biasectomy.narration import warn
+from biasectomy.reading.questions import Question, unlisted
 from biasectomy.tasks import multiple_choice as choice
 from biasectomy.tasks.base import TASKS, Item, Task, TaskFamily
 from biasectomy.tasks.checks import wrong_with_texts
@@ -24,7 +28,7 @@ from biasectomy.tasks.wordings import load_instructions
 NAME = "arc_easy:dev"
 FILE = "arc_easy/arc_easy_test.csv"
 PUBLISHED = "1565285e1b8b0a63989c3b6bc1b2ed39bbad9871a1aaabb870b846c555aee8a6"
-VERSION = "1, jonny-vr/LLMCBench@720be179"
+VERSION = "2, jonny-vr/LLMCBench@720be179"
 ROWS = 549  # that have options
 COLUMNS = ("question", "A", "B", "C", "D", "answer")
 KEYS = dict(zip("ABCD1234", (*range(4), *range(4)), strict=True))
@@ -33,7 +37,6 @@ METRICS = (
     replace(choice.accuracy("accuracy_arc_easy", "Accuracy, ARC-Easy", "accuracy on ARC-Easy"), role="guard"),
     choice.instruction_deviation(),
     choice.consistency(),
-    choice.unmatched(),
 )
 
 
@@ -50,7 +53,7 @@ def parse(text: str, name: str = FILE) -> Parsed:
     Raises:
         DataError: there is no row with options, or one cannot be used; names file and line.
     """
-    asked: dict[tuple[str, ...], int] = {}
+    seen: dict[tuple[str, ...], int] = {}
     items: list[Item] = []
     left_out = 0
     for line, row in _rows(text, name):
@@ -59,7 +62,7 @@ def parse(text: str, name: str = FILE) -> Parsed:
             left_out += 1
             continue
         options, gold = _checked(row, place)
-        if (first := asked.setdefault((row[0], *sorted(options)), line)) != line:
+        if (first := seen.setdefault((row[0], *sorted(options)), line)) != line:
             raise DataError(f"{place}: the question stands there twice, first in line {first}.")
         identifier = f"{NAME}/{line}"
         items.append(Item(identifier, identifier, NAME, question=row[0], options=options, gold=gold))
@@ -108,6 +111,11 @@ def _checked(row: Sequence[str], place: str) -> tuple[tuple[str, ...], int]:
     return options, gold
 
 
+def asked(instruction: str, item: Item) -> Question:
+    """Instruction and question; the options are what may follow."""
+    return unlisted(instruction, item.question, item.options)
+
+
 def load(members: Sequence[str], data_folder: Path | None, instructions: Path | None) -> list[Task]:
     """The one task, with options in the order of the file.
 
@@ -126,10 +134,10 @@ def load(members: Sequence[str], data_folder: Path | None, instructions: Path | 
             NAME,
             items,
             wordings,
-            METRICS + choice.accuracy_by_place(items),
+            METRICS,
             VERSION,
-            choice.listed,
-            answer_rules=choice.LIKELIHOOD_OR_TEXT,
+            asked,
+            answer_rules=("sum", "mean"),
             sources=(file.source() | {"rows_without_options": left_out},),
         )
     ]
