@@ -10,6 +10,7 @@ from biasectomy.errors import SettingsError
 from biasectomy.measuring.session import Session
 from biasectomy.methods import METHODS
 from biasectomy.models.language_model import load
+from tests.conftest import save_tiny
 
 QUICK = {"lora": {"rate": 0.05}, "shira": {"rate": 0.2}}
 TOKENS = torch.tensor([[5, 9, 2, 7, 11, 3]])
@@ -41,9 +42,12 @@ class TestEachAdapter:
         assert torch.equal(logits(tiny.model), before)
         assert (changed - before).abs().max() > 1e-3
 
-    def test_the_checkpoint_and_the_adapter_answer_as_it_does(self, tiny, tiny_folder, toy_task, tmp_path, name):
+    @pytest.mark.parametrize("layers", [2, 24])  # of 20 modules or more, peft keeps shorter names
+    def test_the_checkpoint_and_the_adapter_answer_as_it_does(self, toy_task, tmp_path, name, layers):
         from peft import PeftModel
 
+        folder = save_tiny(tmp_path / "tiny", layers=layers)
+        tiny = load(str(folder))
         found = fitted(name, tiny, toy_task(), Session(folder=tmp_path / "method"))
         with found.answering(tiny, Session()):
             expected = logits(tiny.model)
@@ -51,7 +55,7 @@ class TestEachAdapter:
         torch.testing.assert_close(logits(load(str(tmp_path / "model")).model), expected, rtol=1e-4, atol=1e-4)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            adapted = PeftModel.from_pretrained(load(str(tiny_folder)).model, tmp_path / "method" / "adapter")
+            adapted = PeftModel.from_pretrained(load(str(folder)).model, tmp_path / "method" / "adapter")
             torch.testing.assert_close(logits(adapted), expected, rtol=1e-4, atol=1e-4)
 
     def test_what_is_interrupted_goes_on_and_ends_alike(self, tiny, toy_task, tmp_path, name, monkeypatch):

@@ -5,6 +5,7 @@ checkpoint that is saved.
 """
 
 import contextlib
+import copy
 import hashlib
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -72,7 +73,8 @@ def attached(model: LanguageModel, config: Any, tensors: dict[str, Tensor] | Non
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what later versions of the libraries below will change
-            adapted = get_peft_model(inner, config)
+            # peft writes shorter names of many modules into the configuration it is given.
+            adapted = get_peft_model(inner, copy.deepcopy(config))
             if tensors is not None:
                 set_peft_model_state_dict(adapted, tensors)
         with warnings.catch_warnings():
