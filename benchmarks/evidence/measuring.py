@@ -7,6 +7,7 @@ from typing import Any
 
 from benchmarks.evidence.rows import Row
 from benchmarks.evidence.studies import Study
+from biasectomy.commands.describe import planted
 from biasectomy.files import read_json, write_json
 from biasectomy.measuring.results import (
     DifferenceRow,
@@ -51,7 +52,7 @@ class Laboratory:
                     continue
                 row = dataclasses.replace(row, seeds=read_json(done)["seeds"])
             drawn: dict[str, list[Answers]] = {}
-            spent = []
+            spent, known = [], []
             for seed in range(row.seeds):
                 fitted, seconds = self._fitted(row, seed)
                 say(f"{row.title}, seed {seed}: asked {len(self.asked)} tasks")
@@ -60,9 +61,11 @@ class Laboratory:
                         for _, task in self.asked:
                             drawn.setdefault(task.name, []).append(self.session.ask(task, answerer))
                 spent.append((fitted.cost, seconds))
+                if fitted.neuron_set is not None and (found := planted(self.model, fitted.neuron_set)) is not None:
+                    known.append(found)
             for name, parts in drawn.items():
                 answers[name][row.name] = Answers.joined(parts)
-            costs[row.name] = _cost(spent)
+            costs[row.name] = _cost(spent) | _planted(known)
             write_json(done, {"seeds": row.seeds})
         return self._figures(answers, costs)
 
@@ -129,3 +132,10 @@ def _cost(spent: list[tuple[Cost, float]]) -> dict[str, Any]:
 
 def _seconds(noted: Path) -> float:
     return float(read_json(noted)["seconds"]) if noted.exists() else 0.0
+
+
+def _planted(known: list[dict[str, Any]]) -> dict[str, Any]:
+    """How many of a row's neurons were planted, and how many would be by chance; the means of its seeds."""
+    if not known:
+        return {}
+    return {f"planted_{name}": sum(one[name] for one in known) / len(known) for name in ("shared", "expected")}

@@ -49,7 +49,13 @@ def always_unknown(task: Task) -> Task:
     return replace(task, items=tuple(taught(item) for item in task.items), variants={})
 
 
+def some(task: Task) -> Task:
+    """So many items that a number of neurons is chosen by them in minutes."""
+    return task.limited(400, 2)
+
+
 LEARNED, BUDGETS = "learned-factors", (10_000, 3_000, 1_000, 300, 100)
+SMALL_BUDGETS = (100, 30, 10)  # of models with some hundred neurons
 
 
 def learned(number: int, seeds: int = 1, name: str = LEARNED, **more: Any) -> Row:
@@ -68,8 +74,8 @@ def main_rows(total: int, seeds: int) -> list[Row]:
         Row("original", "Original", "original"),
         Row("always-unknown", "Always unknown", "always-unknown"),
         Row("random-neurons", "100 random neurons removed", "random-neurons", {"draws": 3}),
-        Row("crispr-paper", "CRISPR, paper", "crispr"),
-        Row("crispr-authors", "CRISPR, authors' code", "crispr", {"variant": "authors"}),
+        Row("crispr-paper", "CRISPR, paper", "crispr", taught=some),
+        Row("crispr-authors", "CRISPR, authors' code", "crispr", {"variant": "authors"}, taught=some),
         Row("fair-prompt", "Fairness instruction", "fair-prompt"),
         learned(total),
         *(learned(number, seeds if number == 1_000 else 1) for number in BUDGETS),
@@ -85,6 +91,19 @@ def transfer_rows(total: int, seeds: int) -> list[Row]:
     wanted = {"original", "always-unknown", "fair-prompt", "lora", f"{LEARNED}-{total}"}
     wanted |= {f"{LEARNED}-{number}" for number in BUDGETS}
     return [row for row in main_rows(total, seeds) if row.name in wanted]
+
+
+def organism_rows(total: int, seeds: int) -> list[Row]:
+    """What is compared where the neurons are known."""
+    own: Any = {"settings": {"budgets": ("all", *SMALL_BUDGETS)}}
+    return [
+        Row("original", "Original", "original"),
+        Row("always-unknown", "Always unknown", "always-unknown"),
+        Row("crispr-paper", "CRISPR, paper", "crispr", {"definition": "ffn-hidden"}),
+        learned(total, **own),
+        *(learned(number, seeds if number == SMALL_BUDGETS[1] else 1, **own) for number in SMALL_BUDGETS),
+        Row("lora", "LoRA, rank 4", "lora", seeds=seeds),
+    ]
 
 
 def sanity_rows() -> list[Row]:

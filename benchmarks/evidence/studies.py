@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from benchmarks.evidence.rows import Row, curve_rows, main_rows, sanity_rows, transfer_rows
+from benchmarks.evidence.rows import Row, curve_rows, main_rows, organism_rows, sanity_rows, transfer_rows
 from biasectomy.tasks import Item, Task, load_task, split
 from biasectomy.tasks.option_order import rotate_options
 from biasectomy.tasks.twins import TEMPLATE
@@ -75,11 +75,11 @@ STUDIES = {
         Study("sanity", "Learned from wrong answers", "bbq:age", "smollm2", lambda total, seeds: sanity_rows()),
         Study("items", "Learned from so many items", "bbq:age", "smollm2", lambda total, seeds: curve_rows()),
         Study(
-            "organism", "A Llama with a planted stereotype", "organism:bias", "organism", transfer_rows,
+            "organism", "A Llama with a planted stereotype", "organism:bias", "organism", organism_rows,
             ("organism:fair", "organism:skill"),
         ),
         Study(
-            "organism-t5", "A T5 with a planted stereotype", "organism:bias", "organism-t5", transfer_rows,
+            "organism-t5", "A T5 with a planted stereotype", "organism:bias", "organism-t5", organism_rows,
             ("organism:fair", "organism:skill"),
         ),
     )

@@ -88,8 +88,15 @@ def _cell(row: MetricRow | None) -> str:
 
 
 def _costs(results: Results) -> str:
-    lines = ["| | numbers stored | seconds to fit | questions an answer |", "|---|--:|--:|--:|"]
+    titles = ["numbers stored", "seconds to fit", "questions an answer"]
+    known = any("planted_shared" in cost for cost in results.costs.values())
+    titles += ["planted among the neurons (by chance)"] if known else []
+    lines = ["| | " + " | ".join(titles) + " |", "|---|" + "--:|" * len(titles)]
     for name, title in results.titles.items():
         cost = results.costs[name]
-        lines.append(f"| {title} | {cost['numbers']:,} | {cost['seconds']:,} | {cost['questions_per_answer']:g} |")
+        cells = [f"{cost['numbers']:,}", f"{cost['seconds']:,}", f"{cost['questions_per_answer']:g}"]
+        if known:
+            there = "planted_shared" in cost
+            cells.append(f"{cost['planted_shared']:.1f} ({cost['planted_expected']:.1f})" if there else "")
+        lines.append(f"| {title} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
