@@ -7,7 +7,7 @@ import pytest
 from benchmarks.evidence.rows import always_unknown, main_rows, shuffled
 from benchmarks.evidence.studies import STUDIES, held_out
 from benchmarks.evidence.table import rendered
-from biasectomy.measuring.results import MetricRow, Results
+from biasectomy.measuring.results import DifferenceRow, MetricDescription, MetricRow, Results
 from biasectomy.methods import METHODS
 from biasectomy.tasks import parse_names
 
@@ -50,7 +50,12 @@ def test_tables_show_figures_with_their_intervals():
             replace(row("original", "drift", 0.0), task="drift:packaged", split="kept", low=nan),
             replace(row("lora", "drift", 0.0123), task="drift:packaged", split="kept"),
         ),
-        settings={"model": "tiny", "development_items": 20, "asked": {"bbq:age": 10}},
+        (DifferenceRow("lora", "original", "bbq:age", "held out", "accuracy_ambiguous", 0.5, 0.4, 0.6, 10, 5, 1.0),),
+        settings={"model": "tiny", "development_items": 20, "asked": {"bbq:age": 10}, "quoted": ("lora", "absent")},
+        goals={"bbq:age": "accuracy_ambiguous"},
+        described={
+            "accuracy_ambiguous": MetricDescription("Accuracy, ambiguous", "accuracy on ambiguous items", "share", 1)
+        },
         titles={"original": "Original", "lora": "LoRA, rank 4"},
         costs={
             name: {"numbers": 1000, "seconds": 60, "questions_per_answer": 1.0, "seeds": seeds}
@@ -63,6 +68,8 @@ def test_tables_show_figures_with_their_intervals():
     assert "| LoRA, rank 4, 5 seeds | 0.75 [0.65, 0.85] | n/a |" in text
     assert "| Original | 0.000 |" in text and "| LoRA, rank 4, 5 seeds | 0.012 [-0.088, 0.112] |" in text
     assert "| LoRA, rank 4 | 1,000 | 60 | 1 |" in text
+    said = "With LoRA, rank 4, accuracy on ambiguous items rises from 25.0 % to 75.0 %, by 50.0 points"
+    assert f"> **LoRA, rank 4.** {said}" in text and "absent" not in text
 
 
 def test_an_unknown_study_is_answered_by_name(capsys):

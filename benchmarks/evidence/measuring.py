@@ -61,11 +61,11 @@ class Laboratory:
                         for _, task in self.asked:
                             drawn.setdefault(task.name, []).append(self.session.ask(task, answerer))
                 spent.append((fitted.cost, seconds))
-                if fitted.neuron_set is not None and (found := planted(self.model, fitted.neuron_set)) is not None:
-                    known.append(found)
+                if fitted.neuron_set is not None:
+                    known.append(self._known(fitted.neuron_set))
             for name, parts in drawn.items():
                 answers[name][row.name] = Answers.joined(parts)
-            costs[row.name] = _cost(spent) | _planted(known)
+            costs[row.name] = _cost(spent) | _means(known)
             write_json(done, {"seeds": row.seeds})
         return self._figures(answers, costs)
 
@@ -93,6 +93,12 @@ class Laboratory:
             write_json(noted, {"seconds": round(time.perf_counter() - start, 1)})
         return fitted
 
+    def _known(self, neurons: NeuronSet) -> dict[str, float]:
+        """Of how many a row's neurons are; how many of them were planted, and how many would be by chance."""
+        found = planted(self.model, neurons) or {}
+        among = {f"planted_{name}": float(found[name]) for name in ("shared", "expected") if name in found}
+        return {"of": float(len(self.model.neurons(neurons.definition))), **among}
+
     def _figures(self, answers: dict[str, dict[str, Answers]], costs: dict[str, dict[str, Any]]) -> Results:
         metrics: list[MetricRow] = []
         differences: list[DifferenceRow] = []
@@ -112,7 +118,9 @@ class Laboratory:
                 "learned_from": self.study.learned,
                 "development_items": len(self.development.items),
                 "asked": {task.name: len(task.items) for _, task in self.asked},
+                "quoted": self.study.quoted,
             },
+            goals={self.asked[0][1].name: self.development.goal().metric},
             titles={row.name: row.title for row in self.rows if row.name in costs},
             described=described,
             costs=costs,
@@ -134,8 +142,5 @@ def _seconds(noted: Path) -> float:
     return float(read_json(noted)["seconds"]) if noted.exists() else 0.0
 
 
-def _planted(known: list[dict[str, Any]]) -> dict[str, Any]:
-    """How many of a row's neurons were planted, and how many would be by chance; the means of its seeds."""
-    if not known:
-        return {}
-    return {f"planted_{name}": sum(one[name] for one in known) / len(known) for name in ("shared", "expected")}
+def _means(known: list[dict[str, float]]) -> dict[str, float]:
+    return {name: sum(one[name] for one in known) / len(known) for name in (known[0] if known else ())}

@@ -27,6 +27,7 @@ class Study:
     other: tuple[str, ...] = ()  # tasks of which nothing is learned
     forms: tuple[str, ...] = ()  # variants of what is learned from
     kept: tuple[str, ...] = ()
+    quoted: tuple[str, ...] = ("crispr-paper", "learned-factors-1000", "lora")  # rows whose verdicts are quoted
 
     def tasks(self, items: int, seed: int = 0) -> tuple[Task, list[tuple[str, Task]]]:
         """Development items, and what is asked: (kind, task); `items` of each, more of those that decide."""
@@ -72,7 +73,10 @@ STUDIES = {
             _forms(FOUR),
             ("crows_pairs", "drift", "perplexity"),
         ),
-        Study("sanity", "Learned from wrong answers", "bbq:age", "smollm2", lambda total, seeds: sanity_rows()),
+        Study(
+            "sanity", "Learned from wrong answers", "bbq:age", "smollm2", lambda total, seeds: sanity_rows(),
+            quoted=("shuffled", "all-unknown"),
+        ),
         Study("items", "Learned from so many items", "bbq:age", "smollm2", lambda total, seeds: curve_rows()),
         Study(
             "organism", "A Llama with a planted stereotype", "organism:bias", "organism", organism_rows,

@@ -2,9 +2,10 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from biasectomy.measuring.results import MetricRow, Results
+from biasectomy.report.verdict import Edited, verdict
 
 BBQ = (
     ("accuracy_ambiguous", "ambiguous"),
@@ -52,7 +53,7 @@ def rendered(results: Results, title: str) -> str:
     if kept:
         columns_kept = [Column(task, *KEPT[task.partition(":")[0]]) for task in kept]
         blocks += ["### Kept elsewhere", _table(results, columns_kept)]
-    return "\n\n".join([*blocks, "### Cost", _costs(results)])
+    return "\n\n".join([*blocks, "### Cost", _costs(results), *_verdicts(results)])
 
 
 def _is_whole(task: str, tasks: Sequence[tuple[str, str]]) -> bool:
@@ -100,3 +101,22 @@ def _costs(results: Results) -> str:
             cells.append(f"{cost['planted_shared']:.1f} ({cost['planted_expected']:.1f})" if there else "")
         lines.append(f"| {title} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def _verdicts(results: Results) -> list[str]:
+    """What the tool says of some rows, of the first task alone."""
+    first = results.metrics[0].task
+    only = replace(
+        results,
+        metrics=tuple(row for row in results.metrics if row.task == first),
+        differences=tuple(row for row in results.differences if row.task == first),
+    )
+    quoted = [name for name in results.settings.get("quoted", ()) if name in results.titles]
+    said = [f"> **{results.titles[name]}.** {' '.join(_verdict(only, name))}" for name in quoted]
+    return ["### What the tool's verdict says", *said] if said else []
+
+
+def _verdict(results: Results, name: str) -> list[str]:
+    cost = results.costs[name]
+    edited = Edited(cost["numbers"], round(cost["of"])) if "of" in cost else None
+    return verdict(results, method=name, original="original", edited=edited)
