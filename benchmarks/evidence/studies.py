@@ -80,11 +80,11 @@ STUDIES = {
         Study("items", "Learned from so many items", "bbq:age", "smollm2", lambda total, seeds: curve_rows()),
         Study(
             "organism", "A Llama with a planted stereotype", "organism:bias", "organism", organism_rows,
-            ("organism:fair", "organism:skill"),
+            ("organism:fair", "organism:skill"), quoted=("crispr-paper", "learned-factors-30", "lora"),
         ),
         Study(
             "organism-t5", "A T5 with a planted stereotype", "organism:bias", "organism-t5", organism_rows,
-            ("organism:fair", "organism:skill"),
+            ("organism:fair", "organism:skill"), quoted=("crispr-paper", "learned-factors-30", "lora"),
         ),
     )
 }  # fmt: skip
