@@ -1,5 +1,7 @@
 """Adapters that are learned: what is in force, what is saved, and what is left when they are gone."""
 
+import os
+import subprocess
 import sys
 import warnings
 
@@ -86,3 +88,19 @@ def test_numbers_are_those_of_the_adapters(tiny, toy_task):
         == 2 * 2 * (16 + 40)
         == fitted("shira", tiny, toy_task()).cost.numbers
     )
+
+
+def test_answers_are_kept_under_the_same_name_in_every_process():
+    """Names of modules are a set in peft's configuration, whose order differs between processes."""
+    code = (
+        "from peft import LoraConfig; from biasectomy.learning.peft_adapters import Adapter\n"
+        "print(Adapter(LoraConfig(r=2, target_modules=[f'layer.{place}' for place in range(9)]), {}).key)"
+    )
+    keys = {
+        subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", code],
+            env=os.environ | {"PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True,
+        ).stdout
+        for seed in ("1", "2")
+    }  # fmt: skip
+    assert len(keys) == 1

@@ -7,6 +7,7 @@ checkpoint that is saved.
 import contextlib
 import copy
 import hashlib
+import json
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -112,7 +113,8 @@ class Adapter:
     @property
     def key(self) -> list[str]:
         """What answers under it are kept by."""
-        digest = hashlib.sha256(str(sorted(self.config.to_dict().items(), key=str)).encode())
+        described = json.dumps(self.config.to_dict(), sort_keys=True, default=_in_order)
+        digest = hashlib.sha256(described.encode())
         for name, values in sorted(self.tensors.items()):
             digest.update(name.encode() + values.cpu().contiguous().numpy().tobytes())
         return ["peft", digest.hexdigest()]
@@ -135,6 +137,11 @@ class Adapter:
         """Writes the adapter as `PeftModel.from_pretrained` loads it."""
         with attached(model, self.config, self.tensors) as adapted:
             adapted.save_pretrained(folder)
+
+
+def _in_order(value: Any) -> Any:
+    """Sets in an order that is the same in every process; whatever else JSON has nothing for, as it is written."""
+    return sorted(value) if isinstance(value, set) else str(value)
 
 
 def learned_tensors(adapted: Any) -> dict[str, Tensor]:
