@@ -125,6 +125,14 @@ def test_racing_drops_the_clearly_worse_and_asks_it_no_more(development):
     assert sorted(examine.asked[0]) == sorted(examine.asked[2]) == everything  # each once
 
 
+def test_nothing_is_asked_where_nothing_is_left_to_choose_from(development):
+    right = by_condition(n0=(0.4, 0.8), n2=(0.1, 0.1), n5=(0.2, 0.1))
+    count, candidates, examine = choose(development, right)
+    last = max(candidates[2].items, candidates[5].items)
+    assert count == 0 and len(examine.asked[0]) == candidates[0].items == last < len(development.items)
+    assert candidates[0].value == pytest.approx(0.6, abs=0.15)
+
+
 def test_no_neurons_are_never_dropped(development):
     count, candidates, examine = choose(development, lambda item, count: count > 0)
     assert count == 2 and candidates[0].dropped is None and len(examine.asked[0]) == len(development.items)

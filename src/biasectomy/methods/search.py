@@ -98,6 +98,9 @@ def choose_count(
     seen: list[Item] = []
     with progress("Choosing n", total) as advance:
         for number, some in enumerate(rounds):
+            if number and all(candidate.dropped for candidate in candidates[1:]):  # nothing is left to choose from
+                advance(len(some.items) * len(some.instructions) * len(candidates))
+                continue
             seen += some.items
             judge = _Judge(development, seen, goal, level)
             for candidate in candidates:
