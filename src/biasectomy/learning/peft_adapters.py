@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from biasectomy.errors import SettingsError
+from biasectomy.models.adapters import as_before
 from biasectomy.models.language_model import LanguageModel
 
 MakeConfig = Callable[[list[str], str], Any]  # of target modules and a task type: a configuration of peft
@@ -68,25 +69,16 @@ def attached(model: LanguageModel, config: Any, tensors: dict[str, Tensor] | Non
     """
     from peft import get_peft_model, set_peft_model_state_dict
 
-    inner = model.model
-    own = {path: inner.get_submodule(path) for path in config.target_modules}
-    wanted = [(parameter, parameter.requires_grad) for parameter in inner.parameters()]
-    try:
+    with as_before(model.model, config.target_modules):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what later versions of the libraries below will change
             # peft writes shorter names of many modules into the configuration it is given.
-            adapted = get_peft_model(inner, copy.deepcopy(config))
+            adapted = get_peft_model(model.model, copy.deepcopy(config))
             if tensors is not None:
                 set_peft_model_state_dict(adapted, tensors)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Sparse invariant checks", UserWarning)  # of SHiRA's own computation
             yield adapted
-    finally:
-        for path, module in own.items():
-            inner.set_submodule(path, module)
-        vars(inner).pop("peft_config", None)
-        for parameter, requires_grad in wanted:
-            parameter.requires_grad_(requires_grad)
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ that it does not name. The files are written without `peft`; where it is install
 
 import contextlib
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -152,7 +152,7 @@ def _tried(model: "LanguageModel", folder: Path, neuron_set: NeuronSet, vectors:
     probe = model.prompt_format.encode(PROBE)
     with model.edited(neuron_set):
         in_force = probed(model.model, probe, model.layout)
-    with _as_before(model.model, vectors), warnings.catch_warnings():
+    with as_before(model.model, vectors), warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # of what transformers will change under peft
         PeftModel.from_pretrained(model.model, folder, torch_device=str(model.model.device))
         adapted = probed(model.model, probe, model.layout)
@@ -160,9 +160,9 @@ def _tried(model: "LanguageModel", folder: Path, neuron_set: NeuronSet, vectors:
 
 
 @contextlib.contextmanager
-def _as_before(model: Any, vectors: dict[str, Tensor]) -> Iterator[None]:
+def as_before(model: Any, modules: Iterable[str]) -> Iterator[None]:
     """Afterwards the modules that `peft` wraps are themselves again, wherever it got to."""
-    own = {module: model.get_submodule(module) for module in vectors}
+    own = {module: model.get_submodule(module) for module in modules}
     wanted = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
     try:
         yield

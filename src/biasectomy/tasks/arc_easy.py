@@ -18,7 +18,6 @@ from typing import NamedTuple
 
 from biasectomy.errors import DataError
 from biasectomy.narration import warn
-from biasectomy.reading.questions import Question, unlisted
 from biasectomy.tasks import multiple_choice as choice
 from biasectomy.tasks.base import TASKS, Item, Task, TaskFamily
 from biasectomy.tasks.checks import wrong_with_texts
@@ -53,7 +52,7 @@ def parse(text: str, name: str = FILE) -> Parsed:
     Raises:
         DataError: there is no row with options, or one cannot be used; names file and line.
     """
-    seen: dict[tuple[str, ...], int] = {}
+    asked: dict[tuple[str, ...], int] = {}
     items: list[Item] = []
     left_out = 0
     for line, row in _rows(text, name):
@@ -62,7 +61,7 @@ def parse(text: str, name: str = FILE) -> Parsed:
             left_out += 1
             continue
         options, gold = _checked(row, place)
-        if (first := seen.setdefault((row[0], *sorted(options)), line)) != line:
+        if (first := asked.setdefault((row[0], *sorted(options)), line)) != line:
             raise DataError(f"{place}: the question stands there twice, first in line {first}.")
         identifier = f"{NAME}/{line}"
         items.append(Item(identifier, identifier, NAME, question=row[0], options=options, gold=gold))
@@ -111,11 +110,6 @@ def _checked(row: Sequence[str], place: str) -> tuple[tuple[str, ...], int]:
     return options, gold
 
 
-def asked(instruction: str, item: Item) -> Question:
-    """Instruction and question; the options are what may follow."""
-    return unlisted(instruction, item.question, item.options)
-
-
 def load(members: Sequence[str], data_folder: Path | None, instructions: Path | None) -> list[Task]:
     """The one task, with options in the order of the file.
 
@@ -136,7 +130,7 @@ def load(members: Sequence[str], data_folder: Path | None, instructions: Path | 
             wordings,
             METRICS,
             VERSION,
-            asked,
+            choice.unlisted,
             answer_rules=("sum", "mean"),
             sources=(file.source() | {"rows_without_options": left_out},),
         )

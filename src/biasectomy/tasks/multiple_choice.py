@@ -25,6 +25,11 @@ def listed(instruction: str, item: Item) -> Question:
     return questions.listed(instruction, item.context, item.question, item.options, item.unknown)
 
 
+def unlisted(instruction: str, item: Item) -> Question:
+    """Instruction and question; the options are what may follow."""
+    return questions.unlisted(instruction, item.question, item.options)
+
+
 def every_item(item: Item) -> bool:
     """The selector that leaves nothing out."""
     return True
