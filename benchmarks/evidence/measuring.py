@@ -52,7 +52,7 @@ class Laboratory:
                     continue
                 row = dataclasses.replace(row, seeds=read_json(done)["seeds"])
             drawn: dict[str, list[Answers]] = {}
-            spent, known = [], []
+            spent, edits = [], []
             for seed in range(row.seeds):
                 fitted, seconds = self._fitted(row, seed)
                 say(f"{row.title}, seed {seed}: asked {len(self.asked)} tasks")
@@ -62,10 +62,10 @@ class Laboratory:
                             drawn.setdefault(task.name, []).append(self.session.ask(task, answerer))
                 spent.append((fitted.cost, seconds))
                 if fitted.neuron_set is not None:
-                    known.append(self._known(fitted.neuron_set))
+                    edits.append(fitted.neuron_set)
             for name, parts in drawn.items():
                 answers[name][row.name] = Answers.joined(parts)
-            costs[row.name] = _cost(spent) | _means(known)
+            costs[row.name] = _cost(spent) | self._neurons(edits)
             write_json(done, {"seeds": row.seeds})
         return self._figures(answers, costs)
 
@@ -93,11 +93,14 @@ class Laboratory:
             write_json(noted, {"seconds": round(time.perf_counter() - start, 1)})
         return fitted
 
-    def _known(self, neurons: NeuronSet) -> dict[str, float]:
-        """Of how many a row's neurons are; how many of them were planted, and how many would be by chance."""
-        found = planted(self.model, neurons) or {}
-        among = {f"planted_{name}": float(found[name]) for name in ("shared", "expected") if name in found}
-        return {"of": float(len(self.model.neurons(neurons.definition))), **among}
+    def _neurons(self, edits: list[NeuronSet]) -> dict[str, float]:
+        """Of how many a row's neurons are; how many of them were planted and would be by chance, means of its seeds."""
+        if not edits:
+            return {}
+        of: dict[str, float] = {"of": len(self.model.neurons(edits[0].definition))}
+        found = [one for one in (planted(self.model, neurons) for neurons in edits) if one is not None]
+        names = ("shared", "expected") if found else ()
+        return of | {f"planted_{name}": sum(one[name] for one in found) / len(found) for name in names}
 
     def _figures(self, answers: dict[str, dict[str, Answers]], costs: dict[str, dict[str, Any]]) -> Results:
         metrics: list[MetricRow] = []
@@ -140,7 +143,3 @@ def _cost(spent: list[tuple[Cost, float]]) -> dict[str, Any]:
 
 def _seconds(noted: Path) -> float:
     return float(read_json(noted)["seconds"]) if noted.exists() else 0.0
-
-
-def _means(known: list[dict[str, float]]) -> dict[str, float]:
-    return {name: sum(one[name] for one in known) / len(known) for name in (known[0] if known else ())}

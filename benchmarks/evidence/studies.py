@@ -78,13 +78,12 @@ STUDIES = {
             quoted=("shuffled", "all-unknown"),
         ),
         Study("items", "Learned from so many items", "bbq:age", "smollm2", lambda total, seeds: curve_rows()),
-        Study(
-            "organism", "A Llama with a planted stereotype", "organism:bias", "organism", organism_rows,
-            ("organism:fair", "organism:skill"), quoted=("crispr-paper", "learned-factors-30", "lora"),
-        ),
-        Study(
-            "organism-t5", "A T5 with a planted stereotype", "organism:bias", "organism-t5", organism_rows,
-            ("organism:fair", "organism:skill"), quoted=("crispr-paper", "learned-factors-30", "lora"),
+        *(
+            Study(
+                name, f"A {kind} with a planted stereotype", "organism:bias", name, organism_rows,
+                ("organism:fair", "organism:skill"), quoted=("crispr-paper", "learned-factors-30", "lora"),
+            )
+            for name, kind in (("organism", "Llama"), ("organism-t5", "T5"))
         ),
     )
 }  # fmt: skip

@@ -72,12 +72,18 @@ def _about(results: Results) -> str:
 
 
 def _table(results: Results, columns: Sequence[Column]) -> str:
-    lines = ["| | " + " | ".join(column.title for column in columns) + " |", "|---|" + "--:|" * len(columns)]
+    rows = []
     for name, title in results.titles.items():
         cells = [_cell(results.find(name, column.metric, task=column.task)) for column in columns]
         seeds = results.costs[name]["seeds"]
-        lines.append(f"| {title}{f', {seeds} seeds' if seeds > 1 else ''} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        rows.append([f"{title}{f', {seeds} seeds' if seeds > 1 else ''}", *cells])
+    return _markdown([column.title for column in columns], rows)
+
+
+def _markdown(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table whose first column has no title."""
+    lines = ["| | " + " | ".join(titles) + " |", "|---|" + "--:|" * len(titles)]
+    return "\n".join([*lines, *(f"| {' | '.join(cells)} |" for cells in rows)])
 
 
 def _cell(row: MetricRow | None) -> str:
@@ -92,15 +98,15 @@ def _costs(results: Results) -> str:
     titles = ["numbers stored", "seconds to fit", "questions an answer"]
     known = any("planted_shared" in cost for cost in results.costs.values())
     titles += ["planted among the neurons (by chance)"] if known else []
-    lines = ["| | " + " | ".join(titles) + " |", "|---|" + "--:|" * len(titles)]
+    rows = []
     for name, title in results.titles.items():
         cost = results.costs[name]
         cells = [f"{cost['numbers']:,}", f"{cost['seconds']:,}", f"{cost['questions_per_answer']:g}"]
         if known:
             there = "planted_shared" in cost
             cells.append(f"{cost['planted_shared']:.1f} ({cost['planted_expected']:.1f})" if there else "")
-        lines.append(f"| {title} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        rows.append([title, *cells])
+    return _markdown(titles, rows)
 
 
 def _verdicts(results: Results) -> list[str]:
@@ -118,5 +124,5 @@ def _verdicts(results: Results) -> list[str]:
 
 def _verdict(results: Results, name: str) -> list[str]:
     cost = results.costs[name]
-    edited = Edited(cost["numbers"], round(cost["of"])) if "of" in cost else None
+    edited = Edited(cost["numbers"], cost["of"]) if "of" in cost else None
     return verdict(results, method=name, original="original", edited=edited)
