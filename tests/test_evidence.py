@@ -4,9 +4,11 @@ from dataclasses import replace
 
 import pytest
 
+from benchmarks.evidence.merging import with_earlier
 from benchmarks.evidence.rows import always_unknown, main_rows, shuffled
 from benchmarks.evidence.studies import STUDIES, held_out
 from benchmarks.evidence.table import rendered
+from biasectomy.errors import DataError
 from biasectomy.measuring.results import DifferenceRow, MetricDescription, MetricRow, Results
 from biasectomy.methods import METHODS
 from biasectomy.tasks import parse_names
@@ -70,6 +72,48 @@ def test_tables_show_figures_with_their_intervals():
     assert "| LoRA, rank 4 | 1,000 | 60 | 1 |" in text
     said = "With LoRA, rank 4, accuracy on ambiguous items rises from 25.0 % to 75.0 %, by 50.0 points"
     assert f"> **LoRA, rank 4.** {said}" in text and "absent" not in text
+
+
+def found_by(values: dict[str, float], **settings: object) -> Results:
+    """Results of a study whose rows have one figure each."""
+    known = {"study": "age", "model": "tiny", "learned_from": "bbq:age", "development_items": 20, "asked": {"bbq": 10}}
+    return Results(
+        tuple(
+            MetricRow(name, "bbq", "held out", "accuracy", value, value, value, 10, 5, 1.0)
+            for name, value in values.items()
+        ),
+        tuple(
+            DifferenceRow(name, "original", "bbq", "held out", "accuracy", value - values["original"], 0, 1, 10, 5, 1.0)
+            for name, value in values.items()
+            if name != "original"
+        ),
+        settings=known | settings,
+        titles={name: name.upper() for name in values},
+        costs={name: {"seconds": value} for name, value in values.items()},
+    )
+
+
+def test_earlier_rows_stay_beside_new_ones_in_the_order_of_the_study():
+    earlier = found_by({"original": 0.25, "lora": 0.5, "learned": 0.6, "gone": 0.9})
+    now = found_by({"original": 0.2501, "shira": 0.7, "lora": 0.8})
+    both = with_earlier(now, earlier, ["original", "learned", "lora", "shira"])
+    assert list(both.titles) == list(both.costs) == ["original", "learned", "lora", "shira"]
+    assert [(row.method, row.value) for row in both.metrics] == [
+        ("original", 0.2501), ("learned", 0.6), ("lora", 0.8), ("shira", 0.7)
+    ]  # fmt: skip
+    assert [row.method for row in both.differences] == ["learned", "lora", "shira"]
+
+
+@pytest.mark.parametrize(
+    ("earlier", "message"),
+    [
+        (found_by({"original": 0.25}, asked={"bbq": 99}), "differ in 'asked': .*99"),
+        (found_by({"original": 0.26}), "original answered otherwise .* accuracy of bbq was 0.2600 and is 0.2500"),
+    ],
+)
+def test_earlier_rows_of_other_questions_or_answers_are_refused(earlier, message):
+    with pytest.raises(DataError, match=message):
+        with_earlier(found_by({"original": 0.25}), earlier, ["original"])
 
 
 def test_an_unknown_study_is_answered_by_name(capsys):

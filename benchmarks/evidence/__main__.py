@@ -35,9 +35,14 @@ def run(
             raise UnknownNameError("study", name, STUDIES)
     if not only_tables:
         from benchmarks.evidence.measuring import Laboratory
+        from benchmarks.evidence.merging import with_earlier
+        from biasectomy.measuring.results import Results
 
         for name in names or STUDIES:
-            found = Laboratory(STUDIES[name], work, items, seeds).results({one for one in rows.split(",") if one})
+            laboratory = Laboratory(STUDIES[name], work, items, seeds)
+            found = laboratory.results({one for one in rows.split(",") if one})
+            if rows and (raw := RAW / f"{name}.json").exists():
+                found = with_earlier(found, Results.from_json(read_json(raw)), [row.name for row in laboratory.rows])
             write_json(RAW / f"{name}.json", found.to_json())
     write_tables()
 

@@ -8,6 +8,7 @@ from typing import Any
 from benchmarks.evidence.rows import Row
 from benchmarks.evidence.studies import Study
 from biasectomy.commands.describe import planted
+from biasectomy.errors import UnknownNameError
 from biasectomy.files import read_json, write_json
 from biasectomy.measuring.results import (
     DifferenceRow,
@@ -42,15 +43,20 @@ class Laboratory:
         self.session = Session(store=FileStore(self.folder / "store"), replicates=REPLICATES)
 
     def results(self, only: set[str]) -> Results:
-        """Figures of all rows that are chosen or were done before; a row's seeds are its draws."""
+        """Figures of the original and of the chosen rows, or of all rows; a row's seeds are its draws.
+
+        Raises:
+            UnknownNameError: no row has such a name.
+        """
+        names = [row.name for row in self.rows]
+        for name in only:
+            if name not in names:
+                raise UnknownNameError("row", name, names)
         answers: dict[str, dict[str, Answers]] = {task.name: {} for _, task in self.asked}
         costs: dict[str, dict[str, Any]] = {}
         for row in self.rows:
-            done = self.folder / "done" / f"{row.name}.json"
             if only and row.name not in {*only, ORIGINAL}:
-                if not done.exists():
-                    continue
-                row = dataclasses.replace(row, seeds=read_json(done)["seeds"])
+                continue
             drawn: dict[str, list[Answers]] = {}
             spent, edits = [], []
             for seed in range(row.seeds):
@@ -66,7 +72,6 @@ class Laboratory:
             for name, parts in drawn.items():
                 answers[name][row.name] = Answers.joined(parts)
             costs[row.name] = _cost(spent) | self._neurons(edits)
-            write_json(done, {"seeds": row.seeds})
         return self._figures(answers, costs)
 
     def _fitted(self, row: Row, seed: int) -> tuple[Fitted, float]:

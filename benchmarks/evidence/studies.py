@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from benchmarks.evidence.rows import Row, curve_rows, main_rows, organism_rows, sanity_rows, transfer_rows
+from benchmarks.evidence.rows import Row, curve_rows, main_rows, organism_rows, rate_rows, sanity_rows, transfer_rows
 from biasectomy.tasks import Item, Task, load_task, split
 from biasectomy.tasks.option_order import rotate_options
 from biasectomy.tasks.twins import TEMPLATE
@@ -27,12 +27,15 @@ class Study:
     other: tuple[str, ...] = ()  # tasks of which nothing is learned
     forms: tuple[str, ...] = ()  # variants of what is learned from
     kept: tuple[str, ...] = ()
+    within: bool = False  # other development templates are asked, so that something is chosen without the test
     quoted: tuple[str, ...] = ("crispr-paper", "learned-factors-1000", "lora")  # rows whose verdicts are quoted
 
     def tasks(self, items: int, seed: int = 0) -> tuple[Task, list[tuple[str, Task]]]:
         """Development items, and what is asked: (kind, task); `items` of each, more of those that decide."""
         whole = rotate_options(load_task(self.learned), seed)
         development, test = split(whole, seed=seed)
+        if self.within:
+            development, test = split(development, development_share=0.7, seed=seed)
         asked = [("held out", test.limited(DECIDING * items, 1, seed))]
         for name in self.other:
             asked.append(("other", rotate_options(load_task(name), seed).limited(DECIDING * items, 1, seed)))
@@ -76,6 +79,10 @@ STUDIES = {
         Study(
             "sanity", "Learned from wrong answers", "bbq:age", "smollm2", lambda total, seeds: sanity_rows(),
             quoted=("shuffled", "all-unknown"),
+        ),
+        Study(
+            "rates", "How fast to learn", "bbq:age", "smollm2", lambda total, seeds: rate_rows(),
+            kept=("drift",), within=True, quoted=(),
         ),
         Study("items", "Learned from so many items", "bbq:age", "smollm2", lambda total, seeds: curve_rows()),
         *(

@@ -84,3 +84,16 @@ class TestEveryMethodOnEveryFamily:
         assert (again == plain).all()
         after = model.model.state_dict()
         assert after.keys() == before.keys() and all(torch.equal(after[path], before[path]) for path in before)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_factors_are_learned_in_another_number_format_on_every_family(name, toy_task):
+    model, kind = opened(name), METHODS["learned-factors"]
+    if any(group.expert is not None for group in model.neurons("ffn-hidden")):
+        model.model.set_experts_implementation("eager")  # torch's grouped products want rows of 16 bytes and more
+    before = {path: weight.clone() for path, weight in model.model.state_dict().items()}
+    settings = kind.Settings(**SETTINGS["learned-factors"], dtype="bfloat16")
+    fitted = kind(settings).fit(model, toy_task(clusters=4, instructions=1), Session(neurons=CHOSEN))
+    assert len(fitted.neuron_set) == CHOSEN
+    after = model.model.state_dict()
+    assert all(torch.equal(after[path], before[path]) for path in before)

@@ -26,7 +26,7 @@ class Factors:
 
     def __init__(self, model: nn.Module, neurons: Neurons) -> None:
         self.model, self.neurons = model, neurons
-        self.device, self._dtype = placement(model)
+        self.device, _ = placement(model)
         self.values = torch.ones(sum(group.units for group in neurons), device=self.device, requires_grad=True)
         self.free = torch.cat([group.mask for group in neurons]).to(self.device)
         self._sizes = [group.units for group in neurons]
@@ -38,7 +38,8 @@ class Factors:
     def in_force(self) -> Iterator[None]:
         """A block in which the model computes with the factors; no hook stays behind."""
         handles, experts = [], dict[nn.Module, dict[tuple[str, str, int], Tensor]]()
-        pieces = torch.split(self.values.to(self._dtype), self._sizes)
+        _, dtype = placement(self.model)
+        pieces = torch.split(self.values.to(dtype), self._sizes)
         try:
             for group, factors, free in zip(self.neurons, pieces, torch.split(self.free, self._sizes), strict=True):
                 if not free.any():

@@ -5,13 +5,14 @@ from contextlib import AbstractContextManager
 
 from torch import Tensor
 
-from biasectomy.errors import DataError
+from biasectomy.errors import DataError, SettingsError
 from biasectomy.learning.batches import Batches
 from biasectomy.learning.objectives import loss_of
 from biasectomy.learning.settings import VALIDATION_WORDINGS, TrainingSettings
 from biasectomy.learning.training import Training
 from biasectomy.measuring.session import Session
 from biasectomy.models.language_model import LanguageModel
+from biasectomy.models.loading import number_format
 from biasectomy.tasks.base import Split, Task, split
 
 
@@ -26,8 +27,13 @@ def training_of(
     """The training of what a change of the model depends on, for the session's goal.
 
     Raises:
-        SettingsError: nothing can be learned from the items.
+        SettingsError: nothing can be learned from the items, or a number format is wanted of quantised weights.
     """
+    if settings.dtype != "auto" and model.weights is not None and model.weights.quantization is not None:
+        raise SettingsError(
+            f"The model is quantised ({model.weights.quantization}), so its weights have no other number format; "
+            "dtype auto would be right."
+        )
     variants = tuple(learning.variants) if settings.variants else ()
     return Training(
         model,
@@ -37,6 +43,7 @@ def training_of(
         parameters,
         session.processes,
         settings.drift_weight,
+        dtype=None if settings.dtype == "auto" else number_format(settings.dtype),
     )
 
 

@@ -1,5 +1,7 @@
 """What everything that is trained on development items has in common: the same items, drift term and optimizer."""
 
+from typing import Literal
+
 from pydantic import Field
 
 from biasectomy.options import Options
@@ -19,6 +21,11 @@ class TrainingSettings(Options):
         ge=0,
         allow_inf_nan=False,
         description="Weight in the loss of the drift from the original on neutral texts.",
+    )
+    dtype: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto",
+        description="Number format of the frozen weights while learning; answers are given in the model's own, which "
+        "is what auto takes.",
     )
     variants: bool = Field(
         True, description="Learn from variants of items too, where the task has rules that make some."

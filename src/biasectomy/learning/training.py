@@ -16,6 +16,7 @@ from torch import Tensor
 from biasectomy.errors import ScoreError
 from biasectomy.learning.batches import Batches
 from biasectomy.learning.neutral import NeutralTexts, learned_from
+from biasectomy.learning.number_format import NumberFormat
 from biasectomy.learning.objectives import Loss
 from biasectomy.measuring.session import naming_items
 from biasectomy.models.language_model import LanguageModel
@@ -60,10 +61,13 @@ class Training:
     processes: Processes
     drift_weight: float = 1.0
     texts: int = 1  # in a step
+    dtype: torch.dtype | None = None  # of the frozen weights in a step; None: as they are
+    number_format: NumberFormat = field(init=False)
     neutral: NeutralTexts = field(init=False)
     optimizer: torch.optim.Adam = field(init=False)
 
     def __post_init__(self) -> None:
+        self.number_format = NumberFormat(self.model.model, self.dtype, self.parameters)
         self.neutral = learned_from(self.model)
         self.optimizer = torch.optim.Adam(self.parameters)
 
@@ -100,7 +104,11 @@ class Training:
         for weight in frozen:
             weight.requires_grad_(False)
         try:
-            with torch.enable_grad(), self.model.changed(self.change, {"learning": number}):
+            with (
+                self.number_format.in_force(),
+                torch.enable_grad(),
+                self.model.changed(self.change, {"learning": number}),
+            ):
                 measured[0] = self._of_items(instruction, own, len(items))
                 if self.drift_weight and texts:
                     measured[1] = self._of_texts(texts)

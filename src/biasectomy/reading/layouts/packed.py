@@ -78,14 +78,21 @@ class PackedReading:
     log_probabilities: Tensor
 
     def log_likelihoods(self) -> list[list[Tensor]]:
-        """See `Reading`."""
-        return [
-            [
-                self.log_probabilities[[self.row[node] for node in member.predicting_nodes(number)], list(option)].sum()
-                for number, option in enumerate(member.encoded.options)
-            ]
-            for member in self.forest.members
+        """See `Reading`.
+
+        All are taken out at once: going back, each taking would fill a table of the whole vocabulary.
+        """
+        members = self.forest.members
+        options = [option for member in members for option in member.encoded.options]
+        rows = [
+            self.row[node]
+            for member in members
+            for number in range(len(member.paths))
+            for node in member.predicting_nodes(number)
         ]
+        tokens = [token for option in options for token in option]
+        taken = iter(self.log_probabilities[rows, tokens].split([len(option) for option in options]))
+        return [[next(taken).sum() for _ in member.encoded.options] for member in members]
 
     def positions(self, member: int, option: int, place: Place) -> Positions:
         """See `Reading`; a label's own tokens are all but its last, whose output can influence nothing."""
