@@ -9,10 +9,9 @@ DEMO_TASK         ?= bbq:age
 DEMO_ITEMS        ?= 800
 DEMO_INSTRUCTIONS ?= 1
 DEMO_OUT          ?= demo-run
-# One number of neurons by the shortest way to it, few test items, and CRISPR on few numbers: minutes, not half an hour.
-DEMO_MORE         ?= --neurons 1000 --learned-factors.budgets all --learned-factors.first-steps 15 \
-	--learned-factors.steps 105 --learned-factors.held 0.45 --no-learned-factors.variants --test-items 100 \
-	--also perplexity,drift --crispr.grid 0,8 --crispr.instances 10 --crispr.trials 1 --random-neurons.draws 2
+# One number of neurons, few test items, and CRISPR on few numbers: minutes, not half an hour.
+DEMO_MORE         ?= --neurons 1000 --test-items 100 --also perplexity,drift \
+	--crispr.grid 0,8 --crispr.instances 10 --crispr.trials 1 --random-neurons.draws 2
 
 # Names of benchmarks, and options such as --quick.
 BENCH             ?= --json benchmarks.json --plots benchmark-plots

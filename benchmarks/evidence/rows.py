@@ -56,7 +56,7 @@ def some(task: Task) -> Task:
 
 LEARNED, BUDGETS = "learned-factors", (10_000, 3_000, 1_000, 300, 100)
 HALF = {"dtype": "bfloat16"}  # of the weights while learning; answers are in float32
-SHORTER = HALF | {"budgets": ("all",), "first_steps": 20, "steps": 100, "held": 0.4}  # straight to one number
+STEPS = 120  # as many as there are straight to one number of neurons
 RATES = (1 / 3, 1.0, 3.0)  # of those that methods have by themselves
 SMALL_BUDGETS = (100, 30, 10)  # of models with some hundred neurons
 
@@ -113,9 +113,9 @@ def rate_rows() -> list[Row]:
     """Rates tuned alike for everything that is trained: the same few multiples, the same steps."""
     found = [Row("original", "Original", "original")]
     for method, title, settings, rate in (
-        (LEARNED, "Learned factors, 1,000", SHORTER, 0.02),
-        ("lora", "LoRA, rank 4", {"steps": 120} | HALF, 0.001),
-        ("shira", "SHiRA, rank 4", {"steps": 120} | HALF, 0.001),
+        (LEARNED, "Learned factors, 1,000", HALF, 0.02),
+        ("lora", "LoRA, rank 4", HALF | {"steps": STEPS}, 0.001),
+        ("shira", "SHiRA, rank 4", HALF | {"steps": STEPS}, 0.001),
     ):
         for tried in (float(f"{factor * rate:.1g}") for factor in RATES):
             own, neurons = settings | {"rate": tried}, 1_000 if method == LEARNED else None
@@ -127,8 +127,8 @@ def sanity_rows() -> list[Row]:
     """What is learned from wrong answers, and from one answer to everything."""
     return [
         Row("original", "Original", "original"),
-        Row("shuffled", "Right answers shuffled", LEARNED, SHORTER, 1_000, taught=shuffled),
-        Row("all-unknown", '"Unknown" always right', LEARNED, SHORTER, 1_000, taught=always_unknown),
+        Row("shuffled", "Right answers shuffled", LEARNED, HALF, 1_000, taught=shuffled),
+        Row("all-unknown", '"Unknown" always right', LEARNED, HALF, 1_000, taught=always_unknown),
     ]
 
 
@@ -137,6 +137,6 @@ def curve_rows() -> list[Row]:
     numbers = (5, 20, 50, 100, 500)
     return [
         Row("original", "Original", "original"),
-        *(Row(f"items-{one}", f"{one} items", LEARNED, SHORTER | {"items": one}, 1_000) for one in numbers),
-        Row("items-all", "All items", LEARNED, SHORTER, 1_000),
+        *(Row(f"items-{one}", f"{one} items", LEARNED, HALF | {"items": one}, 1_000) for one in numbers),
+        Row("items-all", "All items", LEARNED, HALF, 1_000),
     ]

@@ -27,7 +27,14 @@ FIRST, STEPS = 12, 20
 @pytest.fixture
 def learning(case: Case) -> Case:
     """The small run with factors that are learned, of which some are chosen."""
-    options = {"first_steps": FIRST, "steps": STEPS, "budgets": "all,30,12", "rate": 0.1, "items_a_step": 6}
+    options = {
+        "first_steps": FIRST,
+        "steps": STEPS,
+        "budgets": "all,30,12",
+        "straight_steps": 52,
+        "rate": 0.1,
+        "items_a_step": 6,
+    }
     return Case(
         case.values
         | {"method": "learned-factors", "learned-factors": options, "drift": 10.0, "also": "none", "device": "cpu"}

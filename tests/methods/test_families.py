@@ -19,7 +19,7 @@ from tests.reading.architectures import ARCHITECTURES
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "crispr": {"instances": 2, "trials": 1},
-    "learned-factors": {"first_steps": 2, "steps": 2, "budgets": "all,20", "items_a_step": 4, "rate": 0.2},
+    "learned-factors": {"straight_steps": 4, "items_a_step": 4, "rate": 0.2},
     "lora": {"steps": 3, "items_a_step": 4, "rank": 2, "rate": 0.05},
     "shira": {"steps": 3, "items_a_step": 4, "rank": 2, "rate": 0.2},
 }

@@ -10,7 +10,7 @@ from biasectomy.measuring.session import Session
 from biasectomy.methods.learned_factors import LearnedFactors
 from biasectomy.neurons.neuron_set import NeuronSet
 
-QUICK = {"first_steps": 12, "steps": 6, "budgets": "all,30,10", "rate": 0.1, "items_a_step": 6}
+QUICK = {"first_steps": 12, "steps": 6, "budgets": "all,30,10", "straight_steps": 24, "rate": 0.1, "items_a_step": 6}
 
 
 def fitted(model, task, session=None, **settings):
@@ -40,8 +40,10 @@ def test_budgets_are_tried_and_the_record_says_what_each_was_worth(tiny, task):
 def test_a_number_of_neurons_settles_it_and_all_items_are_learned_from(tiny, task):
     found = fitted(tiny, task, Session(neurons=17))
     assert len(found.neuron_set) == 17 and "search" not in found.record
-    assert [one["budget"] for one in found.record["candidates"]] == [80, 30, 17]
+    assert [(one["budget"], one["steps"]) for one in found.record["candidates"]] == [(17, 24)]
     assert found.record["learned_from"] == len(task.items)
+    all_of_them = fitted(tiny, task, Session(neurons=80)).record["candidates"]
+    assert [(one["budget"], one["steps"]) for one in all_of_them] == [(80, 24)]
     with pytest.raises(SettingsError, match="--neurons 81 is more than the model has: 80"):
         fitted(tiny, task, Session(neurons=81))
 
@@ -67,14 +69,14 @@ def test_neurons_chosen_beforehand_are_the_only_ones_learned(tiny, task):
 
 @pytest.mark.parametrize("definition", ["linear-output", "ia3"])
 def test_other_neurons_can_be_learned(tiny, task, tmp_path, definition):
-    found = fitted(tiny, task, Session(neurons=12), definition=definition, budgets="all,40")
+    found = fitted(tiny, task, Session(neurons=12), definition=definition)
     assert found.neuron_set.definition == definition and len(found.neuron_set) == 12
     found.neuron_set.save(tmp_path / "neurons.json")
     assert NeuronSet.load(tmp_path / "neurons.json") == found.neuron_set
 
 
 def test_learning_lowers_the_loss_on_what_was_learned_from(tiny, task):
-    found = fitted(tiny, task, Session(neurons=30), first_steps=40, steps=20)
+    found = fitted(tiny, task, Session(neurons=30), straight_steps=80)
     session = Session()
 
     def likelihood_of_gold() -> float:

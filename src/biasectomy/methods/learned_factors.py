@@ -71,6 +71,12 @@ class LearnedFactors:
         held: float = Field(
             0.5, ge=0, lt=1, description="Share of them in which the budget is held, after going down to it."
         )
+        straight_steps: int = Field(
+            120,
+            ge=2,
+            description="Steps in all where --neurons settles the number: a sixth with all neurons, then straight down "
+            "to it.",
+        )
         rate: float = Field(0.02, gt=0, le=1, description="Rate of the first step (Adam); it falls to a fifth.")
         importance: Literal["change", "loss"] = Field(
             "change",
@@ -158,7 +164,7 @@ class LearnedFactors:
 
         factors = Factors(model.model, model.neurons(self.definition))
         budgets = self._budgets(len(factors), session.neurons)
-        path = self._path(len(factors), budgets)
+        path = self._path(len(factors), budgets, straight=session.neurons is not None)
         self._chosen_beforehand(factors, model, learning, session)
         training = training_of(self.settings, model, learning, session, factors.in_force, [factors.values])
         pruned = PrunedFactors(training, factors, path, self.settings.importance, session)
@@ -184,25 +190,29 @@ class LearnedFactors:
         return found, shown
 
     def _budgets(self, total: int, wanted: int | None) -> list[int]:
-        """Numbers of neurons to try, or those down to the one that is wanted.
+        """Numbers of neurons to try, or the one that is wanted.
 
         Raises:
             SettingsError: the model has fewer neurons than wanted.
         """
         if wanted is not None and wanted > total:
             raise SettingsError(f"--neurons {wanted:,} is more than the model has: {total:,} ({self.definition}).")
-        budgets = [total if one == ALL else min(int(one), total) for one in self.settings.budgets]
-        return budgets if wanted is None else [*(one for one in budgets if one > wanted), wanted]
+        if wanted is not None:
+            return [wanted]
+        return [total if one == ALL else min(int(one), total) for one in self.settings.budgets]
 
-    def _path(self, total: int, budgets: list[int]) -> "Path":
+    def _path(self, total: int, budgets: list[int], *, straight: bool) -> "Path":
         from biasectomy.learning.path import path_to
 
-        settings = self.settings
+        settings, first, each = self.settings, self.settings.first_steps, self.settings.steps
+        if straight:
+            first = max(1, settings.straight_steps // 6) if budgets[0] < total else settings.straight_steps
+            each = settings.straight_steps - first
         return path_to(
             budgets,
             total,
-            first=settings.first_steps,
-            each=settings.steps,
+            first=first,
+            each=each,
             held=settings.held,
             rate=settings.rate,
             last_rate=LAST_RATE * settings.rate,
