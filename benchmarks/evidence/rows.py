@@ -110,7 +110,7 @@ def organism_rows(total: int, seeds: int) -> list[Row]:
 
 
 def rate_rows() -> list[Row]:
-    """Rates tuned alike for everything that is trained: the same few multiples, the same steps."""
+    """Rates tuned alike for everything that is trained: the same multiples, the same steps; how near to stay."""
     found = [Row("original", "Original", "original")]
     for method, title, settings, rate in (
         (LEARNED, "Learned factors, 1,000", HALF, 0.02),
@@ -120,6 +120,9 @@ def rate_rows() -> list[Row]:
         for tried in (float(f"{factor * rate:.1g}") for factor in RATES):
             own, neurons = settings | {"rate": tried}, 1_000 if method == LEARNED else None
             found.append(Row(f"{method}-{tried:g}", f"{title}, rate {tried:g}", method, own, neurons))
+    for weight in (3.0, 10.0):
+        own, title = HALF | {"drift_weight": weight}, f"Learned factors, 1,000, drift counts {weight:g} times"
+        found.append(Row(f"{LEARNED}-near-{weight:g}", title, LEARNED, own, 1_000))
     return found
 
 

@@ -79,8 +79,12 @@ def test_a_resumed_run_finds_its_adapter_or_writes_it_anew(adapted, case, tmp_pa
 
 def test_a_method_without_factors_has_no_adapter(case, tmp_path, caplog):
     case.mitigate(tmp_path / "run", method="fair-prompt", save_as="adapter")
-    assert "'fair-prompt' sets no factors of neurons: there is no adapter to write" in caplog.text
+    said = "sets no factors of neurons: there is no (IA)^3 adapter to write;"
+    assert f"'fair-prompt' {said} leave --as adapter out." in caplog.text
     assert not (tmp_path / "run" / "adapter").exists() and (tmp_path / "run" / "results.json").exists()
+    case.mitigate(tmp_path / "lora", method="lora", lora={"steps": 2, "items_a_step": 4}, save_as="adapter")
+    kept = tmp_path / "lora" / "methods" / "lora" / "adapter"
+    assert f"'lora' {said} what it learned is in {kept}." in caplog.text and (kept / CONFIG).exists()
 
 
 def test_where_nothing_is_taken_out_there_is_nothing_to_hold(case, tmp_path, caplog):
@@ -181,5 +185,5 @@ def test_several_processes_all_hear_that_there_is_nothing_to_write(case, tmp_pat
 
     words = case.words(MitigateSettings, method="fair-prompt", save_as="adapter", out=tmp_path / "run")
     ended = end(launch([*words, "--device", "cpu", "--threads", "1"]))
-    assert ended.code == 0 and ended.errors.count("there is no adapter to write") == 1, ended.errors
+    assert ended.code == 0 and ended.errors.count("there is no (IA)^3 adapter to write") == 1, ended.errors
     assert read_json(tmp_path / "run" / "record.json")["status"] == "finished"

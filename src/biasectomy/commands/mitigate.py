@@ -104,8 +104,10 @@ def _written(
             off = f"; reloaded, its log-likelihoods differ by at most {cost:.1g}" if cost is not None else ""
             return f"Wrote {folder} ({size_in_words(folder)}){off}", False, cost
         if fitted.neuron_set is None:
+            own = folder.parent / "methods" / settings.method / ADAPTER  # of methods that learn one of another kind
+            there = f"what it learned is in {own}" if own.is_dir() else "leave --as adapter out"
             raise SettingsError(
-                f"'{settings.method}' sets no factors of neurons: there is no adapter to write; leave --as adapter out."
+                f"'{settings.method}' sets no factors of neurons: there is no (IA)^3 adapter to write; {there}."
             )
         difference = save_adapter(model, folder, fitted.neuron_set)
         return told_adapter(folder, difference), False, difference
