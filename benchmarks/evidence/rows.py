@@ -57,7 +57,7 @@ def some(task: Task) -> Task:
 LEARNED, BUDGETS = "learned-factors", (10_000, 3_000, 1_000, 300, 100)
 HALF = {"dtype": "bfloat16"}  # of the weights while learning; answers are in float32
 STEPS = 120  # as many as there are straight to one number of neurons
-RATES = (1 / 3, 1.0, 3.0)  # of those that methods have by themselves
+FEW = "Learned factors, 1,000"
 SMALL_BUDGETS = (100, 30, 10)  # of models with some hundred neurons
 
 
@@ -82,10 +82,10 @@ def main_rows(total: int, seeds: int) -> list[Row]:
         Row("fair-prompt", "Fairness instruction", "fair-prompt"),
         learned(total),
         *(learned(number, seeds if number == 1_000 else 1) for number in BUDGETS),
-        Row("among-random", "Learned factors, 1,000 drawn at random", LEARNED, {"among": "random"}, neurons=1_000),
-        Row("among-crispr", "Learned factors, 1,000 of CRISPR's", LEARNED, {"among": "crispr"}, neurons=1_000),
+        Row("among-random", f"{FEW} drawn at random", LEARNED, HALF | {"among": "random"}, 1_000),
+        Row("among-crispr", f"{FEW} of CRISPR's", LEARNED, HALF | {"among": "crispr"}, 1_000),
         Row("lora", "LoRA, rank 4", "lora", seeds=seeds),
-        Row("shira", "SHiRA, rank 4", "shira"),
+        Row("shira", "SHiRA, rank 4", "shira", HALF),
     ]
 
 
@@ -110,19 +110,20 @@ def organism_rows(total: int, seeds: int) -> list[Row]:
 
 
 def rate_rows() -> list[Row]:
-    """Rates tuned alike for everything that is trained: the same multiples, the same steps; how near to stay."""
+    """Rates tuned alike for everything that is trained: the same multiples, the same steps. How near factors stay."""
     found = [Row("original", "Original", "original")]
     for method, title, settings, rate in (
-        (LEARNED, "Learned factors, 1,000", HALF, 0.02),
+        (LEARNED, FEW, HALF, 0.02),
         ("lora", "LoRA, rank 4", HALF | {"steps": STEPS}, 0.001),
         ("shira", "SHiRA, rank 4", HALF | {"steps": STEPS}, 0.001),
     ):
-        for tried in (float(f"{factor * rate:.1g}") for factor in RATES):
-            own, neurons = settings | {"rate": tried}, 1_000 if method == LEARNED else None
+        neurons = 1_000 if method == LEARNED else None
+        for tried in (float(f"{factor * rate:.1g}") for factor in (1 / 3, 1.0, 3.0)):
+            own = settings | {"rate": tried}
             found.append(Row(f"{method}-{tried:g}", f"{title}, rate {tried:g}", method, own, neurons))
-    for weight in (3.0, 10.0):
-        own, title = HALF | {"drift_weight": weight}, f"Learned factors, 1,000, drift counts {weight:g} times"
-        found.append(Row(f"{LEARNED}-near-{weight:g}", title, LEARNED, own, 1_000))
+    for tried, weight in ((0.02, 3.0), (0.02, 10.0), (0.06, 10.0)):
+        own, title = HALF | {"rate": tried, "drift_weight": weight}, f"{FEW}, rate {tried:g}, drift x {weight:g}"
+        found.append(Row(f"{LEARNED}-{tried:g}-{weight:g}", title, LEARNED, own, 1_000))
     return found
 
 
