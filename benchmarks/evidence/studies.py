@@ -4,7 +4,16 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from benchmarks.evidence.rows import Row, curve_rows, main_rows, organism_rows, rate_rows, sanity_rows, transfer_rows
+from benchmarks.evidence.rows import (
+    Row,
+    curve_rows,
+    main_rows,
+    organism_rows,
+    rate_rows,
+    sanity_rows,
+    seed_rows,
+    transfer_rows,
+)
 from biasectomy.tasks import Item, Task, load_task, split
 from biasectomy.tasks.option_order import rotate_options
 from biasectomy.tasks.twins import TEMPLATE
@@ -81,8 +90,12 @@ STUDIES = {
             quoted=("shuffled", "all-unknown"),
         ),
         Study(
-            "rates", "How fast to learn", "bbq:age", "smollm2", lambda total, seeds: rate_rows(),
-            kept=("drift",), within=True, quoted=(),
+            "seeds", "Several seeds, learned from BBQ Age", "bbq:age", "smollm2", seed_rows,
+            ("bbq:ses,disability",), kept=("drift",), quoted=(),
+        ),
+        Study(
+            "rates", "How fast to learn, asked other development templates", "bbq:age", "smollm2",
+            lambda total, seeds: rate_rows(), kept=("drift",), within=True, quoted=(),
         ),
         Study("items", "Learned from so many items", "bbq:age", "smollm2", lambda total, seeds: curve_rows()),
         *(

@@ -91,7 +91,8 @@ def _cell(row: MetricRow | None) -> str:
         return "n/a"
     digits = 1 if row.metric == "perplexity" else 3 if row.metric == "drift" else 2
     interval = "" if math.isnan(row.low) else f" [{row.low:.{digits}f}, {row.high:.{digits}f}]"
-    return f"{row.value:.{digits}f}{interval}"
+    spread = f"; {min(row.draws):.{digits}f} to {max(row.draws):.{digits}f}" if len(row.draws) > 1 else ""
+    return f"{row.value:.{digits}f}{interval}{spread}"
 
 
 def _costs(results: Results) -> str:
