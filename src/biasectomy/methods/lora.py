@@ -24,7 +24,7 @@ class Lora(LearnedAdapter):
     class Settings(AdapterSettings):
         """Options of the method."""
 
-        rate: float = Field(1e-3, gt=0, le=1, description="Rate of the first step (Adam); it falls to a fifth.")
+        rate: float = Field(3e-3, gt=0, le=1, description="Rate of the first step (Adam); it falls to a fifth.")
         rank: int = Field(4, ge=1, description="Rank of what is added to each matrix.")
 
     def config(self, targets: list[str], task_type: str, seed: int) -> Any:

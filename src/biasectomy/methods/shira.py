@@ -25,7 +25,7 @@ class Shira(LearnedAdapter):
     class Settings(AdapterSettings):
         """Options of the method."""
 
-        rate: float = Field(1e-3, gt=0, le=1, description="Rate of the first step (Adam); it falls to a fifth.")
+        rate: float = Field(3e-3, gt=0, le=1, description="Rate of the first step (Adam); it falls to a fifth.")
         rank: int = Field(4, ge=1, description="As many weights are learned as LoRA of this rank has numbers.")
 
     def config(self, targets: list[str], task_type: str, seed: int) -> Any:
