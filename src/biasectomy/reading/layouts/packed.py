@@ -91,7 +91,7 @@ class PackedReading:
             for node in member.predicting_nodes(number)
         ]
         tokens = [token for option in options for token in option]
-        taken = iter(self.log_probabilities[rows, tokens].split([len(option) for option in options]))
+        taken = iter(torch.split(self.log_probabilities[rows, tokens], [len(option) for option in options]))
         return [[next(taken).sum() for _ in member.encoded.options] for member in members]
 
     def positions(self, member: int, option: int, place: Place) -> Positions:
