@@ -90,7 +90,7 @@ STUDIES = {
             quoted=("shuffled", "all-unknown"),
         ),
         Study(
-            "seeds", "Several seeds, learned from BBQ Age", "bbq:age", "smollm2", seed_rows,
+            "seeds", "Learned from BBQ Age in 120 steps", "bbq:age", "smollm2", seed_rows,
             ("bbq:ses,disability",), kept=("drift",), quoted=(),
         ),
         Study(
