@@ -182,9 +182,9 @@ class _Words:
         if math.isnan(row.low):
             return f"{subject} cannot be compared with random neurons ({row.reason})"
         size = f"{self._size(row, row.value)}, {self._interval(row)}"
-        words = "better than as many random neurons" if self.gain(row) > 0 else "no better than random neurons"
+        words = {1: "is better than", -1: "is worse than"}.get(self.gain(row), "cannot be told from")
         spread = f"{self._figure(row, min(draws))} to {self._figure(row, max(draws))}"
-        return f"{subject} is {words} ({size}; {len(draws)} draws of them: {spread})"
+        return f"{subject} {words} as many random neurons ({size}; {len(draws)} draws of them: {spread})"
 
     def of_other_task(self, row: DifferenceRow) -> str:
         """A sentence on a figure of another task than the first."""
