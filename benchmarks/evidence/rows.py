@@ -62,9 +62,9 @@ FEW = "Learned factors, 1,000"
 SMALL_BUDGETS = (100, 30, 10)  # of models with some hundred neurons
 
 
-def learned(number: int, seeds: int = 1, name: str = LEARNED, **more: Any) -> Row:
+def learned(number: int, seeds: int = 1, **more: Any) -> Row:
     """A candidate of learned factors, by its number of neurons."""
-    return Row(f"{name}-{number}", f"Learned factors, {number:,}", LEARNED, candidate=number, seeds=seeds, **more)
+    return Row(f"{LEARNED}-{number}", f"Learned factors, {number:,}", LEARNED, candidate=number, seeds=seeds, **more)
 
 
 def main_rows(total: int, seeds: int) -> list[Row]:
@@ -114,8 +114,11 @@ def organism_rows(total: int, seeds: int) -> list[Row]:
     ]
 
 
-def rate_rows() -> list[Row]:
-    """Rates tuned alike for everything that is trained: the same multiples, the same steps. How near factors stay."""
+def setting_rows() -> list[Row]:
+    """Rates tuned alike for everything that is trained: the same multiples, the same steps.
+
+    Of factors also how near they stay, and other neurons.
+    """
     found = [Row("original", "Original", "original")]
     for method, title, settings, rate in (
         (LEARNED, FEW, HALF, 0.02),
@@ -129,6 +132,9 @@ def rate_rows() -> list[Row]:
     for tried, weight in ((0.02, 3.0), (0.02, 10.0), (0.06, 10.0)):
         own, title = HALF | {"rate": tried, "drift_weight": weight}, f"{FEW}, rate {tried:g}, drift x {weight:g}"
         found.append(Row(f"{LEARNED}-{tried:g}-{weight:g}", title, LEARNED, own, 1_000))
+    for definition in ("ia3", "linear-output"):
+        own = HALF | {"definition": definition}
+        found.append(Row(f"{LEARNED}-{definition}", f"{FEW} of {definition}", LEARNED, own, 1_000))
     return found
 
 

@@ -9,9 +9,9 @@ from benchmarks.evidence.rows import (
     curve_rows,
     main_rows,
     organism_rows,
-    rate_rows,
     sanity_rows,
     seed_rows,
+    setting_rows,
     transfer_rows,
 )
 from biasectomy.tasks import Item, Task, load_task, split
@@ -94,8 +94,8 @@ STUDIES = {
             ("bbq:ses,disability",), kept=("drift",), quoted=(),
         ),
         Study(
-            "rates", "How fast to learn, asked other development templates", "bbq:age", "smollm2",
-            lambda total, seeds: rate_rows(), kept=("drift",), within=True, quoted=(),
+            "settings", "Settings that were tried, asked other development templates", "bbq:age", "smollm2",
+            lambda total, seeds: setting_rows(), kept=("drift",), within=True, quoted=(),
         ),
         Study("items", "Learned from so many items", "bbq:age", "smollm2", lambda total, seeds: curve_rows()),
         *(
