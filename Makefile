@@ -9,9 +9,9 @@ DEMO_TASK         ?= bbq:age
 DEMO_ITEMS        ?= 800
 DEMO_INSTRUCTIONS ?= 1
 DEMO_OUT          ?= demo-run
-# One number of neurons, few test items, and CRISPR on few numbers: minutes, not half an hour.
-DEMO_MORE         ?= --neurons 1000 --test-items 100 --also perplexity,drift \
-	--crispr.grid 0,8 --crispr.instances 10 --crispr.trials 1 --random-neurons.draws 2
+# One number of neurons, fewer steps, few test items, and CRISPR on few numbers: minutes, not half an hour.
+DEMO_MORE         ?= --neurons 1000 --learned-factors.straight-steps 90 --test-items 100 --also perplexity,drift \
+	--crispr.grid 0,8 --crispr.instances 10 --crispr.trials 1 --random-neurons.draws 3
 
 # Names of benchmarks, and options such as --quick.
 BENCH             ?= --json benchmarks.json --plots benchmark-plots
