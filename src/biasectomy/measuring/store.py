@@ -160,6 +160,11 @@ class Stored:
         self._computing, self._store, self._processes = computing, store, processes
         self._key = computing.key
 
+    @property
+    def computing(self) -> Computing:
+        """Who computes the answers, with nothing in between."""
+        return self._computing
+
     def __call__(
         self, questions: Sequence[Question], wanted: Collection[int] | None = None
     ) -> Iterator[list[tuple[int, Answer]]]:

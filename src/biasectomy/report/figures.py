@@ -225,7 +225,8 @@ def _caption(task: str, metrics: Sequence[MetricRow], results: Results) -> str:
     parts = [f"{most.items:,} items"]
     if most.clusters != most.items:
         parts.append(f"{most.clusters:,} templates")
-    if instructions := results.settings.get("instruction_count"):
+    asked = task.partition(":")[0] == results.metrics[0].task.partition(":")[0]  # other tasks have their own
+    if asked and (instructions := results.settings.get("instruction_count")):
         parts.append(f"{instructions} instruction{'s' if instructions != 1 else ''}")
     if "level" in results.interval:
         parts.append(f"{results.interval['level'] * 100:g} % intervals")
