@@ -133,8 +133,8 @@ def setting_rows() -> list[Row]:
         own, title = HALF | {"rate": tried, "drift_weight": weight}, f"{FEW}, rate {tried:g}, drift x {weight:g}"
         found.append(Row(f"{LEARNED}-{tried:g}-{weight:g}", title, LEARNED, own, 1_000))
     for definition in ("ia3", "linear-output"):
-        own = HALF | {"definition": definition}
-        found.append(Row(f"{LEARNED}-{definition}", f"{FEW} of {definition}", LEARNED, own, 1_000))
+        of_kind = HALF | {"definition": definition}
+        found.append(Row(f"{LEARNED}-{definition}", f"{FEW} of {definition}", LEARNED, of_kind, 1_000))
     return found
 
 

@@ -88,6 +88,19 @@ def _describe(settings: Any, console: "Console") -> None:
         console.description(description)
 
 
+def _judge(settings: Any, console: "Console") -> None:
+    """Judge the generated texts of a finished run again, without a model."""
+    if not is_main():
+        return  # there is nothing to divide
+    from biasectomy.commands.judge import run
+
+    results = run(settings)
+    if console.json_output:
+        console.print_json(results.to_json())
+    else:
+        console.results(results)
+
+
 RUNS: dict[str, Callable[[Any, "Console"], None]] = {
     "mitigate": _mitigate,
     "compare": _compare,
@@ -95,6 +108,7 @@ RUNS: dict[str, Callable[[Any, "Console"], None]] = {
     "find": _find,
     "apply": _apply,
     "describe": _describe,
+    "judge": _judge,
 }
 
 
@@ -118,6 +132,7 @@ def application(arguments: Sequence[str]) -> typer.Typer:
         _load_plugins(arguments)
     for name, run in RUNS.items():
         app.command(name)(_command(name, run) if name == wanted else _described(run))
+    app.command("validate")(_validate)
     app.command("ls")(_list)
     return app
 
@@ -199,6 +214,29 @@ def _command(name: str, run: Callable[[Any, "Console"], None]) -> Callable[..., 
     call.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters.values()}
     call.__doc__ = run.__doc__
     return call
+
+
+def _validate(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="TOML file that describes a task.", show_default=False)],
+    json_output: Annotated[bool, typer.Option("--json", help="Print what was found as JSON.")] = False,
+) -> None:
+    """Check a task of your own, and show what it is and what it asks."""
+    from biasectomy.cli.console import Console
+    from biasectomy.commands.validate import validate
+
+    found = validate(file)
+    console = Console(json_output=json_output, muted=not is_main())
+    if json_output:
+        console.print_json(found.to_json())
+    else:
+        for line in found.lines():
+            console.say(line)
+        for warning in found.warnings:
+            console.warn(warning)
+        for defect in found.shown_defects():
+            console.error(defect)
+    if found.defects:
+        raise typer.Exit(2)
 
 
 def _list(

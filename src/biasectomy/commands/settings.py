@@ -122,11 +122,40 @@ class EvaluationSettings(TaskSettings):
         description="How an answer is read: sum or mean of each option's log-likelihood, or generation, where the "
         "task has it. [default: the task's own]",
     )
+    judge: str | None = Field(
+        None,
+        min_length=1,
+        description="Who judges generated texts, or QUALITY=JUDGE joined by commas; 'ls judges' lists them. [default: "
+        "the task's own]",
+    )
+    samples: int | None = Field(
+        None, ge=1, description="Draw so many continuations of each text that is gone on from. [default: one, greedy]"
+    )
+    temperature: float | None = Field(
+        None, gt=0, allow_inf_nan=False, description="Temperature at which they are drawn. [default: 1]"
+    )
+    new_tokens: int | None = Field(
+        None, ge=1, le=2**16, description="Tokens of each continuation. [default: the task's own]"
+    )
     replicates: int = Field(2000, ge=2, le=1_000_000, description="Bootstrap replicates behind each interval.")
     level: Fraction = Field(0.95, description="Level of the intervals.")
+    harness: Names = Field(
+        (),
+        description="Tasks of lm-evaluation-harness that are measured besides, joined by commas ('lm-eval ls tasks').",
+    )
+    harness_limit: int | None = Field(
+        None, ge=1, description="At most so many documents of each of them, the first ones. [default: all]"
+    )
+    harness_path: Path | None = Field(None, description="Folder with further tasks of that kind (YAML).")
     store: Path | None = Field(
         None, description="Folder that keeps answers for several runs, which may share it. [default: inside the run]"
     )
+
+    def _check(self) -> None:
+        super()._check()
+        for name in ("harness_limit", "harness_path"):
+            if getattr(self, name) is not None and not self.harness:
+                raise SettingsError(f"--{name.replace('_', '-')} says something of --harness NAMES, which is missing.")
 
 
 class EvaluateSettings(EvaluationSettings):
@@ -276,6 +305,22 @@ class ApplySettings(ModelSettings):
         _check_form(self.save_as, self.save_dtype)
 
 
+class JudgeSettings(OutputSettings):
+    """Settings of `judge`."""
+
+    panel: ClassVar[str] = "Judging"
+    positional: ClassVar[tuple[str, ...]] = ("run",)
+
+    run: Path = Field(description="Folder of a finished run.")
+    judge: str = Field(
+        min_length=1, description="Who judges its texts, or QUALITY=JUDGE joined by commas; 'ls judges' lists them."
+    )
+    data: Path | None = Field(None, description="Folder with data files, of tasks and judges.")
+    plugin: Names = Field(
+        (), description="Plugins, joined by commas: a Python file, or a name installed packages give."
+    )
+
+
 class DescribeSettings(SplitSettings):
     """Settings of `describe`."""
 
@@ -309,4 +354,5 @@ COMMANDS: dict[str, type[Settings]] = {
     "find": FindSettings,
     "apply": ApplySettings,
     "describe": DescribeSettings,
+    "judge": JudgeSettings,
 }

@@ -246,9 +246,7 @@ def _refuse_unusable(question: Question) -> None:
         raise DataError("There is no option to be scored, and no text to go on from.")
 
 
-def _shared(
-    separator: str, text: str, options: Sequence[str], tokens: Callable[[str], Sequence[int]]
-) -> Continuations:
+def _shared(separator: str, text: str, options: Sequence[str], tokens: Callable[[str], Sequence[int]]) -> Continuations:
     """Tokens that a text shares with all of its options, and what each option has behind them."""
     prompt = tokens(text)
     whole = [tokens(text + separator + option) for option in options]
