@@ -113,6 +113,7 @@ class Laboratory:
         described: dict[str, MetricDescription] = {}
         for kind, task in self.asked:
             pairs = [(name, ORIGINAL) for name in answers[task.name] if name != ORIGINAL]
+            pairs += [pair for pair in self.study.compared if {*pair} <= set(answers[task.name])]
             rows = figures(task, kind, answers[task.name], pairs, self.session.bootstrap)
             metrics, differences = [*metrics, *rows[0]], [*differences, *rows[1]]
             described |= {metric.name: MetricDescription.of(metric) for metric in task.metrics}

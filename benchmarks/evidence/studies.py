@@ -38,6 +38,7 @@ class Study:
     kept: tuple[str, ...] = ()
     within: bool = False  # other development templates are asked, so that something is chosen without the test
     quoted: tuple[str, ...] = ("crispr-paper", "learned-factors-1000", "lora")  # rows whose verdicts are quoted
+    compared: tuple[tuple[str, str], ...] = ()  # rows of which differences are kept, beside those from the original
 
     def tasks(self, items: int, seed: int = 0) -> tuple[Task, list[tuple[str, Task]]]:
         """Development items, and what is asked: (kind, task); `items` of each, more of those that decide."""
@@ -91,7 +92,7 @@ STUDIES = {
         ),
         Study(
             "seeds", "Learned from BBQ Age in 120 steps", "bbq:age", "smollm2", seed_rows,
-            ("bbq:ses,disability",), kept=("drift",), quoted=(),
+            ("bbq:ses,disability",), kept=("drift",), quoted=(), compared=(("learned-factors-1000", "lora"),),
         ),
         Study(
             "settings", "Settings that were tried, asked other development templates", "bbq:age", "smollm2",
