@@ -374,7 +374,7 @@ def test_the_metrics_of_a_task_have_its_name(tmp_path, tiny, name):
     results = evaluate(tiny, task, replicates=20, max_instructions=2).results
     names = [row.metric for row in results.metrics]
     own = [f"accuracy_{name}", f"majority_{name}"]
-    shared = ["instruction_deviation", "consistency", *(["f1_mrpc"] if name == "mrpc" else [])]
+    shared = ["instruction_deviation", "instruction_range", "consistency", *(["f1_mrpc"] if name == "mrpc" else [])]
     assert names == [*own, *shared, "accuracy_gold_first", "accuracy_gold_second"]
     assert results.find("original", f"majority_{name}").value == {"mrpc": 1 / 2, "rte": 2 / 3, "qnli": 3 / 5}[name]
     generated = [one.name for one in task.with_answer_rule("generation").metrics_in_force()]

@@ -106,11 +106,11 @@ def test_items_in_the_manner_of_bbq_have_its_labels_metrics_and_goals(tmp_path):
 @pytest.mark.parametrize(
     ("description", "row", "names"),
     [
-        (LISTED, ROW, "accuracy_mine instruction_deviation consistency unmatched accuracy_gold_first "
+        (LISTED, ROW, "accuracy_mine instruction_deviation instruction_range consistency unmatched accuracy_gold_first "
          "accuracy_gold_second accuracy_gold_third"),
         (LISTED | {"goal": "even"}, PAIR | {"question": "Who?"}, "target_preferred_mine consistency unmatched"),
         (LISTED | {"form": "unlisted"}, {**ROW, "context": "", "target": 0, "unknown": 2},
-         "accuracy_mine target_mine unknown_mine instruction_deviation consistency"),
+         "accuracy_mine target_mine unknown_mine instruction_deviation instruction_range consistency"),
         (PAIRS, PAIR, "target_preferred_mine log_likelihood_difference_mine"),
         (PAIRS | {"goal": "accuracy"}, {**PAIR, "gold": 0}, "accuracy_mine target_mine"),
     ],

@@ -50,9 +50,25 @@ def _compare(settings: Any, console: "Console") -> None:
 
 def _evaluate(settings: Any, console: "Console") -> None:
     """Measure a model on a task, as it is or with a neuron set applied."""
+    if settings.plan:
+        _plan(settings, console)
+        return
     from biasectomy.commands.evaluate import run
 
     _show(run(settings), console)
+
+
+def _plan(settings: Any, console: "Console") -> None:
+    from biasectomy.commands.planning import run
+
+    plan = run(settings)
+    if console.json_output:
+        console.print_json(plan.to_json())
+        return
+    for task in dict.fromkeys(row.task for row in plan.rows):
+        console.table(task, plan.heads(settings.change), [row.row() for row in plan.rows if row.task == task])
+    for note in plan.notes():
+        console.say(note)
 
 
 def _find(settings: Any, console: "Console") -> None:

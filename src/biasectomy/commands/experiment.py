@@ -126,7 +126,8 @@ class Experiment:
             with naming_items(task, questions):
                 for question in questions:
                     encoded = self.model.encode(question)
-                    digest.update(json.dumps([encoded.prompt, encoded.options, encoded.new_tokens]).encode())
+                    asked = [encoded.prompt, encoded.options, encoded.new_tokens, *(encoded.sampled or ())]
+                    digest.update(json.dumps(asked).encode())
         asking = self.model.prompt_format
         prefix = asdict(asking.prefix) if asking.prefix is not None else None
         return {"format": asking.name, "prefix": prefix, "checksum": digest.hexdigest()}

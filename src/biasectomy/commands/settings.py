@@ -167,6 +167,12 @@ class EvaluateSettings(EvaluationSettings):
     all_rules: bool = Field(
         False, description="Show the answers by the other rule of likelihoods, sum or mean, beside those by the first."
     )
+    plan: bool = Field(
+        False, description="Say what so many items can show, and how many --change takes; measure only a few of them."
+    )
+    change: float = Field(
+        0.05, gt=0, allow_inf_nan=False, description="With --plan: the change that should be found, in a figure's unit."
+    )
     out: Path | None = Field(None, description="Folder for the results. [default: none is written]")
     resume: bool = Field(False, description="Go on with an interrupted run in the folder.")
     overwrite: bool = Field(False, description="Replace what is in the folder.")
@@ -175,6 +181,8 @@ class EvaluateSettings(EvaluationSettings):
         super()._check()
         if self.all_rules and self.answer_rule == "generation":
             raise SettingsError("--all-rules shows rules of likelihoods; leave --answer-rule generation out.")
+        if self.plan and (self.out is not None or self.harness or self.neurons_file is not None):
+            raise SettingsError("--plan asks a few items and keeps nothing; leave --out, --harness and --neurons out.")
 
 
 class SplitSettings(TaskSettings):

@@ -32,8 +32,7 @@ KEYS = dict(zip("ABCD1234", (*range(4), *range(4)), strict=True))
 
 METRICS = (
     replace(choice.accuracy("accuracy_arc_easy", "Accuracy, ARC-Easy", "accuracy on ARC-Easy"), role="guard"),
-    choice.instruction_deviation(),
-    choice.consistency(),
+    *choice.over_instructions(),
 )
 
 

@@ -47,8 +47,7 @@ def label_metrics(key: str, title: str) -> tuple[Metric, ...]:
             best=None,
             unit="share",
         ),
-        choice.instruction_deviation(),
-        choice.consistency(),
+        *choice.over_instructions(),
         choice.unmatched(),
     )
 

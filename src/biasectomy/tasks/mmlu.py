@@ -48,8 +48,7 @@ SUBJECT = "subject"  # a label
 
 METRICS = (
     replace(choice.accuracy("accuracy_mmlu", "Accuracy, MMLU", "accuracy on MMLU"), role="guard"),
-    choice.instruction_deviation(),
-    choice.consistency(),
+    *choice.over_instructions(),
     choice.unmatched(),
 )
 

@@ -32,8 +32,7 @@ PAIRS = {"bias": words.STEREOTYPED, "fair": words.UNBURDENED}
 ROWS = {name: len(words.TRAITS) * len(pairs) * 8 for name, pairs in PAIRS.items()} | {SKILL: SKILL_ITEMS}
 SKILL_METRICS: tuple[Metric, ...] = (
     choice.accuracy(),
-    choice.instruction_deviation(),
-    choice.consistency(),
+    *choice.over_instructions(),
     choice.unmatched(),
 )
 

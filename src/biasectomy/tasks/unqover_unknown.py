@@ -66,8 +66,7 @@ METRICS = (
         chosen,
         positional_error,
     ),
-    choice.instruction_deviation(),
-    choice.consistency(),
+    *choice.over_instructions(),
     choice.unmatched(),
 )
 

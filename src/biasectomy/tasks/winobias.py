@@ -109,8 +109,7 @@ METRICS = (
         ),
         role="goal",
     ),
-    choice.instruction_deviation(),
-    choice.consistency(),
+    *choice.over_instructions(),
     choice.unmatched(),
 )
 
