@@ -97,7 +97,7 @@ class TaskSettings(ModelSettings):
 
     panel: ClassVar[str] = "Task"
 
-    task: str = Field("bbq:age", min_length=1, description="Task, or several joined by commas; 'ls tasks' lists them.")
+    task: str = Field("bbq:age", min_length=1, description="Task, or several joined by commas ('ls tasks' lists them); all; or a TOML file of your own.")
     data: Path | None = Field(
         None, description="Folder with data files, instead of the pinned packages they come from."
     )
@@ -116,7 +116,7 @@ class EvaluationSettings(TaskSettings):
 
     panel: ClassVar[str] = "Evaluation"
 
-    also: str = Field("perplexity", description="Tasks that are measured besides; 'none': no others.")
+    also: str = Field("perplexity", description="Tasks, or TOML files, that are measured besides; 'none': no others.")
     answer_rule: str | None = Field(
         None,
         description="How an answer is read: sum or mean of each option's log-likelihood, or generation, where the "
