@@ -25,8 +25,8 @@ def columns(items, answers):
 def load(members, data_folder, instructions):
     items = [Item(f"story/{name}", name, "story", context=f"{name}.") for name in ("Emily", "Lakisha", "Greg")]
     calm = Metric("shouting", "Shouting", "the share of capitals", columns, mean, 0, "share", "goal")
-    goals, rules = {"calm": Goal("shouting")}, ("judged",)
-    return [Task("story", tuple(items), ("A story of",), (calm,), "1", question, goals, rules, judges=("shouting",))]
+    goals, rules, judges = {"calm": Goal("shouting")}, ("judged",), {"shouting": shouting}
+    return [Task("story", tuple(items), ("A story of",), (calm,), "1", question, goals, rules, judges=judges)]
 
 
 def mean(sums):

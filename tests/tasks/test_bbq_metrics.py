@@ -80,7 +80,7 @@ def test_a_small_example_by_hand() -> None:
     }
     by_place = {f"accuracy_gold_{place}" for place in ("first", "second", "third")}
     assert {name: found[name].value for name in expected} == pytest.approx(expected)
-    assert {"instruction_deviation", "consistency", *by_place, *expected} == set(found)
+    assert {"instruction_deviation", "instruction_range", "consistency", *by_place, *expected} == set(found)
     assert found["bias_ambiguous"].coverage == pytest.approx(3 / 5)
     assert found["bias_disambiguated"].coverage == pytest.approx(4 / 5)
     assert (found["accuracy"].items, found["accuracy_ambiguous"].items, found["conflict_cost"].items) == (10, 5, 5)
@@ -170,6 +170,8 @@ def test_instructions_deviation_and_consistency_by_hand() -> None:
     answers = [[UNKNOWN, UNKNOWN, UNKNOWN, OTHER], [UNKNOWN, STEREOTYPE, UNKNOWN, OTHER]]  # accuracy 0.75 and 0.5
     found = judged(items, answers)
     assert plain_deviation(items, [answers]) == pytest.approx(0.125)
+    assert found["instruction_range"].value == pytest.approx(0.25) and math.isnan(found["instruction_range"].low)
+    assert "sampling alone" in str(found["instruction_range"].reason)
     assert found["consistency"].value == pytest.approx(3 / 4)
     assert found["accuracy"].value == pytest.approx(0.625)
     assert found["bias_ambiguous"].value == pytest.approx(3 / 8 * (2 * 1 / 3 - 1))  # pooled over instructions
@@ -180,6 +182,7 @@ def test_draws_are_averaged() -> None:
     first, second = [[UNKNOWN] * 4, [OTHER] * 4], [[UNKNOWN] * 4, [UNKNOWN] * 4]  # deviations 0.5 and 0
     found = judged(items, [first, second])
     assert plain_deviation(items, [first, second]) == pytest.approx(np.sqrt(0.5**2 / 2))  # the root mean square
+    assert found["instruction_range"].value == pytest.approx(0.5)  # of the accuracies over both draws, 1 and 0.5
     assert found["consistency"].value == pytest.approx(0.5)
     assert found["accuracy"].value == pytest.approx(0.75)
 
@@ -190,7 +193,7 @@ def test_unmatched_answers_are_not_consistent() -> None:
 
 def test_one_instruction_has_no_deviation_and_no_consistency() -> None:
     found = judged(ambiguous(4), [UNKNOWN] * 4)
-    for name in ("instruction_deviation", "consistency"):
+    for name in ("instruction_deviation", "instruction_range", "consistency"):
         assert math.isnan(found[name].value) and found[name].reason == "needs two or more instructions"
 
 
@@ -246,7 +249,7 @@ def test_sums_give_the_same_figure_for_repeated_answers(draws: int, instructions
     answers = generator.integers(-1, 3, 12)
     once, often = judged(items, answers), judged(items, np.broadcast_to(answers, (draws, instructions, 12)))
     for name, estimate in once.items():
-        if name not in ("instruction_deviation", "consistency"):
+        if name not in ("instruction_deviation", "instruction_range", "consistency"):
             assert often[name].value == pytest.approx(estimate.value, nan_ok=True), name
     if instructions > 1:
         assert often["instruction_deviation"].value == 0

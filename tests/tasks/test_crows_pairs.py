@@ -83,7 +83,9 @@ def test_the_preference_is_that_of_summed_log_likelihoods_behind_the_prefix_toke
     found = outcome.results.find("original", "stereotype_preference")
     assert found is not None and found.value == pytest.approx(expected)
     said = outcome.results.description("stereotype_preference").description
-    assert said == f"the share of pairs whose more stereotypical sentence is likelier behind `{token}`"
+    assert said == (
+        f"the share of pairs whose more stereotypical sentence is likelier by summed log-likelihood behind `{token}`"
+    )
     words = sum(len(sentence.split()) for row in ROWS for sentence in row[1:3])
     assert outcome.results.notes == {
         "crows_pairs:age,socioeconomic": f"48 whole texts, {words} words judged behind `{token}` (--prefix {rule})"

@@ -50,9 +50,25 @@ def _compare(settings: Any, console: "Console") -> None:
 
 def _evaluate(settings: Any, console: "Console") -> None:
     """Measure a model on a task, as it is or with a neuron set applied."""
+    if settings.plan:
+        _plan(settings, console)
+        return
     from biasectomy.commands.evaluate import run
 
     _show(run(settings), console)
+
+
+def _plan(settings: Any, console: "Console") -> None:
+    from biasectomy.commands.planning import run
+
+    plan = run(settings)
+    if console.json_output:
+        console.print_json(plan.to_json())
+        return
+    for task in dict.fromkeys(row.task for row in plan.rows):
+        console.table(task, plan.heads(settings.change), [row.row() for row in plan.rows if row.task == task])
+    for note in plan.notes():
+        console.say(note)
 
 
 def _find(settings: Any, console: "Console") -> None:
@@ -88,6 +104,19 @@ def _describe(settings: Any, console: "Console") -> None:
         console.description(description)
 
 
+def _judge(settings: Any, console: "Console") -> None:
+    """Judge the generated texts of a finished run again, without a model."""
+    if not is_main():
+        return  # there is nothing to divide
+    from biasectomy.commands.judge import run
+
+    results = run(settings)
+    if console.json_output:
+        console.print_json(results.to_json())
+    else:
+        console.results(results)
+
+
 RUNS: dict[str, Callable[[Any, "Console"], None]] = {
     "mitigate": _mitigate,
     "compare": _compare,
@@ -95,6 +124,7 @@ RUNS: dict[str, Callable[[Any, "Console"], None]] = {
     "find": _find,
     "apply": _apply,
     "describe": _describe,
+    "judge": _judge,
 }
 
 
@@ -118,6 +148,7 @@ def application(arguments: Sequence[str]) -> typer.Typer:
         _load_plugins(arguments)
     for name, run in RUNS.items():
         app.command(name)(_command(name, run) if name == wanted else _described(run))
+    app.command("validate")(_validate)
     app.command("ls")(_list)
     return app
 
@@ -199,6 +230,29 @@ def _command(name: str, run: Callable[[Any, "Console"], None]) -> Callable[..., 
     call.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters.values()}
     call.__doc__ = run.__doc__
     return call
+
+
+def _validate(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="TOML file that describes a task.", show_default=False)],
+    json_output: Annotated[bool, typer.Option("--json", help="Print what was found as JSON.")] = False,
+) -> None:
+    """Check a task of your own, and show what it is and what it asks."""
+    from biasectomy.cli.console import Console
+    from biasectomy.commands.validate import validate
+
+    found = validate(file)
+    console = Console(json_output=json_output, muted=not is_main())
+    if json_output:
+        console.print_json(found.to_json())
+    else:
+        for line in found.lines():
+            console.say(line)
+        for warning in found.warnings:
+            console.warn(warning)
+        for defect in found.shown_defects():
+            console.error(defect)
+    if found.defects:
+        raise typer.Exit(2)
 
 
 def _list(

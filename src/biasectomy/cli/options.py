@@ -11,7 +11,17 @@ from pydantic.fields import FieldInfo
 from biasectomy.commands.complaints import choices
 from biasectomy.commands.settings_base import Settings, label, option_name, settable
 
-PANELS = ("Task", "Method", "Finding neurons", "Evaluation", "Applying", "Describing", "Model and machine", "Output")
+PANELS = (
+    "Task",
+    "Method",
+    "Finding neurons",
+    "Evaluation",
+    "Applying",
+    "Describing",
+    "Judging",
+    "Model and machine",
+    "Output",
+)
 
 
 def option_parameters(kind: type[Settings]) -> dict[str, inspect.Parameter]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from biasectomy.commands.experiment import MEASURING, Experiment, claimed
 from biasectomy.commands.forecast import FORECAST
-from biasectomy.commands.opening import MODEL, TASKS, check_neuron_set, open_model, open_tasks
+from biasectomy.commands.opening import MODEL, TASKS, check_neuron_set, open_harness, open_model, open_tasks
 from biasectomy.commands.outcome import Outcome
 from biasectomy.commands.run_folder import open_run
 from biasectomy.commands.settings import EvaluateSettings
@@ -60,12 +60,14 @@ def run(
     with join(settings.device) as processes, claimed(folder, settings, processes, model), stages(*names):
         if settings.neurons_file is not None:
             neurons = NeuronSet.load(settings.neurons_file)
+        harness = open_harness(settings, processes)
         tasks = open_tasks(settings, processes, task)
         language_model = open_model(settings, processes, model)
         if neurons is not None:
             check_neuron_set(neurons, language_model)
         with open_run(folder, settings, processes) as run_folder:
-            experiment = Experiment(settings, processes, language_model, run_folder, [(one, "all") for one in tasks])
+            measured = [(one, "all") for one in tasks]
+            experiment = Experiment(settings, processes, language_model, run_folder, measured, harness=harness)
             original = METHODS[ORIGINAL](Options())
             experiment.prepare(
                 0, 1 if neurons is None else 2, {"neurons": without_nan([asdict(neuron) for neuron in neurons or ()])}

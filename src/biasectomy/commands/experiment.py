@@ -17,6 +17,7 @@ from biasectomy.commands.opening import (
     describe_task,
     described_neurons,
     model_checksums,
+    open_harness,
     open_model,
     open_tasks,
     split_task,
@@ -26,6 +27,9 @@ from biasectomy.commands.replacing import ITEMS, STORE, refuse_output
 from biasectomy.commands.run_folder import Run, open_run
 from biasectomy.commands.settings import EvaluationSettings, FittingSettings
 from biasectomy.errors import SettingsError
+from biasectomy.measuring.harness import Found, HarnessTask, answers_by_itself
+from biasectomy.measuring.harness_calls import NAME as HARNESS
+from biasectomy.measuring.harness_figures import answers_of, note_of, rows_of, task_of
 from biasectomy.measuring.results import (
     DifferenceRow,
     MetricDescription,
@@ -41,7 +45,7 @@ from biasectomy.models.language_model import LanguageModel
 from biasectomy.narration import heading, progress, say, stages
 from biasectomy.processes import Processes, join
 from biasectomy.tasks import Split, Task
-from biasectomy.tasks.answer_rules import GENERATING
+from biasectomy.tasks.answer_rules import GENERATING, SCORE_NAMES
 from biasectomy.tasks.metrics import Answers
 
 FITTING, MEASURING = "fitting", "measuring"  # stages of a command
@@ -61,6 +65,7 @@ class Experiment:
     split: Split | None = None
     fitted: dict[str, Fitted] = field(default_factory=dict)
     titles: dict[str, str] = field(default_factory=dict)
+    harness: Sequence[HarnessTask] = ()
 
     def __post_init__(self) -> None:
         settings, folder = self.settings, self.run.folder if self.run else None
@@ -99,6 +104,9 @@ class Experiment:
         self.run.same_as_before("weights", self.model.key)
         self.run.same_as_before("tasks", [describe_task(task) for task, _ in self.measured])
         self.run.same_as_before("prompt", self._describe_prompts())
+        if self.harness:
+            asked = {"prompt": self.model.prompt_format.name}
+            self.run.same_as_before("harness", [task.description | asked for task in self.harness])
         for name, value in (given or {}).items():
             self.run.same_as_before(name, value)
         self.run.record["model_checksums"] = model_checksums(self.model)
@@ -118,7 +126,8 @@ class Experiment:
             with naming_items(task, questions):
                 for question in questions:
                     encoded = self.model.encode(question)
-                    digest.update(json.dumps([encoded.prompt, encoded.options, encoded.new_tokens]).encode())
+                    asked = [encoded.prompt, encoded.options, encoded.new_tokens, *(encoded.sampled or ())]
+                    digest.update(json.dumps(asked).encode())
         asking = self.model.prompt_format
         prefix = asdict(asking.prefix) if asking.prefix is not None else None
         return {"format": asking.name, "prefix": prefix, "checksum": digest.hexdigest()}
@@ -137,6 +146,9 @@ class Experiment:
         model.batch_tokens = int(budget)
         questions = sum(len(task.items) * len(task.instructions) for task, _ in self.measured)
         announce(model, asked, seconds, questions * methods + fitting, self.processes)
+        if self.harness:
+            documents = sum(sum(task.documents.values()) for task in self.harness)
+            say(f"Not counted: {documents:,} documents of {HARNESS} under every method and draw")
         if self.run is not None:
             self.run.record |= {"batch_tokens": model.batch_tokens, "seconds_a_question": seconds}
 
@@ -169,21 +181,22 @@ class Experiment:
         """Answers of all methods to all tasks, and their figures."""
         heading("Measuring", MEASURING)
         answers = self._answers()
+        harness, notes = self._ask_harness(answers)
+        measured = [*self.measured, *((task, "all") for task in harness)]
         titles, comparisons = self._beside(answers, comparisons)
         metrics: list[MetricRow] = []
         differences: list[DifferenceRow] = []
         described: dict[str, MetricDescription] = {}
-        notes: dict[str, str] = {}
-        for task, split in self.measured:
+        for task, split in measured:
             there = [pair for pair in comparisons if {*pair} <= set(answers[task.name])]
             rows = figures(task, split, answers[task.name], there, self.session.bootstrap)
             metrics, differences = [*metrics, *rows[0]], [*differences, *rows[1]]
             note = self._describe_whole_texts(task)
-            notes |= {task.name: note} if note else {}
-            behind = f" {self.model.prompt_format.conditioning}" if note else ""
+            said = "; ".join(part for part in (note, task.judged_by()) if part)
+            notes |= {task.name: said} if said else {}
             for metric in task.metrics:
                 of_it = MetricDescription.of(metric)
-                described[metric.name] = replace(of_it, description=of_it.description + behind)
+                described[metric.name] = self._as_judged(of_it, task) if note else of_it
         first = self.measured[0][0]
         results = Results(
             tuple(metrics),
@@ -197,17 +210,29 @@ class Experiment:
             costs={name: _cost(one.cost) for name, one in self.fitted.items()},
         )
         self.stage_done("measure")
-        return Outcome(results, tuple(task for task, _ in self.measured), dict(self.fitted), answers)
+        return Outcome(results, tuple(task for task, _ in measured), dict(self.fitted), answers)
+
+    def _as_judged(self, metric: MetricDescription, task: Task) -> MetricDescription:
+        """A metric of texts without a chat template, named after what they are compared by and stand behind."""
+        behind, rule = self.model.prompt_format.conditioning, task.answer_rule
+        several = any(len(item.options) > 1 for item in task.items)
+        if rule not in SCORE_NAMES or not several or self._other_rules(task):
+            return replace(metric, description=f"{metric.description} {behind}")
+        description = f"{metric.description} by {SCORE_NAMES[rule]} {behind}"
+        return replace(metric, title=f"{metric.title}, {rule}, {behind}", description=description)
 
     def _describe_whole_texts(self, task: Task) -> str:
-        """What a task's whole texts are judged on; empty where its options stand behind a prompt."""
-        encoded = [self.model.encode(question) for question in task.questions() if question.text is None]
-        if not encoded:
-            return ""
+        """What a task's texts without a chat template are judged on; empty where it has none."""
+        questions = task.questions()
+        whole = [self.model.encode(question) for question in questions if question.text is None]
+        plain = sum(question.plain for question in questions)
         asking = self.model.prompt_format
-        texts, words = sum(len(one.words) for one in encoded), sum(sum(one.words) for one in encoded)
         rule = f" (--prefix {asking.prefix.rule})" if asking.prefix is not None else ""
-        return f"{texts:,} whole texts, {words:,} words judged {asking.conditioning}{rule}"
+        said = [f"{plain:,} texts gone on from {asking.conditioning}"] if plain else []
+        if whole:
+            texts, words = sum(len(one.words) for one in whole), sum(sum(one.words) for one in whole)
+            said.insert(0, f"{texts:,} whole texts, {words:,} words judged {asking.conditioning}")
+        return "; ".join(said) + rule if said else ""
 
     def _goals(self) -> dict[str, str]:
         """The metric that counts most on each task: the one methods were fitted to, else the task's usual one."""
@@ -235,6 +260,35 @@ class Experiment:
         for (task_name, name), parts in draws.items():
             found[task_name][name] = Answers.joined(parts)
         return found
+
+    def _ask_harness(self, answers: dict[str, dict[str, Answers]]) -> tuple[list[Task], dict[str, str]]:
+        """Adds what lm-evaluation-harness finds of each method that is in the model; its tasks, and notes on them."""
+        found: dict[str, list[list[Found]]] = {}  # by method, then draw and task
+        left_out = []
+        for name, fitted in self.fitted.items() if self.harness else ():
+            for draw in range(fitted.draws):
+                with fitted.answering(self.model, self.session, draw) as answerer:
+                    if not answers_by_itself(self.model, answerer):
+                        say(f"{HARNESS} asks the model alone, so it has no figures of {self.titles[name]}")
+                        left_out.append(self.titles[name])
+                        break
+                    of_draw = [task.ask(self.model, self.session) for task in self.harness]
+                    found.setdefault(name, []).append(of_draw)
+        said = f"; it asks the model alone, so not under {', '.join(left_out)}" if left_out else ""
+        tasks, notes = [], {}
+        for place, one in enumerate(self.harness):
+            by_method = {name: [of_draw[place] for of_draw in draws] for name, draws in found.items()}
+            task = task_of(one, [each for draws in by_method.values() for each in draws])
+            answers[task.name] = {
+                name: Answers.joined([answers_of(one, task, each) for each in draws])
+                for name, draws in by_method.items()
+            }
+            for name, draws in by_method.items():
+                for draw, each in enumerate(draws):
+                    self.session.items.add(rows_of(one, task, each, {"method": name, "draw": draw}))
+            tasks.append(task)
+            notes[task.name] = note_of(one, self.model.prompt_format.name) + said
+        return tasks, notes
 
     def _other_rules(self, task: Task) -> list[str]:
         """Rules that read the same answers otherwise, where they are asked for: they cost nothing."""
@@ -320,6 +374,7 @@ def fitting(
         methods: dict[str, Method] = {
             name: METHODS[name](settings.section(name)) for name in settings.in_use() if name not in without
         }
+        harness = open_harness(settings, processes)
         tasks = open_tasks(settings, processes, task)
         split = split_task(tasks[0], settings)
         split = split._replace(test=split.test.limited(settings.test_items, seed=settings.seed))
@@ -331,7 +386,7 @@ def fitting(
                 describe_neurons(language_model, definition)
         with open_run(folder, settings, processes) as run:
             measured = [(split.test, "test"), *((other, "all") for other in tasks[1:])]
-            experiment = Experiment(settings, processes, language_model, run, measured, split)
+            experiment = Experiment(settings, processes, language_model, run, measured, split, harness=harness)
             # A method that is several equivalent ones answers as often.
             experiment.prepare(expected, sum(getattr(method, "draws", 1) for method in methods.values()))
             yield experiment, methods

@@ -4,20 +4,25 @@ import itertools
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import torch
 
 from biasectomy.commands.settings import EvaluationSettings, ModelSettings, SplitSettings, TaskSettings
+from biasectomy.commands.settings_base import option_name
 from biasectomy.errors import SettingsError, SourceError
+from biasectomy.measuring.harness import HarnessTask, load_harness
+from biasectomy.measuring.harness_calls import NAME as HARNESS
 from biasectomy.models.language_model import LanguageModel, load
 from biasectomy.models.sources import resolve_model
 from biasectomy.narration import heading, say, warn
 from biasectomy.neurons.neuron_set import NeuronSet
 from biasectomy.processes import ALONE, Processes
-from biasectomy.tasks import Split, Task, load_tasks, split
+from biasectomy.tasks import EVERYTHING, Split, Task, load_tasks, split
 from biasectomy.tasks.checks import check_task
+from biasectomy.tasks.continuations import Continued, with_continuations
+from biasectomy.tasks.judges import chosen_judges, record_of
 from biasectomy.tasks.option_order import ROTATE, rotate_options
 from biasectomy.tasks.twins import joined_templates
 
@@ -35,20 +40,75 @@ def open_tasks(settings: TaskSettings, processes: Processes = ALONE, given: Task
         if isinstance(given, Task):
             wanted = [given]
         else:
-            wanted = load_tasks(given or settings.task, data_folder=settings.data, instructions=settings.instructions)
+            name = given or settings.task
+            leave_out = _leave_out if name.strip().lower() == EVERYTHING else None
+            wanted = load_tasks(name, data_folder=settings.data, instructions=settings.instructions, lacking=leave_out)
         also, rule = (settings.also, settings.answer_rule) if isinstance(settings, EvaluationSettings) else (NONE, None)
         others = [] if also in ("", NONE) else load_tasks(also, data_folder=settings.data)
     _refuse_unused(settings, [*wanted, *others])
+    named = {task.name: task.sources for task in wanted}
+    if twice := [other.name for other in others if other.sources != named.get(other.name, other.sources)]:
+        raise SettingsError(f"Two tasks with different files have the name '{twice[0]}'; each needs a name of its own.")
+    _refuse_idle(settings, [*wanted, *others])
     tasks = []
-    for whole in [*wanted, *(other for other in others if other.name not in {task.name for task in wanted})]:
+    for whole in [*wanted, *(other for other in others if other.name not in named)]:
         check_task(whole)
-        task = whole.limited(settings.max_items, settings.max_instructions, settings.seed)
+        task = _as_asked(whole, settings).limited(settings.max_items, settings.max_instructions, settings.seed)
         if whole in wanted or rule in whole.answer_rules:
             task = task.with_answer_rule(rule)
         if settings.option_order == ROTATE and task.option_order != ROTATE:  # one that was turned before stays so
             task = rotate_options(task, settings.seed)
         _describe(task, whole)
         tasks.append(task)
+    return tasks
+
+
+def _leave_out(family: str, error: SourceError) -> None:
+    warn(f"'{family}' is left out: {error}")
+
+
+def _as_asked(task: Task, settings: TaskSettings) -> Task:
+    """The task with the continuations and the judges of the settings, where it has any."""
+    if not isinstance(settings, EvaluationSettings):
+        return task
+    task = with_continuations(task, settings.samples, settings.temperature, settings.new_tokens, settings.seed)
+    if settings.judge is None or not task.judges:
+        return task
+    return replace(task, judges={**task.judges, **chosen_judges(settings.judge, tuple(task.judges), settings.data)})
+
+
+def _refuse_idle(settings: TaskSettings, tasks: Sequence[Task]) -> None:
+    """Refuses settings of generated texts where no task has any.
+
+    Raises:
+        SettingsError: names the first of them.
+    """
+    if not isinstance(settings, EvaluationSettings):
+        return
+    continued, judged = any(isinstance(task.form, Continued) for task in tasks), any(task.judges for task in tasks)
+    for name, used in (
+        ("samples", continued),
+        ("temperature", continued),
+        ("new_tokens", continued),
+        ("judge", judged),
+    ):
+        if getattr(settings, name) is not None and not used:
+            what = "judges generated texts" if name == "judge" else "goes on from texts"
+            raise SettingsError(f"No task that is asked {what}, so {option_name(name)} does nothing; leave it out.")
+    if settings.temperature is not None and settings.samples is None:
+        raise SettingsError("--temperature is of continuations that are drawn; give --samples too.")
+
+
+def open_harness(settings: EvaluationSettings, processes: Processes = ALONE) -> list[HarnessTask]:
+    """The tasks of lm-evaluation-harness that the settings name, with their data; says what they hold."""
+    if not settings.harness:
+        return []
+    heading(HARNESS, TASKS)
+    with processes.main_first():
+        tasks = load_harness(settings.harness, settings.harness_path, settings.harness_limit, settings.seed)
+    for task in tasks:
+        several = f" in {len(task.members)} tasks" if len(task.members) > 1 else ""
+        say(f"{task.name}: {sum(task.documents.values()):,} documents{several}")
     return tasks
 
 
@@ -89,7 +149,9 @@ def _describe(task: Task, whole: Task) -> None:
     for origin, sources in itertools.groupby(task.sources, lambda source: source.get("origin")):
         say(f"Read from {origin}: {', '.join(str(source.get('file')) for source in sources)}")
     for source in task.sources:
-        if not source.get("verified"):
+        if source.get("unverified"):
+            warn(f"{source.get('file')}: {source['unverified']}.")
+        elif source.get("verified", False) is False:  # None: nobody published one
             warn(f"{source.get('file')} differs from the file its authors published.")
 
 
@@ -192,6 +254,7 @@ def describe_task(task: Task) -> dict[str, Any]:
         "checksum": task.checksum(),
         "sources": list(task.sources),
         "joined_templates": joined_templates(task.items),
+        "judges": {quality: record_of(judge) for quality, judge in task.judges.items()},
     }
 
 

@@ -25,6 +25,7 @@ NEURONS = "neurons.json"
 EARLIER = {"attribution", "scores.safetensors", "ranking.json", "perplexity.json"}
 KNOWN = {RECORD, ITEMS, STORE, "methods", NEURONS, "results.json", "report.md", MODEL, ADAPTER} | EARLIER
 SHOWN = 5  # names in a message
+READ = ("neurons_file", "data", "instructions", "harness_path")  # settings that name what is read
 
 
 def refuse_output(settings: Settings, model: "LanguageModel | str | None" = None) -> None:
@@ -71,7 +72,7 @@ def inputs_of(settings: Settings, model: "LanguageModel | str | None" = None) ->
     if named is not None and not isinstance(named, str):
         named = named.source.location if named.source is not None else None
     found = {"the model": [named], "a plugin": getattr(settings, PLUGIN, ())}
-    found |= {label(kind, one): [getattr(settings, one, None)] for one in ("neurons_file", "data", "instructions")}
+    found |= {label(kind, one): [getattr(settings, one, None)] for one in READ}
     found |= {"--store": [getattr(settings, "store", None)], "--with": getattr(settings, "with_sets", ())}
     return {what: Path(path) for what, paths in found.items() for path in paths if path and Path(path).exists()}
 

@@ -97,7 +97,7 @@ class TaskSettings(ModelSettings):
 
     panel: ClassVar[str] = "Task"
 
-    task: str = Field("bbq:age", min_length=1, description="Task, or several joined by commas; 'ls tasks' lists them.")
+    task: str = Field("bbq:age", min_length=1, description="Task, or several joined by commas ('ls tasks' lists them); all; or a TOML file of your own.")
     data: Path | None = Field(
         None, description="Folder with data files, instead of the pinned packages they come from."
     )
@@ -116,17 +116,46 @@ class EvaluationSettings(TaskSettings):
 
     panel: ClassVar[str] = "Evaluation"
 
-    also: str = Field("perplexity", description="Tasks that are measured besides; 'none': no others.")
+    also: str = Field("perplexity", description="Tasks, or TOML files, that are measured besides; 'none': no others.")
     answer_rule: str | None = Field(
         None,
         description="How an answer is read: sum or mean of each option's log-likelihood, or generation, where the "
         "task has it. [default: the task's own]",
     )
+    judge: str | None = Field(
+        None,
+        min_length=1,
+        description="Who judges generated texts, or QUALITY=JUDGE joined by commas; 'ls judges' lists them. [default: "
+        "the task's own]",
+    )
+    samples: int | None = Field(
+        None, ge=1, description="Draw so many continuations of each text that is gone on from. [default: one, greedy]"
+    )
+    temperature: float | None = Field(
+        None, gt=0, allow_inf_nan=False, description="Temperature at which they are drawn. [default: 1]"
+    )
+    new_tokens: int | None = Field(
+        None, ge=1, le=2**16, description="Tokens of each continuation. [default: the task's own]"
+    )
     replicates: int = Field(2000, ge=2, le=1_000_000, description="Bootstrap replicates behind each interval.")
     level: Fraction = Field(0.95, description="Level of the intervals.")
+    harness: Names = Field(
+        (),
+        description="Tasks of lm-evaluation-harness that are measured besides, joined by commas ('lm-eval ls tasks').",
+    )
+    harness_limit: int | None = Field(
+        None, ge=1, description="At most so many documents of each of them, the first ones. [default: all]"
+    )
+    harness_path: Path | None = Field(None, description="Folder with further tasks of that kind (YAML).")
     store: Path | None = Field(
         None, description="Folder that keeps answers for several runs, which may share it. [default: inside the run]"
     )
+
+    def _check(self) -> None:
+        super()._check()
+        for name in ("harness_limit", "harness_path"):
+            if getattr(self, name) is not None and not self.harness:
+                raise SettingsError(f"--{name.replace('_', '-')} says something of --harness NAMES, which is missing.")
 
 
 class EvaluateSettings(EvaluationSettings):
@@ -138,6 +167,12 @@ class EvaluateSettings(EvaluationSettings):
     all_rules: bool = Field(
         False, description="Show the answers by the other rule of likelihoods, sum or mean, beside those by the first."
     )
+    plan: bool = Field(
+        False, description="Say what so many items can show, and how many --change takes; measure only a few of them."
+    )
+    change: float = Field(
+        0.05, gt=0, allow_inf_nan=False, description="With --plan: the change that should be found, in a figure's unit."
+    )
     out: Path | None = Field(None, description="Folder for the results. [default: none is written]")
     resume: bool = Field(False, description="Go on with an interrupted run in the folder.")
     overwrite: bool = Field(False, description="Replace what is in the folder.")
@@ -146,6 +181,8 @@ class EvaluateSettings(EvaluationSettings):
         super()._check()
         if self.all_rules and self.answer_rule == "generation":
             raise SettingsError("--all-rules shows rules of likelihoods; leave --answer-rule generation out.")
+        if self.plan and (self.out is not None or self.harness or self.neurons_file is not None):
+            raise SettingsError("--plan asks a few items and keeps nothing; leave --out, --harness and --neurons out.")
 
 
 class SplitSettings(TaskSettings):
@@ -276,6 +313,22 @@ class ApplySettings(ModelSettings):
         _check_form(self.save_as, self.save_dtype)
 
 
+class JudgeSettings(OutputSettings):
+    """Settings of `judge`."""
+
+    panel: ClassVar[str] = "Judging"
+    positional: ClassVar[tuple[str, ...]] = ("run",)
+
+    run: Path = Field(description="Folder of a finished run.")
+    judge: str = Field(
+        min_length=1, description="Who judges its texts, or QUALITY=JUDGE joined by commas; 'ls judges' lists them."
+    )
+    data: Path | None = Field(None, description="Folder with data files, of tasks and judges.")
+    plugin: Names = Field(
+        (), description="Plugins, joined by commas: a Python file, or a name installed packages give."
+    )
+
+
 class DescribeSettings(SplitSettings):
     """Settings of `describe`."""
 
@@ -309,4 +362,5 @@ COMMANDS: dict[str, type[Settings]] = {
     "find": FindSettings,
     "apply": ApplySettings,
     "describe": DescribeSettings,
+    "judge": JudgeSettings,
 }

@@ -17,8 +17,9 @@ from biasectomy.measuring.store import Computing, MemoryStore, Store, Stored
 from biasectomy.narration import Advance
 from biasectomy.processes import ALONE, Processes
 from biasectomy.reading.questions import Answer, Answerer, Question
+from biasectomy.tasks.answer_rules import SCORES
 from biasectomy.tasks.base import Item, Task
-from biasectomy.tasks.judges import JUDGES
+from biasectomy.tasks.judges import Judge
 from biasectomy.tasks.metrics import Answers, Goal
 from biasectomy.tasks.option_order import shows_order
 
@@ -141,16 +142,23 @@ def answers_of(task: Task, answers: Sequence[Answer]) -> Answers:
     texts.reshape(-1)[:] = [" ".join(answer.texts) if answer.texts else None for answer in answers]
     widest = max((len(answer.log_likelihoods) for answer in answers), default=0)
     longest = max((len(answer.divergences) for answer in answers), default=0)
-    judged = {name: _judged(name, texts) for name in task.judges}
-    return Answers(
+    scores = [SCORES[task.answer_rule](answer) if task.answer_rule in SCORES else () for answer in answers]
+    found = Answers(
         np.array(choices, dtype=np.int64).reshape(shape),
         _padded([answer.log_likelihoods for answer in answers], widest, np.nan).reshape(*shape, widest),
+        _padded(scores, widest, np.nan).reshape(*shape, widest),
         _padded([answer.tokens for answer in answers], widest, 0).astype(np.int64).reshape(*shape, widest),
         _padded([answer.words for answer in answers], widest, 0).astype(np.int64).reshape(*shape, widest),
         texts,
-        judged,
-        _padded([answer.divergences for answer in answers], longest, np.nan).reshape(*shape, longest),
+        divergences=_padded([answer.divergences for answer in answers], longest, np.nan).reshape(*shape, longest),
     )
+    return judged(task, found)
+
+
+def judged(task: Task, answers: Answers) -> Answers:
+    """The same answers with what the task's judges make of their texts."""
+    found = [_judged(quality, judge, answers.texts) for quality, judge in task.judges.items()]
+    return replace(answers, judged={name: values for one in found for name, values in one.items()})
 
 
 def _padded(rows: Sequence[Sequence[float]], width: int, filler: float) -> Any:
@@ -160,12 +168,18 @@ def _padded(rows: Sequence[Sequence[float]], width: int, filler: float) -> Any:
     return values
 
 
-def _judged(name: str, texts: Any) -> Any:
-    """What a judge makes of each text, in the shape of `texts`; NaN where there is none."""
-    values = np.full(texts.size, np.nan)
+def _judged(quality: str, judge: Judge, texts: Any) -> dict[str, Any]:
+    """What a judge makes of each text, by quality or QUALITY/LABEL, in the shape of `texts`; NaN where none is."""
     there = [index for index, text in enumerate(texts.reshape(-1)) if text is not None]
-    values[there] = JUDGES[name]([texts.reshape(-1)[index] for index in there]) if there else []
-    return values.reshape(texts.shape)
+    said = judge([texts.reshape(-1)[index] for index in there]) if there else []
+    labelled = said if isinstance(said, Mapping) else {}
+    by_name: dict[str, Any] = {f"{quality}/{label}": given for label, given in labelled.items()} or {quality: said}
+    found = {}
+    for name, given in by_name.items():
+        values = np.full(texts.size, np.nan)
+        values[there] = given
+        found[name] = values.reshape(texts.shape)
+    return found
 
 
 def _rows(

@@ -130,10 +130,11 @@ class ClusterBootstrap:
 
     def estimate(self, measured: Measured) -> Estimate:
         """A figure with its interval (see `_estimate`)."""
-        reason = None if math.isfinite(measured.value) else measured.metric.undefined
+        metric = measured.metric
+        reason = (metric.no_interval or None) if math.isfinite(measured.value) else metric.undefined
         more = Addition(measured.down, measured.up, spread_of_draws(measured.draws, None, self.level))
         found = self._estimate(measured, measured.value, measured.replicates, more, measured.length, reason)
-        if measured.metric.edges == SHARE and not math.isnan(found.low):  # the spread of draws knows no ends
+        if metric.edges == SHARE and not math.isnan(found.low):  # the spread of draws knows no ends
             return replace(found, low=max(0.0, found.low), high=min(1.0, found.high))
         return found
 
@@ -151,7 +152,7 @@ class ClusterBootstrap:
         rests_on = min(measured, against, key=lambda side: side.coverage)
         value = _without_rounding(measured.value - against.value)
         replicates = _without_rounding(measured.replicates - against.replicates)
-        reason = None if math.isfinite(value) else measured.metric.undefined
+        reason = (measured.metric.no_interval or None) if math.isfinite(value) else measured.metric.undefined
         if reason is None and not replicates.any() and not value:
             reason = "no interval: the two do not differ in this on any of the items"
         lengths = None

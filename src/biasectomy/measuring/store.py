@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from biasectomy.errors import RunError
 from biasectomy.files import refusal, writing
@@ -160,6 +160,11 @@ class Stored:
         self._computing, self._store, self._processes = computing, store, processes
         self._key = computing.key
 
+    @property
+    def computing(self) -> Computing:
+        """Who computes the answers, with nothing in between."""
+        return self._computing
+
     def __call__(
         self, questions: Sequence[Question], wanted: Collection[int] | None = None
     ) -> Iterator[list[tuple[int, Answer]]]:
@@ -193,6 +198,7 @@ class Stored:
 
     def _key_of(self, question: Question) -> bytes:
         encoded = self._computing.encode(question)
-        asked = [encoded.prompt, encoded.options, encoded.words, encoded.new_tokens]
+        asked: list[Any] = [encoded.prompt, encoded.options, encoded.words, encoded.new_tokens]
         asked += ["divergence"] if question.divergence else []  # other keys stay what they were in old stores
+        asked += ["sampled", *encoded.sampled] if encoded.sampled else []
         return hashlib.sha256(self._key.encode() + json.dumps(asked).encode()).digest()

@@ -51,7 +51,11 @@ class Fitted(Protocol):
     def answering(
         self, model: "LanguageModel", session: "Session", draw: int = 0
     ) -> "AbstractContextManager[Answerer]":
-        """A block with an answerer that answers as the model does under the method."""
+        """A block with an answerer that answers as the model does under the method.
+
+        Where that is `session.answerer(model)` itself, the method is in the model, and whoever asks the model alone may
+        do so within the block, as lm-evaluation-harness does. Where it is not, the method is left out there.
+        """
 
     def save(self, model: "LanguageModel", folder: Path, dtype: str = "auto") -> float | None:
         """Writes a plain checkpoint that answers so, and returns how far its log-likelihoods are off when reloaded.

@@ -27,7 +27,8 @@ LOST = "it leaves out the text of the question"
 class ChatTemplate:
     """The chat template of a tokenizer.
 
-    `control_tokens` are the special tokens that it puts around a turn, as text.
+    `source` is the template as it is rendered, `control_tokens` are the special tokens that it puts around a turn, as
+    text.
 
     Raises:
         ModelError: a plain question makes it fail, takes it too long, or gets lost in it.
@@ -36,7 +37,7 @@ class ChatTemplate:
     def __init__(self, tokenizer: Any, model_name: str = "the model") -> None:
         self._tokenizer, self._model_name = tokenizer, model_name
         try:
-            self._source = _dated(tokenizer.get_chat_template())
+            self.source = _dated(tokenizer.get_chat_template())
             with _time_limit(PROBE_SECONDS):
                 frame = _around(PROBE, self._rendered(_asked(PROBE)))
                 answered = self._answered()
@@ -82,7 +83,7 @@ class ChatTemplate:
 
     def _rendered(self, messages: list[dict[str, str]]) -> str:
         rendered = self._tokenizer.apply_chat_template(
-            messages, chat_template=self._source, tokenize=False, add_generation_prompt=True, **FIXED_SETTINGS
+            messages, chat_template=self.source, tokenize=False, add_generation_prompt=True, **FIXED_SETTINGS
         )
         return str(rendered)
 

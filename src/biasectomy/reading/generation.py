@@ -1,9 +1,12 @@
-"""Answers by greedy generation: what a model writes behind a prompt."""
+"""Answers by generation, greedy or drawn: what a model writes behind a prompt."""
 
+import hashlib
+import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from biasectomy.reading.layouts.base import Batch, plan_rows
 from biasectomy.reading.prompts import EncodedPrompt
@@ -16,7 +19,7 @@ def plan_generation(prompts: Sequence[EncodedPrompt], budget: int) -> Iterator[B
 
 @torch.inference_mode()
 def generate(model: Any, tokenizer: Any, batch: Batch) -> list[str]:
-    """Greedy continuations of a batch's prompts, each as long as it was asked for."""
+    """Continuations of a batch's prompts, each as long as it was asked for and drawn if it was asked to be."""
     padding = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id or 0
     encodes = bool(model.config.is_encoder_decoder)
     longest = max(len(encoded.prompt) for encoded in batch.prompts)
@@ -33,6 +36,7 @@ def generate(model: Any, tokenizer: Any, batch: Batch) -> list[str]:
         attention_mask=mask.to(model.device),
         max_new_tokens=max(encoded.new_tokens for encoded in batch.prompts),
         do_sample=False,
+        logits_processor=[Drawn(batch.prompts)],
         num_beams=1,
         temperature=None,
         top_p=None,
@@ -43,3 +47,27 @@ def generate(model: Any, tokenizer: Any, batch: Batch) -> list[str]:
     rows = [row[start : start + one.new_tokens] for row, one in zip(output, batch.prompts, strict=True)]
     texts: list[str] = tokenizer.batch_decode(rows, skip_special_tokens=True)
     return texts
+
+
+class Drawn:
+    """Makes the likeliest token a drawn one, for those prompts that ask for it, by the Gumbel-max trick.
+
+    The largest of log-probabilities with Gumbel noise is distributed as they say. Each prompt has noise of its own, so
+    that what is drawn for it does not depend on the company it is read in.
+    """
+
+    def __init__(self, prompts: Sequence[EncodedPrompt]) -> None:
+        self._sampled = [one.sampled for one in prompts]
+        self._noise = [torch.Generator().manual_seed(_seed(one)) for one in prompts]
+
+    def __call__(self, tokens: Tensor, scores: Tensor) -> Tensor:
+        """Scores [prompts, vocabulary] with noise where a prompt asks for it, after its temperature."""
+        for row, (sampled, generator) in enumerate(zip(self._sampled, self._noise, strict=True)):
+            if sampled is not None:
+                uniform = torch.rand(scores.shape[1], generator=generator, dtype=torch.float64)
+                scores[row] = scores[row] / sampled[0] - (-uniform.log()).log().to(scores)
+        return scores
+
+
+def _seed(encoded: EncodedPrompt) -> int:
+    return int.from_bytes(hashlib.sha256(json.dumps([encoded.sampled, encoded.prompt]).encode()).digest()[:7])

@@ -1,7 +1,7 @@
 """From a question to tokens: what the model reads and which continuations are judged."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -12,6 +12,7 @@ from biasectomy.reading.questions import Question
 
 PromptKind = Literal["auto", "chat", "plain"]
 
+Continuations = tuple[tuple[int, ...], tuple[tuple[int, ...], ...]]  # tokens of the prompt, and of each option
 SPARE_TOKENS = 8  # generated beyond the longest option, for a full stop or an end-of-turn token
 
 
@@ -22,13 +23,15 @@ class EncodedPrompt:
     `prompt` is what all options share; `options[c]` are the tokens whose log-probabilities are
     summed for option c. Where a tokenizer merges the end of the prompt with the start of an option,
     the shared part is shorter and the merged token belongs to the option. `words` counts those of whole texts that
-    are judged; `new_tokens` is how many tokens are to be generated, 0 where options are scored.
+    are judged; `new_tokens` is how many tokens are to be generated, 0 where options are scored; `sampled` is the
+    temperature and the seed of what is not generated greedily.
     """
 
     prompt: tuple[int, ...]
     options: tuple[tuple[int, ...], ...]
     words: tuple[int, ...] = ()
     new_tokens: int = 0
+    sampled: tuple[float, int] | None = None
 
 
 class PromptFormat:
@@ -89,26 +92,36 @@ class PromptFormat:
         _refuse_unusable(question)
         if question.text is None:
             return self._whole_texts(question.options)
-        if self.template is not None:
-            for text in (question.text, *question.options):
-                self.template.refuse_control_tokens(text)
-        prompt, options = self._continuations(self.text(question.text), question.options)
+        if question.plain:
+            prompt, options = self._plain_continuations(question.text, question.options)
+        else:
+            if self.template is not None:
+                for text in (question.text, *question.options):
+                    self.template.refuse_control_tokens(text)
+            prompt, options = self._continuations(self.text(question.text), question.options)
         if question.generation is None:
             return EncodedPrompt(prompt, options)
-        longest = max(map(len, options), default=0)
-        return EncodedPrompt(prompt, options, new_tokens=question.generation.new_tokens or longest + SPARE_TOKENS)
+        generation, longest = question.generation, max(map(len, options), default=0)
+        sampled = (generation.temperature, generation.seed) if generation.temperature else None
+        return EncodedPrompt(
+            prompt, options, new_tokens=generation.new_tokens or longest + SPARE_TOKENS, sampled=sampled
+        )
 
-    def _continuations(self, text: str, options: Sequence[str]) -> tuple[tuple[int, ...], tuple[tuple[int, ...], ...]]:
+    def _continuations(self, text: str, options: Sequence[str]) -> Continuations:
         """Tokens that all options share, and those of each option."""
-        separator = "" if self.chat else " "
-        prompt = self.token_ids(text)
-        whole = [self.token_ids(text + separator + option) for option in options]
-        shared = min((common_prefix_length(prompt, sequence) for sequence in whole), default=len(prompt))
-        found = tuple(tuple(sequence[shared:]) for sequence in whole)
-        for option, tokens in zip(options, found, strict=True):
-            if not tokens:
-                raise DataError(f"The option {option!r} adds no token to the prompt.")
-        return tuple(prompt[:shared]), found
+        return _shared("" if self.chat else " ", text, options, self.token_ids)
+
+    def _plain_continuations(self, text: str, options: Sequence[str]) -> Continuations:
+        """The same of a text that stands behind the prefix as it is."""
+        prefix = [self.prefix.token] if self.prefix is not None and self.prefix.token is not None else []
+
+        def tokens(whole: str) -> list[int]:
+            return prefix + list(self.tokenizer(whole, add_special_tokens=False)["input_ids"])
+
+        shared, own = _shared(" ", text, options, tokens)
+        if not shared:
+            raise DataError(f"'{text}' has no token in front of its options; use --prefix bos or eos.")
+        return shared, own
 
     def _whole_texts(self, texts: Sequence[str]) -> EncodedPrompt:
         """Every token of every text is judged behind the prefix; without one, every token but the first."""
@@ -152,9 +165,13 @@ class EncoderDecoderFormat(PromptFormat):
         """The whole input as text; the answer is not begun there, so a plain one ends with the options."""
         return super().text(user_text) if self.chat else user_text
 
-    def _continuations(self, text: str, options: Sequence[str]) -> tuple[tuple[int, ...], tuple[tuple[int, ...], ...]]:
+    def _continuations(self, text: str, options: Sequence[str]) -> Continuations:
         """Input tokens, and each option's label tokens with the end of sequence."""
         return tuple(self.token_ids(text)), tuple(self.label(option) for option in options)
+
+    def _plain_continuations(self, text: str, options: Sequence[str]) -> Continuations:
+        """The same of a text that is the input as it is."""
+        return tuple(self.tokenizer(text)["input_ids"]), tuple(self.label(option) for option in options)
 
     def label(self, text: str) -> tuple[int, ...]:
         """Label tokens of a text."""
@@ -227,6 +244,18 @@ def _refuse_unusable(question: Question) -> None:
             raise DataError("An option is empty; every option needs text.")
     if not question.options and (question.text is None or question.generation is None):
         raise DataError("There is no option to be scored, and no text to go on from.")
+
+
+def _shared(separator: str, text: str, options: Sequence[str], tokens: Callable[[str], Sequence[int]]) -> Continuations:
+    """Tokens that a text shares with all of its options, and what each option has behind them."""
+    prompt = tokens(text)
+    whole = [tokens(text + separator + option) for option in options]
+    shared = min((common_prefix_length(prompt, sequence) for sequence in whole), default=len(prompt))
+    found = tuple(tuple(sequence[shared:]) for sequence in whole)
+    for option, own in zip(options, found, strict=True):
+        if not own:
+            raise DataError(f"The option {option!r} adds no token to the prompt.")
+    return tuple(prompt[:shared]), found
 
 
 def common_prefix_length(first: Sequence[Any], second: Sequence[Any]) -> int:

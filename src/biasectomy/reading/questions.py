@@ -7,9 +7,14 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """How a text is to be gone on from, greedily; without a number, as many tokens as the longest option and some."""
+    """How a text is to be gone on from; without a number, by as many tokens as the longest option has and some.
+
+    Greedily, or drawn from the model's distribution at a temperature above 0, again and again the same for a seed.
+    """
 
     new_tokens: int | None = None
+    temperature: float = 0.0
+    seed: int = 0
 
 
 class Content(str):
@@ -25,8 +30,9 @@ class Question:
     Where `text` is None the options are whole texts: scored behind the prefix token, without a chat template.
     `content` says where in the text the item itself stands, as (start, end); `unknown` which option says that it
     cannot be known. Neither is shown to the model: methods that change questions, or need no model, read them.
-    With `divergence` the answer is not how likely the one option is, but how far the model has come from the original
-    at each of its tokens.
+    With `plain` the text stands behind the prefix token as it is, without a chat template: options, or what is
+    generated, go on from it. With `divergence` the answer is not how likely the one option is, but how far the model
+    has come from the original at each of its tokens.
     """
 
     text: str | None
@@ -34,6 +40,7 @@ class Question:
     generation: Generation | None = None
     content: tuple[tuple[int, int], ...] = ()
     unknown: int | None = None
+    plain: bool = False
     divergence: bool = False
 
     def with_content(self, content: str) -> "Question":

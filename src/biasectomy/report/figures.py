@@ -5,10 +5,11 @@ Titles, and the order of rows and columns, are those of the results; nothing her
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
+from biasectomy.measuring.multiplicity import holding
 from biasectomy.measuring.results import DifferenceRow, MetricRow, Results
 
 Row = MetricRow | DifferenceRow
@@ -120,9 +121,27 @@ def result_tables(results: Results, split: str = "test") -> list[ResultTable]:
         compared = any(count > 1 for count in Counter(against for _, against in pairs).values())
         table = (_by_method if compared else _by_metric)(_Rows(task, rows, differences, results))
         noted = [of for of in _distinct(row.task for row in rows) if of in results.notes]
-        table = replace(table, notes=tuple(f"{of}: {results.notes[of]}." for of in noted))
+        together = _together(differences, pairs, results)
+        table = replace(table, notes=(*(f"{of}: {results.notes[of]}." for of in noted), *together))
         tables.append(table if first else replace(table, costs=None))  # methods cost the same for every task
     return tables
+
+
+def _together(
+    differences: Sequence[DifferenceRow], pairs: Sequence[tuple[str, str]], results: Results
+) -> Iterator[str]:
+    """Which differences of each pair hold when all in the table are looked at together."""
+    level = float(results.interval.get("level", math.nan))
+    for method, against in pairs if math.isfinite(level) else ():
+        rows = [row for row in differences if (row.method, row.against) == (method, against) and _has_interval(row)]
+        if len(rows) < 2:
+            continue
+        kept = [results.description(row.metric).title for row in holding(rows, level)]
+        said = f"{len(kept)} hold ({'; '.join(kept)})" if kept else "none holds"
+        yield (
+            f"{results.title(method)} - {results.title(against)}: of {len(rows)} differences with an interval {said} "
+            f"when all are looked at together (Holm's correction, {100 * level:g} %)."
+        )
 
 
 Figure = tuple[str, str]  # a metric, and the task it is of
@@ -225,7 +244,8 @@ def _caption(task: str, metrics: Sequence[MetricRow], results: Results) -> str:
     parts = [f"{most.items:,} items"]
     if most.clusters != most.items:
         parts.append(f"{most.clusters:,} templates")
-    if instructions := results.settings.get("instruction_count"):
+    asked = task.partition(":")[0] == results.metrics[0].task.partition(":")[0]  # other tasks have their own
+    if asked and (instructions := results.settings.get("instruction_count")):
         parts.append(f"{instructions} instruction{'s' if instructions != 1 else ''}")
     if "level" in results.interval:
         parts.append(f"{results.interval['level'] * 100:g} % intervals")

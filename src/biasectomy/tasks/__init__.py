@@ -1,19 +1,28 @@
 """Tasks by name, such as "bbq:age" or "bbq:age,ses".
 
-A family of tasks is one file of this package that registers itself in `TASKS`; nothing else names it.
+A family of tasks is one file of this package that registers itself in `TASKS`; nothing else names it. A task of a
+user's own is named by the TOML file that describes it (see `own_tasks`).
 """
 
 import importlib
+import os
 import pkgutil
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
-from biasectomy.errors import SettingsError, UnknownNameError
+from biasectomy.errors import SettingsError, SourceError, UnknownNameError
+from biasectomy.files import expanded
 from biasectomy.tasks.base import TASKS, Item, Split, Task, TaskFamily, join, split
+from biasectomy.tasks.own_tasks import is_task_file, load_own_task
 from biasectomy.tasks.wordings import load_instructions
 
 for _module in pkgutil.iter_modules(__path__):
     importlib.import_module(f"{__name__}.{_module.name}")
+
+EVERYTHING = "all"  # as a name of tasks
 
 __all__ = [
     "TASKS",
@@ -58,10 +67,11 @@ def describe_tasks() -> list[TaskDescription]:
 
 
 def load_task(name: str, *, data_folder: Path | None = None, instructions: Path | None = None) -> Task:
-    """A task, or several of one family joined: "bbq:age", "bbq:age,ses", "bbq:all", "crows_pairs".
+    """A task, or several of one family joined: "bbq:age", "bbq:age,ses", "bbq:all", "crows_pairs"; or "mine.toml".
 
     Args:
-        name: family and members; a member without a family belongs to the family before it. Case does not matter.
+        name: family and members; a member without a family belongs to the family before it. Case does not matter. Or
+            the TOML file of a task of the user's own.
         data_folder: where data files are looked for first; None for the usual places.
         instructions: a file of the user's own wordings in place of the packaged ones.
 
@@ -77,28 +87,64 @@ def load_task(name: str, *, data_folder: Path | None = None, instructions: Path 
     return tasks[0]
 
 
-def load_tasks(name: str, *, data_folder: Path | None = None, instructions: Path | None = None) -> list[Task]:
-    """The tasks of a name, those of each family joined: "bbq:age,ses,crows_pairs" are two. See `load_task`."""
+def load_tasks(
+    name: str,
+    *,
+    data_folder: Path | None = None,
+    instructions: Path | None = None,
+    lacking: Callable[[str, SourceError], None] | None = None,
+) -> list[Task]:
+    """The tasks of a name, those of each family joined: "bbq:age,ses,crows_pairs" are two. See `load_task`.
+
+    Args:
+        name: see `load_task`; or "all": every family that says something of any model.
+        data_folder: see `load_task`.
+        instructions: see `load_task`.
+        lacking: is told which family lacks what, and it is left out; None raises instead.
+    """
     found = []
     for family, members in parse_names(name).items():
-        parts = TASKS[family].load(members, data_folder, instructions)
+        if is_task_file(family):
+            found.append(load_own_task(Path(family), instructions))
+            continue
+        try:
+            parts = TASKS[family].load(members, data_folder, instructions)
+        except SourceError as error:
+            if lacking is None:
+                raise
+            lacking(family, error)
+            continue
         everything = len(members) > 1 and set(members) == set(TASKS[family].rows)
         whole = family if TASKS[family].bare else f"{family}:all"
-        found.append(join(parts, whole if everything else None))
+        # What is asked under other instructions is another task, though it is of the same family.
+        alike = [list(some) for _, some in groupby(parts, key=lambda part: part.instructions)]
+        found += [join(some, whole if everything and len(alike) == 1 else None) for some in alike]
+    twice = [named for named, count in Counter(task.name for task in found).items() if count > 1]
+    if twice:
+        raise SettingsError(f"Two of the tasks of '{name}' have the name '{twice[0]}'; each needs a name of its own.")
     return found
 
 
 def parse_names(name: str) -> dict[str, list[str]]:
-    """Canonical members by family, each once, in the order named; reads no data.
+    """Canonical members by family, each once, in the order named, and none of a file's path; reads no data.
 
     Raises:
         UnknownNameError: no such family or member.
         SettingsError: a family without members, or an empty name.
+        SourceError: there is no such file.
     """
+    if name.strip().lower() == EVERYTHING:
+        general = {family: TASKS[family] for family in TASKS if TASKS[family].general}
+        return {name: list(sorted(one.rows) if one.bare is None else one.bare) for name, one in general.items()}
     wanted: dict[str, list[str]] = {}
     family = ""
-    for piece in name.lower().split(","):
-        prefix, colon, member = (part.strip() for part in piece.rpartition(":"))
+    for piece in name.split(","):
+        if is_task_file(file := piece.strip()):
+            if not os.path.isfile(expanded(file)):  # noqa: PTH113, which raises where a name is too long
+                raise SourceError(f"There is no file '{file}'; a task of your own is described by a TOML file.")
+            wanted[file] = []
+            continue
+        prefix, colon, member = (part.strip() for part in piece.lower().rpartition(":"))
         if not colon and member in TASKS and not _is_member(family, member):
             family = member
             bare = TASKS[family].bare

@@ -171,8 +171,7 @@ AMBIGUITY_METRICS: tuple[Metric, ...] = (
     replace(_unknown(DISAMBIGUATED, _disambiguated, 0), role="abstention"),
     *_CONDITIONS[2:],
     conflict_cost(),
-    choice.instruction_deviation(),
-    choice.consistency(),
+    *choice.over_instructions(),
     choice.unmatched(),
 )
 LABEL_TYPE_METRICS: tuple[Metric, ...] = (*_by_condition(GROUP_LABEL), *_by_condition(PROPER_NAME))

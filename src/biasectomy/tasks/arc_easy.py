@@ -8,9 +8,7 @@ a header, the answer a letter or, in some rows, the number of its place. Of 570 
 without any are left out, with a warning and a count in the record. A row may have fewer than four options.
 """
 
-import csv
-import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
@@ -21,7 +19,7 @@ from biasectomy.narration import warn
 from biasectomy.tasks import multiple_choice as choice
 from biasectomy.tasks.base import TASKS, Item, Task, TaskFamily
 from biasectomy.tasks.checks import wrong_with_texts
-from biasectomy.tasks.data_files import folder_file
+from biasectomy.tasks.data_files import folder_file, headless_csv_rows
 from biasectomy.tasks.wordings import load_instructions
 
 NAME = "arc_easy:dev"
@@ -34,8 +32,7 @@ KEYS = dict(zip("ABCD1234", (*range(4), *range(4)), strict=True))
 
 METRICS = (
     replace(choice.accuracy("accuracy_arc_easy", "Accuracy, ARC-Easy", "accuracy on ARC-Easy"), role="guard"),
-    choice.instruction_deviation(),
-    choice.consistency(),
+    *choice.over_instructions(),
 )
 
 
@@ -55,7 +52,7 @@ def parse(text: str, name: str = FILE) -> Parsed:
     asked: dict[tuple[str, ...], int] = {}
     items: list[Item] = []
     left_out = 0
-    for line, row in _rows(text, name):
+    for line, row in headless_csv_rows(text, name, COLUMNS):
         place = f"{name}, line {line}"
         if not any(cell.strip() for cell in row[1:5]):
             left_out += 1
@@ -68,23 +65,6 @@ def parse(text: str, name: str = FILE) -> Parsed:
     if not items:
         raise DataError(f"{name} holds no question with options; expected rows of {', '.join(COLUMNS)}.")
     return Parsed(tuple(items), left_out)
-
-
-def _rows(text: str, name: str) -> Iterator[tuple[int, list[str]]]:
-    """Rows that are not blank, with the line each begins in, from 1."""
-    reader = csv.reader(io.StringIO(text, newline=""))
-    line = 1
-    try:
-        for row in reader:
-            if row and len(row) != len(COLUMNS):
-                raise DataError(
-                    f"{name}, line {line}: expected {len(COLUMNS)} fields ({', '.join(COLUMNS)}), found {len(row)}."
-                )
-            if row:
-                yield line, row
-            line = reader.line_num + 1
-    except csv.Error as error:
-        raise DataError(f"{name}, line {line}: not valid CSV ({error}).") from None
 
 
 def _checked(row: Sequence[str], place: str) -> tuple[tuple[str, ...], int]:

@@ -15,6 +15,7 @@ from biasectomy.errors import DataError, SettingsError, UnknownNameError
 from biasectomy.reading.questions import Answer, Generation, Question
 from biasectomy.registry import Registry
 from biasectomy.tasks.answer_rules import ANSWER_RULES, GENERATING
+from biasectomy.tasks.judges import Judge, note_of
 from biasectomy.tasks.metrics import Goal, Metric
 
 
@@ -48,7 +49,9 @@ class Task:
     """Items, instructions that mean the same, how an item becomes a question, and the metrics that judge answers.
 
     `goals` are by the name `--objective` knows them by, the usual one first. Samples are spread evenly over the labels
-    named in `spread`, coarsest first; a split shares the values of the label `alike` out in equal parts.
+    named in `spread`, coarsest first; a split shares the values of the label `alike` out in equal parts. Items that say
+    something only with others, such as one question asked in two orders, name what they belong to under the key
+    `together` of their `extra`: those of one name, in one cluster, are drawn as a whole.
     """
 
     name: str
@@ -59,9 +62,10 @@ class Task:
     form: Form
     goals: Mapping[str, Goal] = field(default_factory=dict)
     answer_rules: tuple[str, ...] = ("sum",)  # those that make sense; the first is in force
-    judges: tuple[str, ...] = ()  # of generated texts
+    judges: Mapping[str, Judge] = field(default_factory=dict)  # of generated texts, by what they judge
     spread: tuple[str, ...] = ()
     alike: str = ""
+    together: str = ""  # a key of `Item.extra`; "" draws every item singly
     option_order: str = "file"  # of the options: "rotate" where it was turned, "fixed" where it means something
     sources: tuple[dict[str, Any], ...] = ()  # file, sha256, where from, verified
     part_metrics: Mapping[str, tuple[Metric, ...]] = field(default_factory=dict)  # of what it was joined from, by name
@@ -115,6 +119,10 @@ class Task:
         others = tuple(rule for rule in self.answer_rules if rule != name)
         return dataclasses.replace(self, answer_rules=(name, *others))
 
+    def judged_by(self) -> str:
+        """What its judges say of themselves, after they judged; empty where it has none."""
+        return "; ".join(f"{quality} judged by {note_of(judge)}" for quality, judge in self.judges.items())
+
     def metrics_in_force(self) -> tuple[Metric, ...]:
         """The metrics that say something under the answer rule."""
         return tuple(one for one in self.metrics if self.answer_rule in GENERATING or not one.of_texts)
@@ -135,7 +143,8 @@ class Task:
         """At most so many items and instructions; None leaves a number as it is.
 
         Items are spread evenly over sub-tasks and, within each, over templates and the labels of `spread`. A smaller
-        number gives a subset of a larger one. The order of items stays; instructions are the first ones.
+        number gives a subset of a larger one. The order of items stays; instructions are the first ones. Items that
+        belong `together` come whole: a number that would cut such a group takes nothing of it, but there is always one.
 
         Raises:
             SettingsError: a number below 1.
@@ -146,8 +155,11 @@ class Task:
         items = self.items
         if max_items is not None and max_items < len(items):
             spreads = [_spread(part, random.Random(f"{seed}/{part.name}")) for part in self.parts()]
-            turns = itertools.chain.from_iterable(itertools.zip_longest(*spreads))
-            chosen = set(itertools.islice((name for name in turns if name is not None), max_items))
+            chosen: set[str] = set()
+            for group in itertools.chain.from_iterable(itertools.zip_longest(*spreads, fillvalue=())):
+                if chosen and len(chosen) + len(group) > max_items:
+                    break  # not a later, smaller one: what a number gives, a larger one gives too
+                chosen.update(group)
             items = tuple(item for item in items if item.identifier in chosen)
         return dataclasses.replace(self, items=items, instructions=self.instructions[:max_instructions])
 
@@ -185,6 +197,7 @@ class TaskFamily:
     load: Callable[[Sequence[str], Path | None, Path | None], Sequence[Task]]
     aliases: Mapping[str, str] = field(default_factory=dict)  # other usual names, in lower case with underscores
     bare: tuple[str, ...] | None = None
+    general: bool = True  # whether it says something of any model, and so belongs to "all"
 
 
 TASKS: Registry[TaskFamily] = Registry("family of tasks")
@@ -308,22 +321,32 @@ def _labels(item: Item, names: Sequence[str]) -> tuple[str, ...]:
     return tuple(item.labels.get(name, "") for name in names)
 
 
-def _spread(part: Task, generator: random.Random) -> list[str]:
-    """Identifiers of all items in an order of which every beginning is even over templates and labels.
+def _groups(part: Task) -> list[list[Item]]:
+    """The items that are drawn as a whole: those that belong together, and every other one by itself."""
+    groups: dict[tuple[Any, str], list[Item]] = defaultdict(list)
+    for item in part.items:
+        name = item.extra.get(part.together) if part.together else None
+        groups[name, "" if name is not None else item.identifier].append(item)
+    return list(groups.values())
+
+
+def _spread(part: Task, generator: random.Random) -> list[tuple[str, ...]]:
+    """Identifiers of all items, group by group, in an order of which every beginning is even over templates and labels.
 
     Goes round the clusters; in each takes the coarsest label, then that and the next, and so on, that had the fewest
-    so far, in this cluster first and then over all.
+    so far, in this cluster first and then over all. The labels of a group are those of its first item.
     """
-    cells: dict[str, dict[tuple[str, ...], list[str]]] = defaultdict(lambda: defaultdict(list))
-    for item in part.items:
-        cells[item.cluster][_labels(item, part.spread)].append(item.identifier)
+    cells: dict[str, dict[tuple[str, ...], list[tuple[str, ...]]]] = defaultdict(lambda: defaultdict(list))
+    for first, *others in _groups(part):
+        group = (first.identifier, *(item.identifier for item in others))
+        cells[first.cluster][_labels(first, part.spread)].append(group)
     clusters = list(cells)
     generator.shuffle(clusters)
     for cluster in clusters:
         for cell in cells[cluster].values():
             generator.shuffle(cell)
     taken: Counter[tuple[str, ...]] = Counter()
-    order: list[str] = []
+    order: list[tuple[str, ...]] = []
 
     def keys(cluster: str, cell: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
         for depth in range(1, len(cell) + 1):

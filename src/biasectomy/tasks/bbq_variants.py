@@ -34,6 +34,7 @@ def bbq_variant(
     rule: Rule,
     metrics: Sequence[Metric] = (),
     spread: Sequence[str] = (),
+    adapted: Callable[[Task], Task] = lambda task: task,
 ) -> TaskFamily:
     """A family with the members of `bbq`, their items changed by a rule.
 
@@ -43,6 +44,7 @@ def bbq_variant(
         rows: items by member.
         metrics: beside those of `bbq`.
         spread: labels that samples are spread evenly over, beside those of `bbq`.
+        adapted: makes what else the rule asks for, such as other metrics in place of those of `bbq`.
     """
 
     def load(members: Sequence[str], data_folder: Path | None, instructions: Path | None) -> list[Task]:
@@ -57,7 +59,7 @@ def bbq_variant(
                 f"The rule of {name} applies to no item of {', '.join(members)}, so nothing new would be asked; "
                 "name further categories, or 'bbq' itself."
             )
-        return [made(task, varied) for task, varied in found]
+        return [adapted(made(task, varied)) for task, varied in found]
 
     def made(task: Task, varied: Varied) -> Task:
         items = tuple(renamed(item, name) for item in varied.items)

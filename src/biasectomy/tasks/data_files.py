@@ -101,13 +101,15 @@ def folder_file(name: str, data_folder: Path | None, what: str, sha256: str) -> 
     return replace(file, verified=file.verified or file.sha256 == sha256)
 
 
-def csv_rows(text: str, name: str, columns: Sequence[str]) -> Iterator[tuple[str, dict[str, str]]]:
+def csv_rows(
+    text: str, name: str, columns: Sequence[str], delimiter: str = ","
+) -> Iterator[tuple[str, dict[str, str]]]:
     """Rows of a CSV text, each behind its place for messages, with the values of some columns.
 
     Raises:
         DataError: it is not CSV, or lacks a column, as a whole or in a row; names `name` and the line.
     """
-    reader = csv.DictReader(io.StringIO(text, newline=""))
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
     try:
         header = reader.fieldnames or ()
         if missing := [column for column in columns if column not in header]:
@@ -119,6 +121,27 @@ def csv_rows(text: str, name: str, columns: Sequence[str]) -> Iterator[tuple[str
             yield place, {column: str(row[column]) for column in columns}
     except csv.Error as error:
         raise DataError(f"{name}, line {reader.line_num + 1}: not valid CSV ({error}).") from None
+
+
+def headless_csv_rows(text: str, name: str, columns: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
+    """Rows of a CSV text without a header, each behind the line it begins in, from 1; blank ones are passed over.
+
+    Raises:
+        DataError: it is not CSV, or a row has not as many fields as there are columns; names `name` and the line.
+    """
+    reader = csv.reader(io.StringIO(text, newline=""))
+    line = 1
+    try:
+        for row in reader:
+            if row and len(row) != len(columns):
+                raise DataError(
+                    f"{name}, line {line}: expected {len(columns)} fields ({', '.join(columns)}), found {len(row)}."
+                )
+            if row:
+                yield line, row
+            line = reader.line_num + 1
+    except csv.Error as error:
+        raise DataError(f"{name}, line {line}: not valid CSV ({error}).") from None
 
 
 def _from_folder(name: str, folder: Path, packaged: Packaged | None) -> DataFile:

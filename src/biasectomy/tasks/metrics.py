@@ -19,21 +19,24 @@ Integers = npt.NDArray[np.int64]
 Role = Literal["goal", "guard", "abstention"]
 Unit = Literal["share", "score", "per word", "nats"]
 
-ARRAYS = ("choices", "log_likelihoods", "tokens", "words", "texts", "divergences")  # of answers, whatever the task
+ARRAYS = ("choices", "log_likelihoods", "scores", "tokens", "words", "texts", "divergences")  # whatever the task
+WITHOUT = {"tokens": 0, "words": 0}  # what stands beyond the options an item has; in other arrays it is NaN
 
 
 @dataclass(frozen=True)
 class Answers:
     """What was answered to a task.
 
-    `choices` are indices into an item's options, -1 where an answer is none of them. `log_likelihoods`, `tokens` and
-    `words` have a further dimension for the options: NaN and 0 beyond those an item has. `texts` are generated ones,
-    and `judged` what each judge made of them, NaN where there is no text. `divergences` have a further dimension for
-    the judged positions of a text, in nats: NaN beyond those an item has.
+    `choices` are indices into an item's options, -1 where an answer is none of them. `log_likelihoods`, `scores` (what
+    options are compared by under the answer rule: sums or means of log-likelihoods), `tokens` and `words` have a
+    further dimension for the options: NaN and 0 beyond those an item has. `texts` are generated ones, and `judged` what
+    judges made of them, NaN where there is no text. `divergences` have a further dimension for the judged positions of
+    a text, in nats: NaN beyond those an item has.
     """
 
     choices: Integers
     log_likelihoods: Floats = field(default_factory=lambda: np.empty((0, 0, 0, 0)))
+    scores: Floats = field(default_factory=lambda: np.empty((0, 0, 0, 0)))
     tokens: Integers = field(default_factory=lambda: np.empty((0, 0, 0, 0), dtype=np.int64))
     words: Integers = field(default_factory=lambda: np.empty((0, 0, 0, 0), dtype=np.int64))
     texts: npt.NDArray[np.object_] = field(default_factory=lambda: np.empty((0, 0, 0), dtype=object))
@@ -59,7 +62,7 @@ class Answers:
         def join(name: str, arrays: list[Any]) -> Any:
             widest = max(array.shape[-1] for array in arrays)
             if arrays[0].ndim == 4:
-                fill = np.nan if name in ("log_likelihoods", "divergences") else 0
+                fill = WITHOUT.get(name, np.nan)
                 arrays = [
                     np.pad(array, [(0, 0)] * 3 + [(0, widest - array.shape[-1])], constant_values=fill)
                     for array in arrays
@@ -112,6 +115,7 @@ class Metric:
     contrasts: Callable[[Floats], Floats] | None = None
     of_right_answers: bool = False  # answers that are all right may miss the best value, so theirs is shown beside it
     of_texts: bool = False  # says something of generated texts only
+    no_interval: str = ""  # why it has none, where it is no function of sums over items
 
     def distance(self, value: Any) -> Any:
         """How far values are from the best one; NaN where there is none."""

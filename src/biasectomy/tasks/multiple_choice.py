@@ -183,6 +183,33 @@ def instruction_deviation() -> Metric:
     )
 
 
+def instruction_range() -> Metric:
+    """Accuracy under the best instruction less that under the worst, over all draws.
+
+    Sampling of items alone makes it larger, and resampling them once more, so it has no interval.
+    """
+
+    def columns(items: Sequence[Item], answers: Answers) -> tuple[Floats, Booleans]:
+        choices = answers.choices
+        eligible = np.full(len(items), choices.shape[1] > 1)
+        return columns_of(eligible, is_right(items, choices), np.ones_like(choices, dtype=np.bool_))
+
+    def combine(sums: Floats) -> Floats:
+        right, every = np.moveaxis(sums.sum(axis=-3), -1, 0)  # [..., instructions]
+        return np.asarray(np.ptp(right / every, axis=-1))
+
+    title, description = "Range over instructions", "the range of accuracy over instructions"
+    reason, none = "needs two or more instructions", "no interval: sampling alone makes a range larger"
+    return Metric(
+        "instruction_range", title, description, columns, combine, 0, "share", undefined=reason, no_interval=none
+    )
+
+
+def over_instructions() -> tuple[Metric, ...]:
+    """What instructions that mean the same do to right answers."""
+    return (instruction_deviation(), instruction_range(), consistency())
+
+
 def consistency() -> Metric:
     """Share of items answered alike under all instructions; an unmatched answer is like no other."""
 

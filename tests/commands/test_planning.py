@@ -1,0 +1,40 @@
+"""`evaluate --plan`: a few items are asked, a table says what all can show, and nothing is kept."""
+
+import json
+import math
+
+import pytest
+
+from biasectomy.commands.planning import run
+from biasectomy.commands.settings import EvaluateSettings
+from biasectomy.errors import SettingsError
+
+
+def test_a_plan_has_a_row_for_what_a_verdict_reads(tiny, toy_task):
+    task = toy_task(clusters=40, per_cluster=12, instructions=3)
+    plan = run(EvaluateSettings.of(plan=True, also="none", change=0.04), tiny, task)
+    by_name = {row.metric: row for row in plan.rows}
+    assert {"balanced_accuracy", "accuracy_disambiguated", "unknown_disambiguated"} <= set(by_name)
+    row = by_name["accuracy_disambiguated"]
+    assert (row.items, row.clusters, row.asked) == (240, 40, 80)  # of 160 items that are asked half are so
+    assert 0 < row.smallest_change < 1 and row.items_for_change > 0
+    assert plan.questions == 40 * 12 * 3 and plan.seconds > 0
+    document = json.loads(json.dumps(plan.to_json(), allow_nan=False))
+    assert len(document["rows"]) == len(plan.rows) and document["power"] == 0.8
+
+
+def test_a_small_change_needs_more(tiny, toy_task):
+    task = toy_task(clusters=20, per_cluster=8)
+    small, large = (
+        {row.metric: row for row in run(EvaluateSettings.of(plan=True, also="none", change=one), tiny, task).rows}
+        for one in (0.01, 0.3)
+    )
+    few, many = large["balanced_accuracy"], small["balanced_accuracy"]
+    assert few.smallest_change == many.smallest_change and few.clusters_for_change <= many.clusters_for_change
+    assert "templates" in many.row()[-1] or "items" in many.row()[-1]
+    assert math.isfinite(many.clusters_for_change)
+
+
+def test_a_plan_keeps_nothing(tmp_path):
+    with pytest.raises(SettingsError, match="--plan asks a few items and keeps nothing"):
+        EvaluateSettings.of(plan=True, out=tmp_path / "run")
