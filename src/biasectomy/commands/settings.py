@@ -97,7 +97,11 @@ class TaskSettings(ModelSettings):
 
     panel: ClassVar[str] = "Task"
 
-    task: str = Field("bbq:age", min_length=1, description="Task, or several joined by commas ('ls tasks' lists them); all; or a TOML file of your own.")
+    task: str = Field(
+        "bbq:age",
+        min_length=1,
+        description="Task, or several joined by commas ('ls tasks' lists them); all; or a TOML file of your own.",
+    )
     data: Path | None = Field(
         None, description="Folder with data files, instead of the pinned packages they come from."
     )

@@ -153,7 +153,7 @@ class ClusterBootstrap:
         value = _without_rounding(measured.value - against.value)
         replicates = _without_rounding(measured.replicates - against.replicates)
         reason = (measured.metric.no_interval or None) if math.isfinite(value) else measured.metric.undefined
-        if reason is None and not replicates.any() and not value:
+        if math.isfinite(value) and not replicates.any() and not value:
             reason = "no interval: the two do not differ in this on any of the items"
         lengths = None
         if measured.length is not None and against.length is not None:
