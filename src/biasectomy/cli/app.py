@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from biasectomy.cli.console import Console
 
 LISTS = ("attributions", "judges", "methods", "models", "tasks")
-HIDDEN_COLUMNS = ("citation", "source")  # of lists, but for --json
+HIDDEN_COLUMNS = ("citation", "source")  # of lists, but for --json; they stand below
+ONCE = ("title", "licence")  # columns of lists that are left blank where they say what stands above
 
 
 class SuggestingGroup(TyperGroup):
@@ -273,10 +274,17 @@ def _list(
         console.say(f"There are no {kind} yet; a plugin can bring some.")
     else:
         columns = [column for column in entries[0] if column not in HIDDEN_COLUMNS]
-        rows = [[_cell(entry.get(column)) for column in columns] for entry in entries]
+        rows = [
+            [
+                "" if column in ONCE and entry[column] == above.get(column) else _cell(entry.get(column))
+                for column in columns
+            ]
+            for above, entry in zip([{}, *entries], entries, strict=False)
+        ]
         console.table("", [column.capitalize() for column in columns], rows)
-        for note in dict.fromkeys(_cell(entry.get("source")) for entry in entries if entry.get("source")):
-            console.say(f"Source: {note}")
+        for hidden in HIDDEN_COLUMNS:
+            for note in dict.fromkeys(_cell(entry.get(hidden)) for entry in entries if entry.get(hidden)):
+                console.say(f"{hidden.capitalize()}: {note}")
 
 
 def _entries(kind: str) -> Sequence[Mapping[str, Any]]:

@@ -60,10 +60,15 @@ def describe_tasks() -> list[TaskDescription]:
         for name in TASKS
         for family in [TASKS[name]]
         for named, rows in (
-            [(name, sum(family.rows.values()))] * (family.bare is not None)
+            [(name, _bare_rows(family))] * (family.bare is not None)
             + [(f"{name}:{member}", rows) for member, rows in sorted(family.rows.items())]
         )
     ]
+
+
+def _bare_rows(family: TaskFamily) -> int:
+    """How many rows the family's name alone stands for; where it decides for itself, those of one member."""
+    return sum(family.rows[member] for member in family.bare or list(family.rows)[:1])
 
 
 def load_task(name: str, *, data_folder: Path | None = None, instructions: Path | None = None) -> Task:
