@@ -202,16 +202,17 @@ def test_the_harness_gives_the_same_log_likelihoods(tmp_path):
     from benchmarks.suite.scoring import _pairs
     from benchmarks.suite.scoring import score as score_task
     from biasectomy.tasks import Task
+    from biasectomy.tasks.multiple_choice import listed
 
     tokenizer = build_tokenizer(chat=False)
     build_llama(len(tokenizer)).save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
     language_model = load(str(tmp_path), prompt="plain")
     items = make_items(2)
-    task = Task("toy:age", items, ("Answer the question.",), (), "1")
+    task = Task("toy:age", items, ("Answer the question.",), (), "1", listed)
     pairs = _pairs(language_model, task)
     harness, size, tried = best_harness(language_model, pairs)
-    prompts = [language_model.prompt_format.encode(task.instructions[0], item) for item in items]
+    prompts = [language_model.encode(question) for question in task.questions()]
     assert [harness.tokens(pair) for pair in pairs] == [[*p.prompt, *option] for p in prompts for option in p.options]
     assert score_task(language_model, task) == pytest.approx(harness.log_likelihoods(pairs), abs=1e-3)
     assert size in tried
