@@ -19,6 +19,7 @@ from biasectomy.measuring import statistics
 from biasectomy.measuring.limits import spread_of_draws
 from biasectomy.measuring.linearised import linearised
 from biasectomy.measuring.statistics import ClusterBootstrap, Estimate
+from biasectomy.tasks.base import Item
 from biasectomy.tasks.metrics import SHARE, Answers, Metric
 
 
@@ -374,3 +375,36 @@ def test_resamples_are_made_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> 
     whole = ClusterBootstrap(names, 100).measure(mean_metric(), names, given_as(values)).replicates
     monkeypatch.setattr(statistics, "NUMBERS_AT_ONCE", 12)
     assert (ClusterBootstrap(names, 100).measure(mean_metric(), names, given_as(values)).replicates == whole).all()
+
+
+def test_intervals_end_where_figures_do():
+    """Two draws far apart reach beyond what a figure can be, and beyond what a difference can."""
+    items = [Item(f"{number}", f"{number}", "toy") for number in range(6)]
+    low, high = np.full((1, 1, 6), 0.01), np.full((1, 1, 6), 0.4)
+    low[0, 0, 0] = high[0, 0, 0] = 0.02
+
+    def columns(items, answers):
+        values = answers.judged["size"]
+        return np.stack([values, np.ones_like(values)], axis=-1), np.ones(len(items), dtype=bool)
+
+    def mean(sums):
+        total, count = np.moveaxis(sums.sum(axis=(-3, -2)), -1, 0)
+        return total / count
+
+    def given_answers(values):
+        return Answers(np.full(values.shape, -1), judged={"size": values})
+
+    bootstrap = ClusterBootstrap([item.cluster for item in items], 200)
+    several = given_answers(np.concatenate([low, high]))
+    found = {}
+    for ends in ((-np.inf, np.inf), (0.0, 0.5)):
+        metric = Metric("size", "Size", "the size", columns, mean, 0.0, ends=ends)
+        of_several, of_one = (
+            bootstrap.measure(metric, items, several),
+            bootstrap.measure(metric, items, given_answers(low)),
+        )
+        found[ends] = bootstrap.estimate(of_several), bootstrap.difference(of_several, of_one)
+    without, within = found[-np.inf, np.inf], found[0.0, 0.5]
+    assert without[0].low < 0 and without[0].high > 0.5 and without[1].high > 0.5
+    assert (within[0].low, within[0].high) == (0.0, 0.5) and within[1].high == 0.5 and within[1].low >= -0.5
+    assert within[0].value == without[0].value

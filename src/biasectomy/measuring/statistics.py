@@ -134,9 +134,7 @@ class ClusterBootstrap:
         reason = (metric.no_interval or None) if math.isfinite(measured.value) else metric.undefined
         more = Addition(measured.down, measured.up, spread_of_draws(measured.draws, None, self.level))
         found = self._estimate(measured, measured.value, measured.replicates, more, measured.length, reason)
-        if metric.edges == SHARE and not math.isnan(found.low):  # the spread of draws knows no ends
-            return replace(found, low=max(0.0, found.low), high=min(1.0, found.high))
-        return found
+        return _within(found, *_ends(metric))
 
     def difference(self, measured: Measured, against: Measured) -> Estimate:
         """`measured` minus `against`, paired by item and by resample; both must come from this object.
@@ -163,7 +161,8 @@ class ClusterBootstrap:
             measured.up + against.down,
             spread_of_draws(measured.draws, against.draws, self.level),
         )
-        return self._estimate(rests_on, value, replicates, more, lengths, reason)
+        least, most = _ends(measured.metric)
+        return _within(self._estimate(rests_on, value, replicates, more, lengths, reason), least - most, most - least)
 
     def _estimate(
         self,
@@ -199,6 +198,17 @@ class ClusterBootstrap:
                 low, high, reason = math.nan, math.nan, "no interval: every template gives the same figure"
             low, high = value - math.hypot(value - low, more.spread), value + math.hypot(high - value, more.spread)
         return Estimate(float(value), low, high, rests_on.items, clusters, rests_on.coverage, reason)
+
+
+def _ends(metric: Metric) -> tuple[float, float]:
+    return (0.0, 1.0) if metric.edges == SHARE else metric.ends
+
+
+def _within(found: Estimate, least: float, most: float) -> Estimate:
+    """An interval that ends where the figure does: neither edges that are added up nor the spread of draws know it."""
+    if math.isnan(found.low):
+        return found
+    return replace(found, low=max(least, found.low), high=min(most, found.high))
 
 
 def _without_rounding(difference: Any) -> Any:

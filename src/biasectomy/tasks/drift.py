@@ -86,6 +86,7 @@ DRIFT = Metric(
     unit="nats",
     role="guard",
     undefined=NOTHING,
+    ends=(0.0, np.inf),
 )
 DRIFT_99 = Metric(
     "drift_99",
@@ -96,6 +97,7 @@ DRIFT_99 = Metric(
     best=0.0,
     unit="nats",
     undefined=NOTHING,
+    ends=(0.0, np.inf),
 )
 
 

@@ -4,6 +4,7 @@ Arrays are [draws, instructions, items] throughout: a draw is one of the equival
 drawn anew), and all of its figures are pooled over draws.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -115,6 +116,7 @@ class Metric:
     contrasts: Callable[[Floats], Floats] | None = None
     of_right_answers: bool = False  # answers that are all right may miss the best value, so theirs is shown beside it
     of_texts: bool = False  # says something of generated texts only
+    ends: tuple[float, float] = (-math.inf, math.inf)  # between which it can lie; (0, 1) where `edges` is `SHARE`
     no_interval: str = ""  # why it has none, where it is no function of sums over items
 
     def distance(self, value: Any) -> Any:

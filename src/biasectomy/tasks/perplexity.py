@@ -51,6 +51,7 @@ PERPLEXITY = Metric(
     unit="per word",
     role="guard",
     undefined="no text was scored",
+    ends=(1.0, np.inf),
 )
 
 

@@ -96,6 +96,7 @@ def stereoset_metrics(compare: Compare, suffix: str = "", how: str = "") -> tupl
             role,
             NOTHING,
             edges,
+            ends=(0.0, 1.0),
         )
 
     lms = ("Language modelling score (lms)", "the share of comparisons that a meaningful option wins")
