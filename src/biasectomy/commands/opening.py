@@ -11,7 +11,7 @@ import torch
 
 from biasectomy.commands.settings import EvaluationSettings, ModelSettings, SplitSettings, TaskSettings
 from biasectomy.commands.settings_base import option_name
-from biasectomy.errors import SettingsError, SourceError
+from biasectomy.errors import BiasectomyError, SettingsError, SourceError
 from biasectomy.measuring.harness import HarnessTask, load_harness
 from biasectomy.measuring.harness_calls import NAME as HARNESS
 from biasectomy.models.language_model import LanguageModel, load
@@ -36,13 +36,17 @@ def open_tasks(settings: TaskSettings, processes: Processes = ALONE, given: Task
     Args:
         given: a task, or a name, in place of `--task`.
     """
+    everything = not isinstance(given, Task) and (given or settings.task).strip().lower() == EVERYTHING
     with processes.main_first():
         if isinstance(given, Task):
             wanted = [given]
         else:
-            name = given or settings.task
-            leave_out = _leave_out if name.strip().lower() == EVERYTHING else None
-            wanted = load_tasks(name, data_folder=settings.data, instructions=settings.instructions, lacking=leave_out)
+            wanted = load_tasks(
+                given or settings.task,
+                data_folder=settings.data,
+                instructions=settings.instructions,
+                lacking=_leave_out if everything else None,
+            )
         also, rule = (settings.also, settings.answer_rule) if isinstance(settings, EvaluationSettings) else (NONE, None)
         others = [] if also in ("", NONE) else load_tasks(also, data_folder=settings.data)
     _refuse_unused(settings, [*wanted, *others])
@@ -54,7 +58,9 @@ def open_tasks(settings: TaskSettings, processes: Processes = ALONE, given: Task
     for whole in [*wanted, *(other for other in others if other.name not in named)]:
         check_task(whole)
         task = _as_asked(whole, settings).limited(settings.max_items, settings.max_instructions, settings.seed)
-        if whole in wanted or rule in whole.answer_rules:
+        if everything and not _has_its_judges(task):
+            continue
+        if (whole in wanted and not everything) or rule in whole.answer_rules:
             task = task.with_answer_rule(rule)
         if settings.option_order == ROTATE and task.option_order != ROTATE:  # one that was turned before stays so
             task = rotate_options(task, settings.seed)
@@ -63,8 +69,19 @@ def open_tasks(settings: TaskSettings, processes: Processes = ALONE, given: Task
     return tasks
 
 
-def _leave_out(family: str, error: SourceError) -> None:
-    warn(f"'{family}' is left out: {error}")
+def _leave_out(name: str, error: BiasectomyError) -> None:
+    warn(f"'{name}' is left out: {error}")
+
+
+def _has_its_judges(task: Task) -> bool:
+    """Whether the judges of a task can judge; says why not."""
+    try:
+        for judge in task.judges.values():
+            record_of(judge)
+    except BiasectomyError as error:
+        _leave_out(task.name, error)
+        return False
+    return True
 
 
 def _as_asked(task: Task, settings: TaskSettings) -> Task:
