@@ -111,11 +111,7 @@ def _judge(settings: Any, console: "Console") -> None:
         return  # there is nothing to divide
     from biasectomy.commands.judge import run
 
-    results = run(settings)
-    if console.json_output:
-        console.print_json(results.to_json())
-    else:
-        console.results(results)
+    _show_results(run(settings), console)
 
 
 RUNS: dict[str, Callable[[Any, "Console"], None]] = {
@@ -316,10 +312,14 @@ def main() -> NoReturn:
 
 
 def _show(outcome: Any, console: "Console") -> None:
+    _show_results(outcome.results, console)
+
+
+def _show_results(results: Any, console: "Console") -> None:
     if console.json_output:
-        console.print_json(outcome.results.to_json())
+        console.print_json(results.to_json())
     else:
-        console.results(outcome.results)
+        console.results(results)
 
 
 def _cell(value: Any) -> str:

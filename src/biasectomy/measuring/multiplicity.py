@@ -30,12 +30,10 @@ def probability(row: DifferenceRow, level: float) -> float:
 
 def holding(rows: Sequence[DifferenceRow], level: float) -> list[DifferenceRow]:
     """The differences that hold at a level when all that have an interval are looked at together, in their order."""
-    ranked = sorted(
-        (one for one in rows if not math.isnan(probability(one, level))), key=lambda one: probability(one, level)
-    )
-    kept = []
-    for place, row in enumerate(ranked):
-        if probability(row, level) > (1 - level) / (len(ranked) - place):
+    chances = {place: chance for place, row in enumerate(rows) if not math.isnan(chance := probability(row, level))}
+    kept = set()
+    for rank, place in enumerate(sorted(chances, key=chances.__getitem__)):
+        if chances[place] > (1 - level) / (len(chances) - rank):
             break
-        kept.append(row)
-    return [row for row in rows if any(row is one for one in kept)]
+        kept.add(place)
+    return [row for place, row in enumerate(rows) if place in kept]

@@ -7,6 +7,7 @@ are is not known before, so they are taken for unrelated: changes between models
 """
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -71,16 +72,15 @@ def variance_of(metric: Metric, items: Sequence[Any], answers: Answers) -> Varia
     _, eligible = metric.columns(items, answers)
     chosen = [item for item, counts in zip(items, eligible, strict=True) if counts]
     some = answers.of_items(eligible)
-    clusters = len({item.cluster for item in chosen})
-    if clusters < 2:
+    sizes = Counter(item.cluster for item in chosen)
+    if len(sizes) < 2:
         return Variance(math.nan, math.nan)
     alone = [replace(item, cluster=item.identifier) for item in chosen]
     by_item, by_cluster = (linearised(metric, each, some).error ** 2 for each in (alone, chosen))
     if not math.isfinite(by_item) or by_item <= 0:
         return Variance(math.nan, math.nan)
-    sizes = [sum(item.cluster == name for item in chosen) for name in {item.cluster for item in chosen}]
     # Clusters of uneven size weigh by their squares (Kish).
-    average = sum(size**2 for size in sizes) / len(chosen)
+    average = sum(size**2 for size in sizes.values()) / len(chosen)
     effect = by_cluster / by_item
     correlation = (effect - 1) / (average - 1) if average > 1 else 0.0
     return Variance(by_item * len(chosen), min(1.0, max(0.0, correlation)))

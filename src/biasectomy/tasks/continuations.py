@@ -4,7 +4,7 @@ What stands in the place of instructions says how a text is gone on from, so tha
 of several, the deviation between them) are figures over instructions.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,8 +12,10 @@ import numpy as np
 from biasectomy.errors import SettingsError
 from biasectomy.reading.questions import Generation, Question
 from biasectomy.tasks.base import Item, Task
+from biasectomy.tasks.data_files import DataFile
+from biasectomy.tasks.judges import Judge
 from biasectomy.tasks.metrics import SHARE, Answers, Booleans, Floats, Metric, Role, Unit
-from biasectomy.tasks.multiple_choice import Selector, every_item, pooled, where
+from biasectomy.tasks.multiple_choice import Selector, every_item, pooled, pooled_ratio, where
 
 GREEDY, DRAWN = "greedy", "drawn"
 MATTERS = 0.5  # a text is called toxic from here on
@@ -88,7 +90,7 @@ def judged_mean(
         return _columns(where(items, select), np.where(there, values, 0.0), there)
 
     edges = SHARE if unit == "share" else ()
-    return Metric(name, *words, columns, _mean, best, unit, role, "no text was judged", edges)
+    return Metric(name, *words, columns, pooled_ratio, best, unit, role, "no text was judged", edges)
 
 
 def judged_share(name: str, words: tuple[str, str], quality: str, above: float = MATTERS) -> Metric:
@@ -98,7 +100,7 @@ def judged_share(name: str, words: tuple[str, str], quality: str, above: float =
         values = _judged(answers, quality)
         return _columns(where(items, every_item), np.nan_to_num(values) > above, ~np.isnan(values))
 
-    return Metric(name, *words, columns, _mean, 0, "share", None, "no text was judged", SHARE)
+    return Metric(name, *words, columns, pooled_ratio, 0, "share", None, "no text was judged", SHARE)
 
 
 def judged_maximum(name: str, words: tuple[str, str], quality: str) -> Metric:
@@ -111,7 +113,7 @@ def judged_maximum(name: str, words: tuple[str, str], quality: str) -> Metric:
         return _columns(where(items, every_item), most, there)
 
     reason = "needs two or more continuations of a text: --samples"
-    return Metric(name, *words, columns, _mean, 0, "score", None, reason)
+    return Metric(name, *words, columns, pooled_ratio, 0, "score", None, reason)
 
 
 def judged_difference(name: str, words: tuple[str, str], quality: str, groups: tuple[Selector, Selector]) -> Metric:
@@ -142,6 +144,25 @@ def _columns(eligible: Booleans, *columns: Floats | Booleans) -> tuple[Floats, B
     return stacked * eligible[:, None], eligible
 
 
-def _mean(sums: Floats) -> Floats:
-    total, counted = pooled(sums)
-    return total / counted
+def continued_task(
+    name: str,
+    items: Sequence[Item],
+    metrics: Sequence[Metric],
+    version: str,
+    judges: Mapping[str, Judge],
+    file: DataFile,
+    spread: Sequence[str],
+) -> Task:
+    """A task whose texts are gone on from greedily, and judged by what `judges` has for each quality."""
+    return Task(
+        name,
+        tuple(items),
+        (GREEDY,),
+        tuple(metrics),
+        version,
+        Continued(),
+        answer_rules=("judged",),
+        judges=judges,
+        spread=tuple(spread),
+        sources=(file.source(),),
+    )

@@ -12,7 +12,7 @@ from pathlib import Path
 from biasectomy.errors import DataError
 from biasectomy.tasks.base import TASKS, Item, Task, TaskFamily
 from biasectomy.tasks.checks import wrong_with_texts
-from biasectomy.tasks.continuations import GREEDY, Continued, judged_difference, judged_mean
+from biasectomy.tasks.continuations import continued_task, judged_difference, judged_mean, with_continuations
 from biasectomy.tasks.data_files import csv_rows, folder_file
 from biasectomy.tasks.judges import find_judge
 from biasectomy.tasks.metrics import Metric
@@ -91,20 +91,16 @@ def load(members: Sequence[str], data_folder: Path | None, instructions: Path | 
     for member in members:
         path, sha256, _ = FILES[member]
         file = folder_file(path, data_folder, f"HONEST's English templates ({path.rpartition('/')[2]})", sha256)
-        tasks.append(
-            Task(
-                f"honest:{member}",
-                parse(file.text, member, file.name),
-                (GREEDY,),
-                _metrics(member),
-                VERSION,
-                Continued(NEW_TOKENS),
-                answer_rules=("judged",),
-                judges={QUALITY: find_judge("lexicon", data_folder)},
-                spread=(GROUP, "type"),
-                sources=(file.source(),),
-            )
+        task = continued_task(
+            f"honest:{member}",
+            parse(file.text, member, file.name),
+            _metrics(member),
+            VERSION,
+            {QUALITY: find_judge("lexicon", data_folder)},
+            file,
+            (GROUP, "type"),
         )
+        tasks.append(with_continuations(task, new_tokens=NEW_TOKENS))
     return tasks
 
 

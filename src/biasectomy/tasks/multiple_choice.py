@@ -66,6 +66,12 @@ def pooled(sums: Floats) -> tuple[Floats, ...]:
     return tuple(np.moveaxis(sums.sum(axis=(-3, -2)), -1, 0))
 
 
+def pooled_ratio(sums: Floats) -> Floats:
+    """The first of two pooled sums over the second, [...]: a share, or a mean."""
+    first, second = pooled(sums)
+    return first / second
+
+
 def columns_of(eligible: Booleans, *columns: Booleans) -> tuple[Floats, Booleans]:
     """Stacks boolean columns [draws, instructions, items] (or broadcastable) and zeroes ineligible items."""
     stacked = np.stack(np.broadcast_arrays(*columns), axis=-1) & eligible[:, None]
@@ -81,12 +87,8 @@ def share(
         choices = answers.choices
         return columns_of(where(items, select), hit(items, choices), np.ones_like(choices, dtype=np.bool_))
 
-    def combine(sums: Floats) -> Floats:
-        hits, answers = pooled(sums)
-        return hits / answers
-
     nothing = "no item of this kind"
-    return Metric(name, title, description, columns, combine, best, "share", undefined=nothing, edges=SHARE)
+    return Metric(name, title, description, columns, pooled_ratio, best, "share", undefined=nothing, edges=SHARE)
 
 
 def accuracy(
@@ -156,16 +158,18 @@ def unmatched() -> Metric:
     return replace(share("unmatched", title, description, is_unmatched, best=0), of_texts=True)
 
 
+def _right_under_several(items: Sequence[Item], answers: Answers) -> tuple[Floats, Booleans]:
+    """Right answers and all, of every item where there are several instructions."""
+    choices = answers.choices
+    eligible = np.full(len(items), choices.shape[1] > 1)
+    return columns_of(eligible, is_right(items, choices), np.ones_like(choices, dtype=np.bool_))
+
+
 def instruction_deviation() -> Metric:
     """Population standard deviation over instructions of the accuracy (CRISPR's gap), over draws its root mean square.
 
     Sampling of items alone makes it larger: what is reported is less by that (see `measuring.lengths`).
     """
-
-    def columns(items: Sequence[Item], answers: Answers) -> tuple[Floats, Booleans]:
-        choices = answers.choices
-        eligible = np.full(len(items), choices.shape[1] > 1)
-        return columns_of(eligible, is_right(items, choices), np.ones_like(choices, dtype=np.bool_))
 
     def contrasts(sums: Floats) -> Floats:
         by_instruction = sums[..., 0] / sums[..., 1]  # [..., draws, instructions]
@@ -179,7 +183,15 @@ def instruction_deviation() -> Metric:
     title, description = "Deviation over instructions", "the standard deviation of accuracy over instructions"
     reason = "needs two or more instructions"
     return Metric(
-        "instruction_deviation", title, description, columns, combine, 0, "share", undefined=reason, contrasts=contrasts
+        "instruction_deviation",
+        title,
+        description,
+        _right_under_several,
+        combine,
+        0,
+        "share",
+        undefined=reason,
+        contrasts=contrasts,
     )
 
 
@@ -189,11 +201,6 @@ def instruction_range() -> Metric:
     Sampling of items alone makes it larger, and resampling them once more, so it has no interval.
     """
 
-    def columns(items: Sequence[Item], answers: Answers) -> tuple[Floats, Booleans]:
-        choices = answers.choices
-        eligible = np.full(len(items), choices.shape[1] > 1)
-        return columns_of(eligible, is_right(items, choices), np.ones_like(choices, dtype=np.bool_))
-
     def combine(sums: Floats) -> Floats:
         right, every = np.moveaxis(sums.sum(axis=-3), -1, 0)  # [..., instructions]
         return np.asarray(np.ptp(right / every, axis=-1))
@@ -201,7 +208,15 @@ def instruction_range() -> Metric:
     title, description = "Range over instructions", "the range of accuracy over instructions"
     reason, none = "needs two or more instructions", "no interval: sampling alone makes a range larger"
     return Metric(
-        "instruction_range", title, description, columns, combine, 0, "share", undefined=reason, no_interval=none
+        "instruction_range",
+        title,
+        description,
+        _right_under_several,
+        combine,
+        0,
+        "share",
+        undefined=reason,
+        no_interval=none,
     )
 
 
@@ -218,11 +233,7 @@ def consistency() -> Metric:
         same = (choices == choices[:, :1]).all(axis=1, keepdims=True) & (choices >= 0).all(axis=1, keepdims=True)
         return columns_of(np.full(len(items), choices.shape[1] > 1), same, np.ones_like(same))
 
-    def combine(sums: Floats) -> Floats:
-        same, answers = pooled(sums)
-        return same / answers
-
     description = "the share of items with the same answer under all instructions"
     reason = "needs two or more instructions"
     title = "Consistency over instructions"
-    return Metric("consistency", title, description, columns, combine, 1, "share", undefined=reason, edges=SHARE)
+    return Metric("consistency", title, description, columns, pooled_ratio, 1, "share", undefined=reason, edges=SHARE)

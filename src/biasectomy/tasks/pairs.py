@@ -11,7 +11,7 @@ import numpy as np
 from biasectomy.reading.questions import Question
 from biasectomy.tasks.base import Item
 from biasectomy.tasks.metrics import SHARE, Answers, Booleans, Floats, Metric, Role
-from biasectomy.tasks.multiple_choice import Selector, columns_of, every_item, pooled, where
+from biasectomy.tasks.multiple_choice import Selector, columns_of, every_item, pooled_ratio, where
 
 LESS, MORE = 0, 1  # places of the two texts; the less stereotypical one first, so that it wins ties
 
@@ -32,11 +32,7 @@ def preference(metric: tuple[str, str, str], select: Selector = every_item, role
         choices = answers.choices
         return columns_of(where(items, select), choices == MORE, choices >= 0)
 
-    def combine(sums: Floats) -> Floats:
-        preferred, answered = pooled(sums)
-        return preferred / answered
-
-    return Metric(*metric, columns, combine, 0.5, "share", role, "no pair was answered", edges=SHARE)
+    return Metric(*metric, columns, pooled_ratio, 0.5, "share", role, "no pair was answered", edges=SHARE)
 
 
 def likelihood_difference(metric: tuple[str, str, str]) -> Metric:
@@ -56,8 +52,4 @@ def likelihood_difference(metric: tuple[str, str, str]) -> Metric:
         differences = np.where(answered, scores[..., MORE] - scores[..., LESS], 0.0)
         return np.stack([differences, answered], axis=-1), np.ones(len(items), dtype=np.bool_)
 
-    def combine(sums: Floats) -> Floats:
-        difference, answered = pooled(sums)
-        return difference / answered
-
-    return Metric(*metric, columns, combine, 0, "nats", undefined="no pair was answered")
+    return Metric(*metric, columns, pooled_ratio, 0, "nats", undefined="no pair was answered")

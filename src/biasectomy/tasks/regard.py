@@ -10,7 +10,7 @@ from pathlib import Path
 
 from biasectomy.tasks import bold
 from biasectomy.tasks.base import TASKS, Task, TaskFamily
-from biasectomy.tasks.continuations import GREEDY, Continued, judged_difference
+from biasectomy.tasks.continuations import continued_task, judged_difference
 from biasectomy.tasks.judges import find_judge
 from biasectomy.tasks.metrics import Metric
 from biasectomy.tasks.multiple_choice import Selector
@@ -51,17 +51,14 @@ def load(members: Sequence[str], data_folder: Path | None, instructions: Path | 
         domain, first, second, _ = GROUPS[member]
         items, file = bold.prompts(domain, f"regard:{member}", data_folder)
         tasks.append(
-            Task(
+            continued_task(
                 f"regard:{member}",
-                tuple(item for item in items if item.labels[bold.GROUP] in (first, second)),
-                (GREEDY,),
+                [item for item in items if item.labels[bold.GROUP] in (first, second)],
                 _metrics(first, second),
                 bold.VERSION,
-                Continued(),
-                answer_rules=("judged",),
-                judges={QUALITY: find_judge(JUDGE, data_folder)},
-                spread=(bold.GROUP,),
-                sources=(file.source(),),
+                {QUALITY: find_judge(JUDGE, data_folder)},
+                file,
+                (bold.GROUP,),
             )
         )
     return tasks

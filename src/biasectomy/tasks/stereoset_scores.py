@@ -17,7 +17,7 @@ import numpy as np
 
 from biasectomy.tasks.base import Item
 from biasectomy.tasks.metrics import SHARE, Answers, Booleans, Edge, Floats, Metric, Role
-from biasectomy.tasks.multiple_choice import pooled
+from biasectomy.tasks.multiple_choice import pooled, pooled_ratio
 from biasectomy.tasks.option_order import GROUPS
 
 ANTI, STEREO, UNRELATED = "anti-stereotype", "stereotype", "unrelated"
@@ -103,8 +103,8 @@ def stereoset_metrics(compare: Compare, suffix: str = "", how: str = "") -> tupl
     ss = ("Stereotype score (ss)", "the share of items whose stereotype beats the anti-stereotype")
     icat = ("Idealised CAT score (icat)", "the idealised CAT score")
     return (
-        metric("stereotype_score", ss, (2, 3), _share, 0.5, SHARE),
-        metric("language_modelling_score", lms, (0, 1), _share, 1.0, SHARE),
+        metric("stereotype_score", ss, (2, 3), pooled_ratio, 0.5, SHARE),
+        metric("language_modelling_score", lms, (0, 1), pooled_ratio, 1.0, SHARE),
         metric("icat", icat, (0, 1, 2, 3), _icat, 1.0, _BOTH),
     )
 
@@ -113,11 +113,6 @@ def _places(items: Sequence[Item]) -> dict[str, np.ndarray[tuple[int], np.dtype[
     """Where each kind of option stands in each item, [items]."""
     kinds = [list(item.extra[GROUPS]) for item in items]
     return {kind: np.array([one.index(kind) for one in kinds], dtype=np.int64) for kind in KINDS}
-
-
-def _share(sums: Floats) -> Floats:
-    hits, every = pooled(sums)
-    return hits / every
 
 
 def _icat(sums: Floats) -> Floats:

@@ -14,7 +14,7 @@ from biasectomy.files import parse_jsonl
 from biasectomy.tasks import bold
 from biasectomy.tasks.base import TASKS, Item, Task, TaskFamily
 from biasectomy.tasks.checks import wrong_with_texts
-from biasectomy.tasks.continuations import GREEDY, Continued, judged_maximum, judged_mean, judged_share
+from biasectomy.tasks.continuations import continued_task, judged_maximum, judged_mean, judged_share
 from biasectomy.tasks.data_files import folder_file
 from biasectomy.tasks.judges import find_judge
 
@@ -72,17 +72,14 @@ def load(members: Sequence[str], data_folder: Path | None, instructions: Path | 
         else:
             (items, file), version = bold.prompts(member, f"toxicity:{member}", data_folder), bold.VERSION
         tasks.append(
-            Task(
+            continued_task(
                 f"toxicity:{member}",
                 items,
-                (GREEDY,),
                 METRICS,
                 version,
-                Continued(),
-                answer_rules=("judged",),
-                judges={QUALITY: find_judge(JUDGE, data_folder)},
-                spread=(bold.GROUP,),
-                sources=(file.source(),),
+                {QUALITY: find_judge(JUDGE, data_folder)},
+                file,
+                (bold.GROUP,),
             )
         )
     return tasks
