@@ -12,13 +12,14 @@ ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples" / "plugins"
 METHOD = """
 from biasectomy import METHODS
-from biasectomy.methods import OnlyInference
+from biasectomy.methods import OnlyInference, Profile
 from biasectomy.options import Options
 {before}
 @METHODS.register("broken")
 class Broken(OnlyInference):
     Settings = Options
     title = "Broken"
+    profile = Profile("answers", "nothing")
 
     def __init__(self, settings): ...
 
@@ -116,7 +117,7 @@ def test_a_plugin_that_cannot_be_loaded(tmp_path, content, said):
 @pytest.mark.parametrize(
     ("fit", "said"),
     [
-        ("return 1 / 0", "Error: The plugin 'mine.py' failed, line 16: ZeroDivisionError: division by zero"),
+        ("return 1 / 0", "Error: The plugin 'mine.py' failed, line 17: ZeroDivisionError: division by zero"),
         ("return development.goal('nonsense')", "Error: There is no objective of jobs named 'nonsense'"),
     ],
 )

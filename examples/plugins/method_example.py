@@ -3,6 +3,7 @@
 from pydantic import Field
 
 from biasectomy import METHODS, Neuron, NeuronSet
+from biasectomy.methods.base import Profile
 from biasectomy.methods.neuron_edit import FittedNeurons
 from biasectomy.options import Options
 
@@ -12,6 +13,7 @@ class Dampened:
     """Dampens the down projections of the first layers."""
 
     title = "Dampened"
+    profile = Profile("weights", "nothing to fit", ("weights",), checkpoint=True)
 
     class Settings(Options):
         """Options of the method: --dampened.factor on the command line, [dampened] in a file."""

@@ -12,7 +12,7 @@ from biasectomy.errors import DataError, ScoreError, UnknownNameError
 from biasectomy.measuring.session import ItemLog, Session
 from biasectomy.models.language_model import load
 from biasectomy.neurons.neuron_set import Neuron, NeuronSet
-from biasectomy.reading.questions import Answer, Question
+from biasectomy.reading.questions import Answer, Generation, Question
 from biasectomy.reading.texts import matching_option
 from biasectomy.tasks.answer_rules import by_mean, by_sum
 from tests.conftest import save_tiny, score_in_rows
@@ -198,3 +198,15 @@ def test_a_question_that_cannot_be_put_into_tokens_names_its_item(tiny, toy_task
     items = (*task.items[:3], replace(task.items[3], options=("One", " ", "Two")), *task.items[4:])
     with pytest.raises(DataError, match=r"^Item toy:age/3: An option is empty"):
         ask(tiny, replace(task, items=items))
+
+
+def test_tokens_that_are_asked_are_counted_and_those_of_one_question_once_a_request(tiny):
+    session, question = Session(), Question("Who?", ("he", "she and I"))
+    encoded = tiny.encode(question)
+    size = len(encoded.prompt) + sum(map(len, encoded.options))
+    list(session.answerer(tiny)([question, question]))
+    assert session.asked.tokens == size
+    list(session.answerer(tiny)([question]))  # out of the store
+    text = Question("Go on.", generation=Generation(5))
+    list(session.answerer(tiny)([text]))
+    assert session.asked.tokens == 2 * size + len(tiny.encode(text).prompt) + 5

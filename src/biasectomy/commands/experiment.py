@@ -39,7 +39,7 @@ from biasectomy.measuring.results import (
     interval_settings,
 )
 from biasectomy.measuring.session import ItemLog, Session, naming_items
-from biasectomy.measuring.store import FileStore, MemoryStore
+from biasectomy.measuring.store import Asked, FileStore, MemoryStore
 from biasectomy.methods import METHODS, Cost, Fitted, Method
 from biasectomy.models.language_model import LanguageModel
 from biasectomy.narration import heading, progress, say, stages
@@ -66,6 +66,7 @@ class Experiment:
     fitted: dict[str, Fitted] = field(default_factory=dict)
     titles: dict[str, str] = field(default_factory=dict)
     harness: Sequence[HarnessTask] = ()
+    tokens: dict[str, float] = field(default_factory=dict)  # that an answer took, by method
 
     def __post_init__(self) -> None:
         settings, folder = self.settings, self.run.folder if self.run else None
@@ -207,7 +208,7 @@ class Experiment:
             described=described,
             goals=self._goals(),
             notes=notes,
-            costs={name: _cost(one.cost) for name, one in self.fitted.items()},
+            costs={name: _cost(one.cost, self.tokens[name]) for name, one in self.fitted.items()},
         )
         self.stage_done("measure")
         return Outcome(results, tuple(task for task, _ in measured), dict(self.fitted), answers)
@@ -248,15 +249,17 @@ class Experiment:
         draws: dict[tuple[str, str], list[Answers]] = {}
         with progress("Scoring", prompts * sum(one.draws for one in self.fitted.values())) as advance:
             for name, fitted in self.fitted.items():
+                session = replace(self.session, asked=Asked())
                 for draw in range(fitted.draws):
-                    with fitted.answering(self.model, self.session, draw) as answerer:
+                    with fitted.answering(self.model, session, draw) as answerer:
                         for task, split in self.measured:
                             who = {"method": name, "draw": draw}
-                            given = self.session.ask(task, answerer, split=split, who=who, advance=advance)
+                            given = session.ask(task, answerer, split=split, who=who, advance=advance)
                             draws.setdefault((task.name, name), []).append(given)
                             for rule in self._other_rules(task):
-                                judged = self.session.ask(task.with_answer_rule(rule), answerer, split=split)
+                                judged = session.ask(task.with_answer_rule(rule), answerer, split=split)
                                 draws.setdefault((task.name, _by(name, rule)), []).append(judged)
+                self.tokens[name] = session.asked.tokens / max(1, session.asked.questions)
         for (task_name, name), parts in draws.items():
             found[task_name][name] = Answers.joined(parts)
         return found
@@ -411,9 +414,10 @@ def _by(method: str, rule: str) -> str:
     return f"{method}:{rule}"
 
 
-def _cost(cost: Cost) -> dict[str, Any]:
+def _cost(cost: Cost, tokens: float) -> dict[str, Any]:
     return {
         "questions": cost.questions,
         "questions_per_answer": cost.questions_per_answer,
+        "tokens_per_answer": round(tokens, 1),
         "numbers": cost.numbers,
     }

@@ -13,7 +13,7 @@ import numpy as np
 from biasectomy.errors import DataError, ScoreError
 from biasectomy.files import without_nan, writing
 from biasectomy.measuring.statistics import ClusterBootstrap
-from biasectomy.measuring.store import Computing, MemoryStore, Store, Stored
+from biasectomy.measuring.store import Asked, Computing, MemoryStore, Store, Stored
 from biasectomy.narration import Advance
 from biasectomy.processes import ALONE, Processes
 from biasectomy.reading.questions import Answer, Answerer, Question
@@ -22,13 +22,6 @@ from biasectomy.tasks.base import Item, Task
 from biasectomy.tasks.judges import Judge
 from biasectomy.tasks.metrics import Answers, Goal
 from biasectomy.tasks.option_order import shows_order
-
-
-@dataclass
-class Asked:
-    """How many questions were answered, whether computed or taken from the store."""
-
-    questions: int = 0
 
 
 class ItemLog:
@@ -76,7 +69,7 @@ class Session:
 
     def answerer(self, computing: Computing) -> Answerer:
         """A language model, as it is now, that is asked only what the store does not know."""
-        return Stored(computing, self.store, self.processes)
+        return Stored(computing, self.store, self.processes, self.asked)
 
     def goal(self, task: Task) -> Goal:
         """The goal a method is fitted to.

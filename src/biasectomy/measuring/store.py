@@ -12,7 +12,7 @@ import json
 import sqlite3
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -150,14 +150,28 @@ class Computing(Protocol):
         """Answers to a batch of `plan`."""
 
 
+@dataclass
+class Asked:
+    """How many questions were answered, and of how many tokens, whether computed or taken from the store.
+
+    A question that is asked several times at once is counted each time, its tokens once. Tokens that are written count
+    as many as may be.
+    """
+
+    questions: int = 0
+    tokens: int = 0
+
+
 class Stored:
     """An answerer that computes only what the store does not have; several processes divide the batches.
 
     Who answers is settled when it is made: inside `with model.edited(...)`, the edited model.
     """
 
-    def __init__(self, computing: Computing, store: Store, processes: Processes = ALONE) -> None:
-        self._computing, self._store, self._processes = computing, store, processes
+    def __init__(
+        self, computing: Computing, store: Store, processes: Processes = ALONE, asked: Asked | None = None
+    ) -> None:
+        self._computing, self._store, self._processes, self._asked = computing, store, processes, asked
         self._key = computing.key
 
     @property
@@ -177,6 +191,8 @@ class Stored:
         once = list(places)
         distinct = [questions[places[key][0]] for key in once]
         sought = set(once) if wanted is None else {keys[index] for index in wanted}
+        if self._asked is not None:
+            self._asked.tokens += sum(_size(self._computing.encode(questions[places[key][0]])) for key in sought)
         known = self._processes.once(lambda: self._store.find([key for key in once if key in sought]))
         if known:
             yield [(index, answer) for key, answer in known.items() for index in places[key]]
@@ -202,3 +218,8 @@ class Stored:
         asked += ["divergence"] if question.divergence else []  # other keys stay what they were in old stores
         asked += ["sampled", *encoded.sampled] if encoded.sampled else []
         return hashlib.sha256(self._key.encode() + json.dumps(asked).encode()).digest()
+
+
+def _size(encoded: EncodedPrompt) -> int:
+    """Tokens of a prompt, of its options, and of what may be written behind it."""
+    return len(encoded.prompt) + sum(map(len, encoded.options)) + encoded.new_tokens

@@ -7,15 +7,28 @@ import importlib
 import pkgutil
 from typing import Any
 
-from biasectomy.methods.base import METHODS, Cost, Fitted, Method, OnlyInference
+from biasectomy.methods.base import METHODS, Cost, Fitted, Method, OnlyInference, Profile
 from biasectomy.registry import described
 
-__all__ = ["METHODS", "Cost", "Fitted", "Method", "OnlyInference", "describe_methods"]
+__all__ = ["METHODS", "Cost", "Fitted", "Method", "OnlyInference", "Profile", "describe_methods"]
 
 for _module in pkgutil.iter_modules(__path__):
     importlib.import_module(f"{__name__}.{_module.name}")
 
 
 def describe_methods() -> list[dict[str, Any]]:
-    """Name, title and first sentence of every method."""
-    return [{"name": name, "title": METHODS[name].title, "description": described(METHODS[name])} for name in METHODS]
+    """Name, first sentence and profile of every method."""
+    return [_described(name) for name in METHODS]
+
+
+def _described(name: str) -> dict[str, Any]:
+    method = METHODS[name]
+    profile: Profile = method.profile
+    return {
+        "name": name,
+        "description": described(method),
+        "needs": ", ".join(profile.needs) or "nothing",
+        "changes": profile.changes,
+        "checkpoint": "yes" if profile.checkpoint else "no",
+        "costs": profile.costs,
+    }

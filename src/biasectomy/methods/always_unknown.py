@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from biasectomy.methods.base import METHODS, Cost, OnlyInference
+from biasectomy.methods.base import METHODS, Cost, OnlyInference, Profile
 from biasectomy.options import Options
 from biasectomy.reading.questions import Answer, Answerer, Question
 
@@ -20,6 +20,7 @@ class AlwaysUnknown(OnlyInference):
     """Says "unknown" to every question that has such an option: the floor that any gain must be compared with."""
 
     title: ClassVar[str] = "Always unknown"
+    profile: ClassVar[Profile] = Profile("answers", "nothing: no model is asked")
     Settings: ClassVar[type[Options]] = Options
     cost = Cost(questions_per_answer=0.0)
 

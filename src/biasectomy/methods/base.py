@@ -3,7 +3,7 @@
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self
 
 from biasectomy.errors import SettingsError
 from biasectomy.registry import Registry
@@ -14,6 +14,25 @@ if TYPE_CHECKING:  # a method's settings are asked for by `--help`, which needs 
     from biasectomy.neurons.neuron_set import NeuronSet
     from biasectomy.reading.questions import Answerer
     from biasectomy.tasks.base import Task
+
+
+Need = Literal["weights", "gradients", "generation", "pairs"]
+Changed = Literal["nothing", "weights", "activations", "prompt", "decoding", "answers"]
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What a method is, for those who choose one.
+
+    `needs` says what it must have of a model (that its weights can be written or activations be changed, gradients,
+    written text) or of a task (pairs of a biased and another answer), `changes` where it acts, `costs` what it takes,
+    in words. `checkpoint` says whether a plain checkpoint comes out.
+    """
+
+    changes: Changed
+    costs: str
+    needs: tuple[Need, ...] = ()
+    checkpoint: bool = False
 
 
 @dataclass(frozen=True)
@@ -75,6 +94,7 @@ class Method(Protocol):
     """
 
     title: ClassVar[str]
+    profile: ClassVar[Profile]
 
     def __init__(self, settings: Any) -> None: ...
 

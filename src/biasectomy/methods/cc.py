@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from pydantic import BeforeValidator, Field
 
 from biasectomy.errors import SettingsError
-from biasectomy.methods.base import METHODS, Cost, OnlyInference
+from biasectomy.methods.base import METHODS, Cost, OnlyInference, Profile
 from biasectomy.options import Options
 from biasectomy.reading.questions import Answer, Answerer, Question
 
@@ -40,6 +40,9 @@ class ContextualCalibration(OnlyInference):
     """Divides each option's probability by what it is without content (contextual calibration, Zhao et al. 2021)."""
 
     title: ClassVar[str] = "Contextual calibration"
+    profile: ClassVar[Profile] = Profile(
+        "answers", "a question without content for each different set of options and input"
+    )
 
     class Settings(Options):
         """Options of the method."""

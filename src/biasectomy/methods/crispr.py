@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, ClassVar
 
 from biasectomy.attribution.crispr import Crispr as CrisprAttribution
-from biasectomy.methods.base import METHODS
+from biasectomy.methods.base import METHODS, Profile
 from biasectomy.methods.neuron_edit import (
     ATTRIBUTED,
     DEFINITION,
@@ -28,6 +28,12 @@ class Crispr:
     """Removes the neurons that raise the confused answer and do not serve the right one (Yang et al. 2024)."""
 
     title: ClassVar[str] = "CRISPR"
+    profile: ClassVar[Profile] = Profile(
+        "weights",
+        "forward and backward passes over some items, then many answers to all",
+        ("weights", "gradients"),
+        True,
+    )
 
     class Settings(CrisprAttribution.Settings):
         """Options of the method, beside those of its attribution."""

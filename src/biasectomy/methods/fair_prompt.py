@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
-from biasectomy.methods.base import METHODS, Cost, OnlyInference
+from biasectomy.methods.base import METHODS, Cost, OnlyInference, Profile
 from biasectomy.options import Options
 from biasectomy.reading.questions import Answer, Answerer, Question
 
@@ -23,6 +23,7 @@ class FairPrompt(OnlyInference):
     """Puts a sentence in front of the instruction that asks for answers without stereotypes."""
 
     title: ClassVar[str] = "Fairness instruction"
+    profile: ClassVar[Profile] = Profile("prompt", "a sentence more to read in each question")
 
     class Settings(Options):
         """Options of the method."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from biasectomy.learning.settings import QUESTIONS_A_LEARNED_ITEM, AdapterSettings
-from biasectomy.methods.base import Cost
+from biasectomy.methods.base import Cost, Profile
 from biasectomy.narration import heading, say
 
 if TYPE_CHECKING:  # slow to import, and `--help` needs nothing of this
@@ -49,6 +49,9 @@ class LearnedAdapter:
     """An adapter on the down projections; a method says which."""
 
     title: ClassVar[str]
+    profile: ClassVar[Profile] = Profile(
+        "weights", "some hundred steps of training", ("weights", "gradients"), checkpoint=True
+    )
     transposed: ClassVar[bool] = True  # whether it can be put on matrices that are kept transposed
 
     def __init__(self, settings: Any) -> None:

@@ -15,7 +15,7 @@ from pydantic import BeforeValidator, Field
 from biasectomy.attribution import ATTRIBUTIONS
 from biasectomy.errors import SettingsError
 from biasectomy.learning.settings import LAST_RATE, QUESTIONS_A_LEARNED_ITEM, VALIDATION_WORDINGS, TrainingSettings
-from biasectomy.methods.base import METHODS, Cost
+from biasectomy.methods.base import METHODS, Cost, Profile
 from biasectomy.methods.neuron_edit import FittedNeurons, choose
 from biasectomy.narration import heading, say, warn
 
@@ -53,6 +53,9 @@ class LearnedFactors:
     """Learns factors for few neurons, with the weights frozen, so that answers are kept where there is evidence."""
 
     title: ClassVar[str] = "Learned factors"
+    profile: ClassVar[Profile] = Profile(
+        "weights", "some hundred steps of training", ("weights", "gradients"), checkpoint=True
+    )
 
     class Settings(TrainingSettings):
         """Options of the method."""

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from biasectomy.methods.base import METHODS, Cost, NothingToLearn
+from biasectomy.methods.base import METHODS, Cost, NothingToLearn, Profile
 from biasectomy.options import Options
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ class Original(NothingToLearn):
     """The model as it is, which every other method is compared with."""
 
     title: ClassVar[str] = "Original"
+    profile: ClassVar[Profile] = Profile("nothing", "nothing", checkpoint=True)
     cost = Cost()
     Settings: ClassVar[type[Options]] = Options
 

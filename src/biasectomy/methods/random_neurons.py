@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field
 
 from biasectomy.errors import SettingsError
-from biasectomy.methods.base import METHODS, Cost
+from biasectomy.methods.base import METHODS, Cost, Profile
 from biasectomy.options import Options
 
 if TYPE_CHECKING:  # slow to import, and `--help` needs nothing of this
@@ -29,6 +29,9 @@ class RandomNeurons:
     """As many random neurons as another method edits, of the same kinds and layers and with the same factors."""
 
     title: ClassVar[str] = "Random neurons"
+    profile: ClassVar[Profile] = Profile(
+        "weights", "nothing to fit; as many answers as draws", ("weights",), checkpoint=True
+    )
 
     class Settings(Options):
         """Options of the method."""

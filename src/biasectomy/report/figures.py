@@ -225,6 +225,7 @@ def _by_method(rows: _Rows) -> ResultTable:
 COSTS = {
     "Questions to fit": "questions",
     "Questions an answer": "questions_per_answer",
+    "Tokens an answer": "tokens_per_answer",
     "Numbers stored": "numbers",
 }
 
