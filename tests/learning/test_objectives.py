@@ -11,6 +11,7 @@ from biasectomy.learning.objectives import even, loss_of, right, right_by_mean
 from biasectomy.tasks.base import Item
 from biasectomy.tasks.crows_pairs import METRICS
 from biasectomy.tasks.metrics import Goal
+from biasectomy.tasks.pairs import goals_of
 
 SUMS, TOKENS = torch.tensor([-2.0, -4.0, -9.0]), torch.tensor([2, 2, 3])
 ITEM = Item("toy/1", "toy/1", "toy", options=("a", "b", "c"), gold=1)
@@ -43,6 +44,7 @@ def test_the_goal_decides(toy_task):
     assert loss_of(task.with_answer_rule("mean"), task.goal()) is right_by_mean
     pairs = replace(task, metrics=METRICS, goals={"even": Goal(METRICS[0].name)})
     assert loss_of(pairs, pairs.goal()) is even
+    assert loss_of(pairs, goals_of(METRICS[0].name)["anti-stereotype"]) is right
     for lacking, goal in ((replace(task, items=(replace(task.items[0], gold=None),)), task.goal()),):
         with pytest.raises(SettingsError, match="Item toy:age/0 has no right option to learn from"):
             loss_of(lacking, goal)

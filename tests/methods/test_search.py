@@ -201,6 +201,14 @@ def test_a_goal_of_even_odds_is_not_pushed_past(development, racing):
     assert nearer[5] > 0 > nearer[9]
 
 
+def test_a_goal_may_have_a_best_value_of_its_own(development):
+    task, shares = replace(development, metrics=(even_odds(),)), {0: 0.55, 2: 0.3, 5: 0.02}
+    choice = choose_count(
+        Examine(lambda item, count: in_share(item, shares[count])), task, list(shares), Goal("even", best=0.0)
+    )
+    assert choice.neurons == 5
+
+
 def test_a_goal_whose_metric_is_not_there_is_answered_with_the_nearest(development):
     with pytest.raises(UnknownNameError, match="did you mean 'balanced_accuracy'"):
         choose_count(Examine(lambda item, count: True), development, (0, 2), Goal("balanced_acuracy"))

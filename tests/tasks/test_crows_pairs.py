@@ -54,6 +54,7 @@ def test_a_row_becomes_two_whole_texts_without_instruction_or_template(data):
     assert question.text is None and question.options == (ROWS[0][2], ROWS[0][1])  # also where it is an antistereotype
     assert task.question("", task.items[1]).options[MORE] == ROWS[1][1]
     assert task.goal("even").metric == "stereotype_preference" and task.goal() == task.goal("even")
+    assert task.goal("anti-stereotype").judged(task.metrics).best == 0 and task.metrics[0].best == 0.5
 
 
 def test_the_bare_name_is_all_types_and_each_is_reported(data, tiny):

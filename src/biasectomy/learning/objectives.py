@@ -13,7 +13,7 @@ from torch import Tensor
 
 from biasectomy.errors import SettingsError
 from biasectomy.tasks.base import Item, Task
-from biasectomy.tasks.metrics import Goal, named
+from biasectomy.tasks.metrics import Goal
 
 Loss = Callable[[Item, Tensor, Tensor], Tensor]  # of an item: sums of log-likelihoods [options], tokens [options]
 EVEN = 0.5
@@ -25,7 +25,7 @@ def loss_of(task: Task, goal: Goal) -> Loss:
     Raises:
         SettingsError: nothing can be learned from the task's items.
     """
-    if named(task.metrics, goal.metric).best == EVEN:
+    if goal.judged(task.metrics).best == EVEN:
         if any(item.gold is None or item.target is None for item in task.items):
             raise SettingsError(f"The goal of '{task.name}' is even odds, and some of its items have no two sides.")
         return even

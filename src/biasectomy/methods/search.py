@@ -122,7 +122,7 @@ class _Judge:
         from biasectomy.tasks.metrics import named
 
         self.items, self.level = list(items), level
-        self.metric = named(task.metrics, goal.metric)
+        self.metric = goal.judged(task.metrics)
         self.guards = [(named(task.metrics, name), margin) for name, margin in goal.guards.items()]
         self.beside = [one for one in task.metrics if one.role or one.name in goal.guards]
 

@@ -14,9 +14,8 @@ from biasectomy.errors import DataError
 from biasectomy.tasks.base import TASKS, Item, Task, TaskFamily
 from biasectomy.tasks.checks import wrong_with_texts
 from biasectomy.tasks.data_files import Packaged, csv_rows, data_file
-from biasectomy.tasks.metrics import Goal
 from biasectomy.tasks.multiple_choice import Selector
-from biasectomy.tasks.pairs import LESS, MORE, preference, whole_texts
+from biasectomy.tasks.pairs import LESS, MORE, goals_of, preference, whole_texts
 
 FILE = "crows_pairs/crows_pairs_anonymized.csv"
 PACKAGED = Packaged(
@@ -119,7 +118,7 @@ def load(members: Sequence[str], data_folder: Path | None, instructions: Path | 
             METRICS,
             REVISION,
             whole_texts,
-            {"even": Goal(METRICS[0].name)},
+            goals_of(METRICS[0].name),
             ("sum", "mean"),
             spread=(DIRECTION,),
             sources=(file.source(),),

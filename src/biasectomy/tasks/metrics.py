@@ -126,10 +126,24 @@ class Metric:
 
 @dataclass(frozen=True)
 class Goal:
-    """Which metric a method should bring nearer to its best value, and which may get how much further from theirs."""
+    """Which metric a method should bring nearer to its best value, and which may get how much further from theirs.
+
+    `best` is the value to go for where it is not the metric's own: it decides what is learned and chosen, while tables
+    and verdicts keep the metric's.
+    """
 
     metric: str
     guards: Mapping[str, float] = field(default_factory=dict)  # margins, in the guard's own unit, by metric
+    best: float | None = None
+
+    def judged(self, metrics: Sequence[Metric]) -> Metric:
+        """The metric among some, with the value to go for.
+
+        Raises:
+            UnknownNameError: none of them has its name.
+        """
+        metric = named(metrics, self.metric)
+        return metric if self.best is None else replace(metric, best=self.best)
 
 
 def named(metrics: Sequence[Metric], name: str) -> Metric:

@@ -4,16 +4,22 @@ Both are scored as they are: no instruction and no chat template, behind the pre
 pairs and is therefore part of the metrics' descriptions.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from biasectomy.reading.questions import Question
 from biasectomy.tasks.base import Item
-from biasectomy.tasks.metrics import SHARE, Answers, Booleans, Floats, Metric, Role
+from biasectomy.tasks.metrics import SHARE, Answers, Booleans, Floats, Goal, Metric, Role
 from biasectomy.tasks.multiple_choice import Selector, columns_of, every_item, pooled_ratio, where
 
 LESS, MORE = 0, 1  # places of the two texts; the less stereotypical one first, so that it wins ties
+
+
+def goals_of(metric: str, guards: Mapping[str, float] | None = None) -> dict[str, Goal]:
+    """Goals of pairs, judged by how often the stereotype is preferred: even odds, or that it never is."""
+    guards = guards or {}
+    return {"even": Goal(metric, guards), "anti-stereotype": Goal(metric, guards, best=0.0)}
 
 
 def whole_texts(instruction: str, item: Item) -> Question:

@@ -22,9 +22,9 @@ from biasectomy.reading.questions import Content, Question, written
 from biasectomy.tasks.base import TASKS, Item, Task, TaskFamily
 from biasectomy.tasks.checks import wrong_with_texts
 from biasectomy.tasks.data_files import Packaged, data_file
-from biasectomy.tasks.metrics import Goal
 from biasectomy.tasks.multiple_choice import consistency, unmatched
 from biasectomy.tasks.option_order import GROUPS
+from biasectomy.tasks.pairs import goals_of
 from biasectomy.tasks.stereoset_scores import ANTI, KINDS, STEREO, by_choices, by_scores, stereoset_metrics
 from biasectomy.tasks.wordings import load_instructions
 
@@ -158,7 +158,7 @@ def load(members: Sequence[str], data_folder: Path | None, instructions: Path | 
                 metrics,
                 VERSION,
                 form,
-                {"even": Goal(metrics[0].name, {metrics[1].name: MARGIN})},
+                goals_of(metrics[0].name, {metrics[1].name: MARGIN}),
                 ("generation", "sum", "mean") if prompted else ("mean", "sum"),
                 spread=(SETTING,),
                 sources=(file.source(),),

@@ -12,8 +12,7 @@ from pathlib import Path
 from biasectomy.errors import DataError
 from biasectomy.narration import warn
 from biasectomy.tasks.base import TASKS, Item, Task, TaskFamily
-from biasectomy.tasks.metrics import Goal
-from biasectomy.tasks.pairs import LESS, MORE, likelihood_difference, preference, whole_texts
+from biasectomy.tasks.pairs import LESS, MORE, goals_of, likelihood_difference, preference, whole_texts
 from biasectomy.tasks.winobias import ANTI, ANY_PRONOUN, FILES, NUMBER, PART, PRO, PRONOUN, REVISION, VERSION, read
 
 PAIRS = {"type1": 786, "type2": 780}
@@ -101,7 +100,7 @@ def load(members: Sequence[str], data_folder: Path | None, instructions: Path | 
                 METRICS,
                 f"1, {REVISION}",
                 whole_texts,
-                {"even": Goal(METRICS[0].name)},
+                goals_of(METRICS[0].name),
                 ("sum", "mean"),
                 spread=(PRONOUN,),
                 sources=({**first, "pairs_left_out": left_out}, *others),
