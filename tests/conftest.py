@@ -23,6 +23,7 @@ from biasectomy.tasks.ambiguity import (
 )
 from biasectomy.tasks.base import Item, Task
 from biasectomy.tasks.multiple_choice import LIKELIHOOD_OR_TEXT, listed
+from tests import REAL_DATA
 
 # Workers (pytest -n) share the machine: each computes with its share of the cores, and so does what it starts.
 WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
@@ -180,7 +181,7 @@ def toy_task() -> Callable[..., Task]:
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder with real data, where there is one."""
-    candidates = [os.environ.get("BIASECTOMY_DATA"), Path(__file__).parents[2] / "shared" / "data"]
+    candidates = [os.environ[REAL_DATA], Path(__file__).parents[2] / "shared" / "data"]
     for candidate in candidates:
         if candidate and (Path(candidate) / "bbq").is_dir():
             return Path(candidate)

@@ -3,10 +3,12 @@
 import dataclasses
 from collections import Counter, defaultdict
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from biasectomy.tasks import Item, Task, join
+from biasectomy.errors import SettingsError
+from biasectomy.tasks import Item, Task, join, split
 from biasectomy.tasks.multiple_choice import accuracy, listed
 
 # By cluster: the sizes of its groups; 0 is an item that belongs to none.
@@ -85,3 +87,11 @@ def test_a_joined_task_draws_its_parts_together_too():
     assert joined.together == "group" == joined.parts()[1].together
     assert groups(joined.limited(7)) == Counter(dict.fromkeys(groups(joined.limited(7)), 3))
     assert len({item.task for item in joined.limited(6).items}) == 2
+
+
+def test_what_belongs_together_is_not_split_at_random():
+    task = made({"a": [2, 2], "b": [2], "c": [3], "d": [2]})
+    with pytest.raises(SettingsError, match="'toy:one' say something only together; --split template"):
+        split(task, "random")
+    sides = split(task)
+    assert not set(groups(sides.development)) & set(groups(sides.test))

@@ -247,7 +247,7 @@ def split(task: Task, by: str = "template", development_share: float = 0.5, seed
     condition, as the CRISPR paper does.
 
     Raises:
-        SettingsError: an unknown way to split, or a share outside 0 to 1.
+        SettingsError: an unknown way to split, a share outside 0 to 1, or items at random that belong together.
         DataError: a sub-task has too few templates or items for both sides.
     """
     if by not in ("template", "random") or not 0 < development_share < 1:
@@ -259,6 +259,8 @@ def split(task: Task, by: str = "template", development_share: float = 0.5, seed
     settled: dict[str, bool] = {}  # of clusters that an earlier part shares: whether they are development
     for part in task.parts():
         generator = random.Random(f"{seed}/{part.name}")
+        if by == "random" and part.together:
+            raise SettingsError(f"Items of '{part.name}' say something only together; --split template keeps them so.")
         if by == "random":
             development |= _development_items(part, development_share, generator)
             continue
