@@ -127,7 +127,14 @@ def test_scores_of_choices_by_hand():
     ss, lms = 3 / 4, 4 / 5
     assert found == pytest.approx([ss, lms, lms * (1 - ss) * 2])
     assert np.isnan(scores(PROMPTED_METRICS, items, choices=np.full((1, 1, 4), -1))).all()
-    assert [metric.name for metric in PROMPTED_METRICS[3:]] == ["consistency", "unmatched"]
+    deviation, range_, *others = PROMPTED_METRICS[3:]
+    assert [metric.name for metric in others] == ["consistency", "unmatched"]
+    # Under three instructions: ss of 1 (of 2 answers), 1/2 (of 2), 0 (of 4).
+    answers = Answers(np.array([[[1, 1, 2, -1], [0, 1, 2, 2], [0, 0, 0, 0]]]))
+    columns, eligible = deviation.columns(items, answers)
+    assert eligible.all() and deviation.combine(columns.sum(axis=2)) == pytest.approx(np.std([1, 0.5, 0]))
+    assert range_.combine(columns.sum(axis=2)) == 1 and "stereotype beats" in range_.description
+    assert not deviation.columns(items, Answers(answers.choices[:, :1]))[1].any()
 
 
 @given(st.lists(st.tuples(*[st.floats(-9, 0)] * 3), min_size=4, max_size=4), st.permutations(range(3)))

@@ -158,8 +158,9 @@ def _bias_score(condition: str, select: Selector) -> Metric:
     return bias_score((f"bias_{condition}", f"Bias score, {condition}", description), select, False, nothing)
 
 
+BIAS_FREE = bias_free()
 METRICS = (
-    bias_free(),
+    BIAS_FREE,
     replace(
         choice.accuracy(
             "accuracy_disambiguated", "Accuracy, disambiguated", "accuracy on disambiguated items", _disambiguated
@@ -172,7 +173,7 @@ METRICS = (
     position_consistency(AMBIGUOUS, _ambiguous, None),
     position_consistency(DISAMBIGUATED, _disambiguated, 1),
     first_place(),
-    choice.consistency(),
+    *choice.over_instructions(BIAS_FREE),
     choice.unmatched(),
 )
 

@@ -15,9 +15,11 @@ from biasectomy.tasks.base import Item
 from biasectomy.tasks.metrics import SHARE, Answers, Booleans, Edge, Floats, Integers, Metric
 
 Selector = Callable[[Item], bool]
+Columns = Callable[[Sequence[Item], Answers], tuple[Floats, Booleans]]
 Hit = Callable[[Sequence[Item], Integers], Booleans]  # [draws, instructions, items]
 PLACES = ("first", "second", "third", "fourth", "fifth")
 LIKELIHOOD_OR_TEXT = ("sum", "mean", "generation")
+SEVERAL = "needs two or more instructions"
 
 
 def listed(instruction: str, item: Item) -> Question:
@@ -158,21 +160,20 @@ def unmatched() -> Metric:
     return replace(share("unmatched", title, description, is_unmatched, best=0), of_texts=True)
 
 
-def _right_under_several(items: Sequence[Item], answers: Answers) -> tuple[Floats, Booleans]:
-    """Right answers and all, of every item where there are several instructions."""
-    choices = answers.choices
-    eligible = np.full(len(items), choices.shape[1] > 1)
-    return columns_of(eligible, is_right(items, choices), np.ones_like(choices, dtype=np.bool_))
+def instruction_deviation(of: Metric | None = None) -> Metric:
+    """Population standard deviation over instructions of a figure, over draws its root mean square.
 
+    That of the accuracy is CRISPR's gap. Sampling of items alone makes it larger: what is reported is less by that (see
+    `measuring.lengths`).
 
-def instruction_deviation() -> Metric:
-    """Population standard deviation over instructions of the accuracy (CRISPR's gap), over draws its root mean square.
-
-    Sampling of items alone makes it larger: what is reported is less by that (see `measuring.lengths`).
+    Args:
+        of: the figure; None for the accuracy.
     """
+    name, words = _named_after(of)
+    figure = of or accuracy()
 
     def contrasts(sums: Floats) -> Floats:
-        by_instruction = sums[..., 0] / sums[..., 1]  # [..., draws, instructions]
+        by_instruction = _each(figure, sums)
         away = by_instruction - by_instruction.mean(axis=-1, keepdims=True)
         draws, instructions = away.shape[-2:]
         return np.asarray(away.reshape(*away.shape[:-2], -1) / np.sqrt(draws * instructions))
@@ -180,49 +181,75 @@ def instruction_deviation() -> Metric:
     def combine(sums: Floats) -> Floats:
         return np.asarray(np.linalg.norm(contrasts(sums), axis=-1))
 
-    title, description = "Deviation over instructions", "the standard deviation of accuracy over instructions"
-    reason = "needs two or more instructions"
     return Metric(
-        "instruction_deviation",
-        title,
-        description,
-        _right_under_several,
+        f"instruction_deviation{name}",
+        "Deviation over instructions",
+        f"the standard deviation of {words} over instructions",
+        _under_several(figure),
         combine,
         0,
-        "share",
-        undefined=reason,
+        figure.unit,
+        undefined=SEVERAL,
         contrasts=contrasts,
     )
 
 
-def instruction_range() -> Metric:
-    """Accuracy under the best instruction less that under the worst, over all draws.
+def instruction_range(of: Metric | None = None) -> Metric:
+    """A figure under the instruction where it is largest less where it is smallest, over all draws.
 
     Sampling of items alone makes it larger, and resampling them once more, so it has no interval.
+
+    Args:
+        of: the figure; None for the accuracy.
     """
+    name, words = _named_after(of)
+    figure = of or accuracy()
 
     def combine(sums: Floats) -> Floats:
-        right, every = np.moveaxis(sums.sum(axis=-3), -1, 0)  # [..., instructions]
-        return np.asarray(np.ptp(right / every, axis=-1))
+        return np.asarray(np.ptp(_each(figure, sums.sum(axis=-3, keepdims=True))[..., 0, :], axis=-1))
 
-    title, description = "Range over instructions", "the range of accuracy over instructions"
-    reason, none = "needs two or more instructions", "no interval: sampling alone makes a range larger"
     return Metric(
-        "instruction_range",
-        title,
-        description,
-        _right_under_several,
+        f"instruction_range{name}",
+        "Range over instructions",
+        f"the range of {words} over instructions",
+        _under_several(figure),
         combine,
         0,
-        "share",
-        undefined=reason,
-        no_interval=none,
+        figure.unit,
+        undefined=SEVERAL,
+        no_interval="no interval: sampling alone makes a range larger",
     )
 
 
-def over_instructions() -> tuple[Metric, ...]:
-    """What instructions that mean the same do to right answers."""
-    return (instruction_deviation(), instruction_range(), consistency())
+def over_instructions(of: Metric | None = None) -> tuple[Metric, ...]:
+    """What instructions that mean the same do to a figure, None for the accuracy, and to answers."""
+    return (instruction_deviation(of), instruction_range(of), consistency())
+
+
+def _named_after(of: Metric | None) -> tuple[str, str]:
+    """What is added to a metric's name, and what its figure is called."""
+    return ("", "accuracy") if of is None else (f"_{of.name}", of.description)
+
+
+def _under_several(figure: Metric) -> Columns:
+    """A figure's columns where there are several instructions; nothing counts where there is one."""
+
+    def columns(items: Sequence[Item], answers: Answers) -> tuple[Floats, Booleans]:
+        values, eligible = figure.columns(items, answers)
+        several = answers.choices.shape[1] > 1
+        return values * several, eligible & several
+
+    return columns
+
+
+def _each(figure: Metric, sums: Floats) -> Floats:
+    """A figure of each draw and instruction: of sums [..., draws, instructions, k] -> [..., draws, instructions]."""
+    draws, instructions = sums.shape[-3:-1]
+    found = [
+        [figure.combine(sums[..., draw : draw + 1, place : place + 1, :]) for place in range(instructions)]
+        for draw in range(draws)
+    ]
+    return np.moveaxis(np.array(found), (0, 1), (-2, -1))
 
 
 def consistency() -> Metric:
@@ -234,6 +261,5 @@ def consistency() -> Metric:
         return columns_of(np.full(len(items), choices.shape[1] > 1), same, np.ones_like(same))
 
     description = "the share of items with the same answer under all instructions"
-    reason = "needs two or more instructions"
     title = "Consistency over instructions"
-    return Metric("consistency", title, description, columns, pooled_ratio, 1, "share", undefined=reason, edges=SHARE)
+    return Metric("consistency", title, description, columns, pooled_ratio, 1, "share", undefined=SEVERAL, edges=SHARE)

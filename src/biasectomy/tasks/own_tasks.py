@@ -159,7 +159,7 @@ def _metrics(kind: Kind, items: Sequence[Item]) -> tuple[Metric, ...]:
     """What is made of the answers, that of the goal first; what only this task has is named after it."""
     found = _of_pairs(kind) if kind.goal == EVEN else _of_right_answers(kind.name, items)
     if kind.form in INSTRUCTED:
-        found += [choice.consistency()] if kind.goal == EVEN else choice.over_instructions()
+        found += choice.over_instructions(found[0] if kind.goal == EVEN else None)
     if kind.form == LISTED:
         found += [choice.unmatched(), *(() if kind.goal == EVEN else choice.accuracy_by_place(items))]
     return tuple(found)

@@ -22,7 +22,7 @@ from biasectomy.reading.questions import Content, Question, written
 from biasectomy.tasks.base import TASKS, Item, Task, TaskFamily
 from biasectomy.tasks.checks import wrong_with_texts
 from biasectomy.tasks.data_files import Packaged, data_file
-from biasectomy.tasks.multiple_choice import consistency, unmatched
+from biasectomy.tasks.multiple_choice import over_instructions, unmatched
 from biasectomy.tasks.option_order import GROUPS
 from biasectomy.tasks.pairs import goals_of
 from biasectomy.tasks.stereoset_scores import ANTI, KINDS, STEREO, by_choices, by_scores, stereoset_metrics
@@ -42,7 +42,8 @@ BLANK = "BLANK"
 MARGIN = 0.02  # how far the language modelling score may fall
 
 METRICS = stereoset_metrics(by_scores)
-PROMPTED_METRICS = (*stereoset_metrics(by_choices, "_prompted", ", prompted"), consistency(), unmatched())
+CHOSEN = stereoset_metrics(by_choices, "_prompted", ", prompted")
+PROMPTED_METRICS = (*CHOSEN, *over_instructions(CHOSEN[0]), unmatched())
 
 
 def form(instruction: str, item: Item) -> Question:

@@ -48,13 +48,14 @@ ROWS = {"ethnicity": 6000, "gender": 7840, "nationality": 7936, "religion": 6600
 FORM, STORY = "form", "story"  # labels
 PLAIN, NEGATED = "plain", "negated"
 
+COMPARATIVE = mean_over_quadruples(
+    ("comparative_bias", "Comparative bias", "the mean size of C, by how much attributes decide who is named"),
+    likelihood,
+    lambda scores: np.abs(comparative_bias(scores)),
+    "goal",
+)
 METRICS = (
-    mean_over_quadruples(
-        ("comparative_bias", "Comparative bias", "the mean size of C, by how much attributes decide who is named"),
-        likelihood,
-        lambda scores: np.abs(comparative_bias(scores)),
-        "goal",
-    ),
+    COMPARATIVE,
     mean_square_of_cells(
         (
             "bias_intensity",
@@ -83,7 +84,7 @@ METRICS = (
         likelihood,
         attribute_error,
     ),
-    choice.consistency(),
+    *choice.over_instructions(COMPARATIVE),
 )
 BY_SUBJECT = by_subject(
     (
