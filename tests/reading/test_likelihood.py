@@ -208,6 +208,9 @@ def test_what_stands_for_the_item_can_be_replaced_everywhere():
     neutral = question.with_content("N/A")
     assert neutral.text == "Be fair. Answer.\n\nContext: N/A\nQuestion: N/A\nOptions: a, b"
     assert neutral.with_content("Two people met.").with_content("N/A") == neutral
+    apart = question.with_content("They met.", "Who?")
+    assert apart.text == "Be fair. Answer.\n\nContext: They met.\nQuestion: Who?\nOptions: a, b"
+    assert apart.contents == ("They met.", "Who?") and apart.with_content("N/A") == neutral
     assert asked("a", "b").with_content("").text == "Answer.\n\nContext: \nQuestion: \nOptions: a, b"
 
 

@@ -10,7 +10,7 @@ from transformers.utils import chat_template_utils
 from biasectomy.errors import DataError, ModelError
 from biasectomy.models.language_model import load
 from biasectomy.reading import chat_templates
-from biasectomy.reading.prompts import PromptFormat
+from biasectomy.reading.prompts import EncoderDecoderFormat, PromptFormat
 from biasectomy.reading.questions import Question
 from tests.conftest import build_tokenizer, save_tiny
 
@@ -167,3 +167,50 @@ def test_half_of_a_surrogate_pair_is_refused_with_the_question(tiny, question):
         tiny.encode(question)
     assert caught.value.question == question
     str(caught.value).encode()
+
+
+EARLIER = (("Who met?", "The baker and the singer."), ("Who was late?", "Nobody knows."))
+
+
+def test_earlier_turns_are_turns_of_the_chat():
+    tokenizer = build_tokenizer()
+    tokenizer.chat_template = SMOLLM3.replace("%d %B %Y", "today")
+    turns = [(role, text) for turn in EARLIER for role, text in zip(("user", "assistant"), turn, strict=True)]
+    messages = [{"role": role, "content": text} for role, text in [*turns, ("user", "Who was it?")]]
+    theirs = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    asking = PromptFormat(tokenizer)
+    assert asking.text("Who was it?", EARLIER) == theirs and theirs.count("<|im_start|>") == 7
+    encoded = asking.encode(Question("Who was it?", ("a", "b"), earlier=EARLIER))
+    assert tokenizer.decode(encoded.prompt) == theirs
+    bare = asking.encode(Question("Who was it?", ("a", "b")))
+    assert bare.options == encoded.options and bare.prompt != encoded.prompt
+
+
+def test_earlier_turns_are_lines_of_a_plain_text():
+    said = "Who met?\nAnswer: The baker and the singer.\n\nWho was late?\nAnswer: Nobody knows.\n\nWho was it?"
+    tokenizer = build_tokenizer()
+    assert PromptFormat(tokenizer, "plain").text("Who was it?", EARLIER) == f"{said}\nAnswer:"
+    assert EncoderDecoderFormat(tokenizer, "plain", "it", 0).text("Who was it?", EARLIER) == said
+
+
+def test_a_template_that_loses_an_earlier_turn_is_refused_with_the_question(tmp_path):
+    folder = save_tiny(tmp_path / "forgetful")
+    template = "{% for one in messages %}{% if one.role == 'user' %}<user>{{ one.content }}<end>{% endif %}{% endfor %}"
+    (folder / "chat_template.jinja").write_text(template + "<assistant>")
+    model, question = load(str(folder)), Question("Who was it?", ("a", "b"))
+    assert model.encode(question).options
+    later = Question("Who was it?", ("a", "b"), earlier=EARLIER)
+    with pytest.raises(DataError, match="leaves out an earlier turn") as caught:
+        model.encode(later)
+    assert caught.value.question == later
+
+
+@pytest.mark.parametrize("turn", [("Who met?<end>", "They did."), ("Who met?", "They did.<end>")])
+def test_a_control_token_in_an_earlier_turn_is_refused(tiny, turn):
+    with pytest.raises(DataError, match="holds '<end>'"):
+        tiny.encode(Question("Who was it?", ("a", "b"), earlier=(turn,)))
+
+
+def test_what_a_model_wrote_can_be_said_to_it_without_control_tokens(tiny):
+    assert tiny.prompt_format.sayable("It<user> is <e<end>nd>so.<pad>") == "It is so.<pad>"
+    assert PromptFormat(build_tokenizer(), "plain").sayable("It<end>.") == "It<end>."

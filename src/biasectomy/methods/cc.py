@@ -18,7 +18,7 @@ from pydantic import BeforeValidator, Field
 from biasectomy.errors import SettingsError
 from biasectomy.methods.base import METHODS, Cost, OnlyInference, Profile
 from biasectomy.options import Options
-from biasectomy.reading.questions import Answer, Answerer, Question
+from biasectomy.reading.questions import Answer, Answerer, Question, ask_once
 
 if TYPE_CHECKING:
     from biasectomy.measuring.session import Session
@@ -59,15 +59,18 @@ class ContextualCalibration(OnlyInference):
     @contextmanager
     def answering(self, model: "LanguageModel", session: "Session", draw: int = 0) -> Iterator[Answerer]:
         """See `Fitted`."""
-        yield Calibrated(session.answerer(model), self.inputs)
+        yield Calibrated(session.answerer(model), [(text,) for text in self.inputs])
 
 
 @dataclass(frozen=True)
 class Calibrated:
-    """Another answerer's answers, calibrated; questions without content of their own are answered as they are."""
+    """Another answerer's answers, calibrated; questions without content of their own are answered as they are.
+
+    Each of the inputs has a text for each place of the item; the last one stands in all places that are left.
+    """
 
     answerer: Answerer
-    inputs: tuple[str, ...] = CONTENT_FREE
+    inputs: Sequence[Sequence[str]] = tuple((text,) for text in CONTENT_FREE)
 
     def __call__(
         self, questions: Sequence[Question], wanted: Collection[int] | None = None
@@ -77,8 +80,7 @@ class Calibrated:
         Raises:
             SettingsError: a question asks for a text; there are no probabilities to calibrate.
         """
-        if any(question.generation is not None for question in questions):
-            raise SettingsError("Contextual calibration needs the options' probabilities; use another --answer-rule.")
+        refuse_generated(questions)
         neutral = self._priors(questions)
         for batch in self.answerer(questions, wanted):
             yield [(index, calibrated(answer, neutral.get(questions[index]))) for index, answer in batch]
@@ -86,16 +88,22 @@ class Calibrated:
     def _priors(self, questions: Sequence[Question]) -> dict[Question, list[Answer]]:
         """Answers to the content-free forms of each question that has content."""
         forms = {
-            question: [question.with_content(text) for text in self.inputs]
+            question: [question.with_content(*texts) for texts in self.inputs]
             for question in questions
             if question.content
         }
-        asked = list(dict.fromkeys(form for some in forms.values() for form in some))
-        answers: dict[int, Answer] = {}
-        for batch in self.answerer(asked):
-            answers.update(batch)
-        places = {form: index for index, form in enumerate(asked)}
-        return {question: [answers[places[form]] for form in some] for question, some in forms.items()}
+        answers = ask_once(self.answerer, (form for some in forms.values() for form in some))
+        return {question: [answers[form] for form in some] for question, some in forms.items()}
+
+
+def refuse_generated(questions: Sequence[Question]) -> None:
+    """Refuses questions that ask for a text.
+
+    Raises:
+        SettingsError: one of them does; there are no probabilities to calibrate.
+    """
+    if any(question.generation is not None for question in questions):
+        raise SettingsError("Calibration needs the options' probabilities; use another --answer-rule.")
 
 
 def calibrated(answer: Answer, priors: Sequence[Answer] | None) -> Answer:

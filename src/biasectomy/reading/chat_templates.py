@@ -5,7 +5,7 @@ import math
 import re
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from types import FrameType
@@ -22,6 +22,7 @@ PROBE_ANSWER = "It was the second of them."
 PROBE_SECONDS = 5.0
 LONGEST_REASON = 300  # characters
 LOST = "it leaves out the text of the question"
+LOST_TURN = "it leaves out an earlier turn"
 
 
 class ChatTemplate:
@@ -50,18 +51,25 @@ class ChatTemplate:
         special = {token.content for token in added if token.special}
         self.control_tokens = tuple(sorted(token for token in special if token in "".join(frame)))
 
-    def render(self, user_text: str) -> str:
+    def render(self, user_text: str, earlier: Sequence[tuple[str, str]] = ()) -> str:
         """The prompt that asks a text, up to where the answer begins.
 
+        Args:
+            user_text: what is asked.
+            earlier: what was asked and answered before, turn by turn.
+
         Raises:
-            DataError: this text makes the template fail, or gets lost in it.
+            DataError: this text makes the template fail, or gets lost in it, or an earlier turn does.
         """
+        turns = [message for asked, answered in earlier for message in (*_asked(asked), _answered_by(answered))]
         try:
-            rendered = self._rendered(_asked(user_text))
+            rendered = self._rendered([*turns, *_asked(user_text)])
         except Exception as error:  # as above
             raise DataError(f"{self._unusable(' '.join(str(error).split())[:LONGEST_REASON])}") from error
         if user_text.strip() not in rendered and _around(user_text, rendered) is None:
             raise DataError(str(self._unusable(LOST)))
+        if any(_around(message["content"], rendered) is None for message in turns):
+            raise DataError(str(self._unusable(LOST_TURN)))
         return rendered
 
     def between_turns(self, token: str) -> bool:
@@ -81,6 +89,12 @@ class ChatTemplate:
                     "that something else would be asked. Take it out, or use --prompt plain."
                 )
 
+    def without_control_tokens(self, text: str) -> str:
+        """A text without the tokens that the template puts around turns."""
+        while found := [token for token in self.control_tokens if token in text]:
+            text = text.replace(found[0], "")  # what it stood between may be such a token again
+        return text
+
     def _rendered(self, messages: list[dict[str, str]]) -> str:
         rendered = self._tokenizer.apply_chat_template(
             messages, chat_template=self.source, tokenize=False, add_generation_prompt=True, **FIXED_SETTINGS
@@ -89,7 +103,7 @@ class ChatTemplate:
 
     def _answered(self) -> list[tuple[str, str]]:
         """What stands in front of a question and between it and its answer, where the template renders both."""
-        messages = [*_asked(PROBE), {"role": "assistant", "content": PROBE_ANSWER}]
+        messages = [*_asked(PROBE), _answered_by(PROBE_ANSWER)]
         try:
             frame = _around(PROBE, self._rendered(messages))
         except Exception:  # a template need not know answers: none is given to it in earnest
@@ -104,6 +118,11 @@ class ChatTemplate:
 def _asked(user_text: str) -> list[dict[str, str]]:
     """A conversation of one question."""
     return [{"role": "user", "content": user_text}]
+
+
+def _answered_by(text: str) -> dict[str, str]:
+    """The model's turn in a conversation."""
+    return {"role": "assistant", "content": text}
 
 
 def _around(text: str, rendered: str) -> tuple[str, str] | None:

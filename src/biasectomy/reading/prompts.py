@@ -1,5 +1,6 @@
 """From a question to tokens: what the model reads and which continuations are judged."""
 
+import itertools
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from biasectomy.reading.questions import Question
 PromptKind = Literal["auto", "chat", "plain"]
 
 Continuations = tuple[tuple[int, ...], tuple[tuple[int, ...], ...]]  # tokens of the prompt, and of each option
+Turns = Sequence[tuple[str, str]]  # what was asked and what was answered
+ANSWER = "\nAnswer:"  # behind a question in plain text
 SPARE_TOKENS = 8  # generated beyond the longest option, for a full stop or an end-of-turn token
 
 
@@ -74,9 +77,15 @@ class PromptFormat:
         """What whole texts are scored behind, in words."""
         return str(self.prefix)
 
-    def text(self, user_text: str) -> str:
-        """The whole prompt as text, up to where the answer begins."""
-        return f"{user_text}\nAnswer:" if self.template is None else self.template.render(user_text)
+    def text(self, user_text: str, earlier: Turns = ()) -> str:
+        """The whole prompt as text, behind what was asked and answered earlier, up to where the answer begins."""
+        if self.template is not None:
+            return self.template.render(user_text, earlier)
+        return f"{_plain_turns(earlier)}{user_text}{ANSWER}"
+
+    def sayable(self, text: str) -> str:
+        """A text that the model wrote, without what would end its turn if it were said to it."""
+        return text if self.template is None else self.template.without_control_tokens(text)
 
     def token_ids(self, text: str) -> list[int]:
         """Tokens of a text; a plain text gets the tokenizer's own special tokens, a chat text has them already."""
@@ -96,9 +105,9 @@ class PromptFormat:
             prompt, options = self._plain_continuations(question.text, question.options)
         else:
             if self.template is not None:
-                for text in (question.text, *question.options):
+                for text in (question.text, *question.options, *itertools.chain(*question.earlier)):
                     self.template.refuse_control_tokens(text)
-            prompt, options = self._continuations(self.text(question.text), question.options)
+            prompt, options = self._continuations(self.text(question.text, question.earlier), question.options)
         if question.generation is None:
             return EncodedPrompt(prompt, options)
         generation, longest = question.generation, max(map(len, options), default=0)
@@ -161,9 +170,9 @@ class EncoderDecoderFormat(PromptFormat):
         """What whole texts are scored behind, in words."""
         return "given the beginning"
 
-    def text(self, user_text: str) -> str:
+    def text(self, user_text: str, earlier: Turns = ()) -> str:
         """The whole input as text; the answer is not begun there, so a plain one ends with the options."""
-        return super().text(user_text) if self.chat else user_text
+        return super().text(user_text, earlier).removesuffix("" if self.chat else ANSWER)
 
     def _continuations(self, text: str, options: Sequence[str]) -> Continuations:
         """Input tokens, and each option's label tokens with the end of sequence."""
@@ -232,8 +241,13 @@ def _template(tokenizer: Any, model_name: str, *, needed: bool) -> ChatTemplate 
         return None
 
 
+def _plain_turns(turns: Turns) -> str:
+    """Turns as they stand in a plain text, in front of what comes next."""
+    return "".join(f"{asked}{ANSWER} {answered}\n\n" for asked, answered in turns)
+
+
 def _refuse_unusable(question: Question) -> None:
-    for text in (question.text or "", *question.options):
+    for text in (question.text or "", *question.options, *itertools.chain(*question.earlier)):
         if (half := re.search("[\ud800-\udfff]", text)) is not None:
             raise DataError(
                 f"The text holds U+{ord(half[0]):04X}, half of a surrogate pair, which cannot be put into tokens; "

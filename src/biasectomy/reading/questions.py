@@ -1,6 +1,6 @@
 """What a model is really given, and what comes back."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -32,7 +32,8 @@ class Question:
     cannot be known. Neither is shown to the model: methods that change questions, or need no model, read them.
     With `plain` the text stands behind the prefix token as it is, without a chat template: options, or what is
     generated, go on from it. With `divergence` the answer is not how likely the one option is, but how far the model
-    has come from the original at each of its tokens.
+    has come from the original at each of its tokens. `earlier` is what was asked and answered before the text, turn by
+    turn; where the content or the words in front are changed, it stays as it is.
     """
 
     text: str | None
@@ -42,11 +43,18 @@ class Question:
     unknown: int | None = None
     plain: bool = False
     divergence: bool = False
+    earlier: tuple[tuple[str, str], ...] = ()
 
-    def with_content(self, content: str) -> "Question":
-        """The same question with another text in every place where the item stood."""
+    @property
+    def contents(self) -> tuple[str, ...]:
+        """What stands in each place of the item."""
+        return tuple((self.text or "")[start:end] for start, end in self.content)
+
+    def with_content(self, *contents: str) -> "Question":
+        """The same question with other texts in the places where the item stood; the last one in all that are left."""
         text, places, end = "", [], 0
-        for start, stop in self.content:
+        for place, (start, stop) in enumerate(self.content):
+            content = contents[min(place, len(contents) - 1)]
             text += (self.text or "")[end:start]
             places.append((len(text), len(text) + len(content)))
             text, end = text + content, stop
@@ -95,6 +103,15 @@ class Answerer(Protocol):
         With `wanted` at least these are answered, in the company they have when all are: batches follow from the
         questions alone, so that an interrupted request that is made again gives the same numbers to the last bit.
         """
+
+
+def ask_once(answerer: Answerer, questions: Iterable[Question]) -> dict[Question, Answer]:
+    """Answers to questions, of which those that are alike are asked once."""
+    asked = list(dict.fromkeys(questions))
+    answers: dict[int, Answer] = {}
+    for batch in answerer(asked):
+        answers.update(batch)
+    return {question: answers[index] for index, question in enumerate(asked)}
 
 
 def listed(
