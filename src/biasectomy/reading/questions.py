@@ -32,7 +32,7 @@ class Question:
     cannot be known. Neither is shown to the model: methods that change questions, or need no model, read them.
     With `plain` the text stands behind the prefix token as it is, without a chat template: options, or what is
     generated, go on from it. With `divergence` the answer is not how likely the one option is, but how far the model
-    has come from the original at each of its tokens.
+    has come from the original at each of its tokens. `lead` are words that whole texts stand behind: read, not judged.
     """
 
     text: str | None
@@ -42,6 +42,7 @@ class Question:
     unknown: int | None = None
     plain: bool = False
     divergence: bool = False
+    lead: str = ""
 
     def with_content(self, content: str) -> "Question":
         """The same question with another text in every place where the item stood."""
@@ -53,9 +54,11 @@ class Question:
         return replace(self, text=text + (self.text or "")[end:], content=tuple(places))
 
     def behind(self, words: str) -> "Question":
-        """The same question with some words in front of its text."""
+        """The same question with some words in front of its text, or read before its whole texts."""
+        if self.text is None:
+            return replace(self, lead=words + self.lead)
         places = tuple((start + len(words), end + len(words)) for start, end in self.content)
-        return replace(self, text=words + (self.text or ""), content=places)
+        return replace(self, text=words + self.text, content=places)
 
 
 def written(*pieces: str) -> tuple[str, tuple[tuple[int, int], ...]]:
