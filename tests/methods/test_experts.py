@@ -163,23 +163,15 @@ def test_the_anti_expert_learns_the_biased_answers(tiny, toy_task):
     assert [item.identifier for item in biased.items] == [item.identifier for item in task.items[1:]]
     assert [item.gold for item in biased.items] == [item.target for item in task.items[1:]]
     method = fitted(tiny, task, steps=30, drift_weight=0)
-    questions = biased.questions()
-
-    def preferred(companion):
-        """How far the biased answer is above the right one, on average."""
+    def credited(companion, items):
+        """The mean log-probability of the options that are gold, among an item's options."""
         with companion.in_force():
-            scores = {index: answer.log_likelihoods for batch in tiny(questions) for index, answer in batch}
-        gold = {item.identifier: item.gold for item in task.items}
-        apart = [
-            scores[index][item.target] - scores[index][gold[item.identifier]]
-            for index, item in enumerate(list(biased.items) * len(task.instructions))
-        ]
-        return np.mean(apart)
+            scores = {index: answer.log_likelihoods for batch in tiny(items.questions()) for index, answer in batch}
+        gold = [item.gold for item in items.items] * len(items.instructions)
+        return np.mean([torch.tensor(scores[index]).log_softmax(0)[one] for index, one in enumerate(gold)])
 
-    expert, plain, anti = (
-        preferred(one) for one in (method.companions[EXPERT], Companion(), method.companions[ANTI_EXPERT])
-    )
-    assert expert < plain - 1 and anti > plain + 1
+    for part, items in ((EXPERT, task), (ANTI_EXPERT, biased)):
+        assert credited(method.companions[part], items) > credited(Companion(), items) + 1
 
 
 def pairs():
