@@ -29,6 +29,15 @@ def loss_of(task: Task, goal: Goal) -> Loss:
         if any(item.gold is None or item.target is None for item in task.items):
             raise SettingsError(f"The goal of '{task.name}' is even odds, and some of its items have no two sides.")
         return even
+    return towards_gold(task)
+
+
+def towards_gold(task: Task) -> Loss:
+    """The loss that makes each item's gold option likely among its options, whatever the goal.
+
+    Raises:
+        SettingsError: an item has none.
+    """
     if lacking := next((item for item in task.items if item.gold is None or len(item.options) < 2), None):
         raise SettingsError(
             f"Item {lacking.identifier} has no right option to learn from; a task whose items have one would be right."

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -18,35 +18,55 @@ def plan_generation(prompts: Sequence[EncodedPrompt], budget: int) -> Iterator[B
 
 
 @torch.inference_mode()
-def generate(model: Any, tokenizer: Any, batch: Batch) -> list[str]:
-    """Continuations of a batch's prompts, each as long as it was asked for and drawn if it was asked to be."""
-    padding = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id or 0
-    encodes = bool(model.config.is_encoder_decoder)
-    longest = max(len(encoded.prompt) for encoded in batch.prompts)
-    tokens = torch.full((len(batch.prompts), longest), padding, dtype=torch.long)
-    mask = torch.zeros_like(tokens)
-    for row, encoded in enumerate(batch.prompts):
-        length = len(encoded.prompt)
-        # A decoder continues at the right edge; an encoder reads from the left.
-        place = slice(0, length) if encodes else slice(longest - length, longest)
-        tokens[row, place] = torch.tensor(encoded.prompt)
-        mask[row, place] = 1
+def generate(
+    model: Any, tokenizer: Any, batch: Batch, change: Callable[[Tensor, Tensor], Tensor] | None = None
+) -> list[str]:
+    """Continuations of a batch's prompts, each as long as it was asked for and drawn if it was asked to be.
+
+    Args:
+        model: that writes.
+        tokenizer: of the model.
+        batch: of prompts.
+        change: makes the scores of the next token [prompts, vocabulary] others, given what stands there before: the
+            prompts and what was written, or what the decoder was given, [prompts, tokens].
+    """
+    padding = padding_of(tokenizer)
+    tokens, mask = laid_out(model, batch.prompts, padding)
     output = model.generate(
-        input_ids=tokens.to(model.device),
-        attention_mask=mask.to(model.device),
+        input_ids=tokens,
+        attention_mask=mask,
         max_new_tokens=max(encoded.new_tokens for encoded in batch.prompts),
         do_sample=False,
-        logits_processor=[Drawn(batch.prompts)],
+        logits_processor=[*([change] if change is not None else []), Drawn(batch.prompts)],
         num_beams=1,
         temperature=None,
         top_p=None,
         top_k=None,
         pad_token_id=padding,
     )
-    start = 1 if encodes else longest
+    start = 1 if model.config.is_encoder_decoder else tokens.shape[1]
     rows = [row[start : start + one.new_tokens] for row, one in zip(output, batch.prompts, strict=True)]
     texts: list[str] = tokenizer.batch_decode(rows, skip_special_tokens=True)
     return texts
+
+
+def padding_of(tokenizer: Any) -> int:
+    """The token that fills up rows."""
+    return tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id or 0
+
+
+def laid_out(model: Any, prompts: Sequence[EncodedPrompt], padding: int) -> tuple[Tensor, Tensor]:
+    """Tokens of prompts as the model goes on from them, and the mask of real ones; both [prompts, tokens]."""
+    longest = max(len(encoded.prompt) for encoded in prompts)
+    tokens = torch.full((len(prompts), longest), padding, dtype=torch.long)
+    mask = torch.zeros_like(tokens)
+    for row, encoded in enumerate(prompts):
+        length = len(encoded.prompt)
+        # A decoder continues at the right edge; an encoder reads from the left.
+        place = slice(0, length) if model.config.is_encoder_decoder else slice(longest - length, longest)
+        tokens[row, place] = torch.tensor(encoded.prompt)
+        mask[row, place] = 1
+    return tokens.to(model.device), mask.to(model.device)
 
 
 class Drawn:

@@ -100,7 +100,7 @@ class PromptFormat:
         """
         _refuse_unusable(question)
         if question.text is None:
-            return self._whole_texts(question.options)
+            return self._whole_texts(question.options, question.lead)
         if question.plain:
             prompt, options = self._plain_continuations(question.text, question.options)
         else:
@@ -132,12 +132,16 @@ class PromptFormat:
             raise DataError(f"'{text}' has no token in front of its options; use --prefix bos or eos.")
         return shared, own
 
-    def _whole_texts(self, texts: Sequence[str]) -> EncodedPrompt:
-        """Every token of every text is judged behind the prefix; without one, every token but the first."""
+    def _whole_texts(self, texts: Sequence[str], lead: str) -> EncodedPrompt:
+        """Every token of every text is judged behind the prefix; without one, every token but the first.
+
+        What leads has tokens of its own, so that those that are judged do not depend on it.
+        """
+        read = tuple(self.tokenizer(lead, add_special_tokens=False)["input_ids"]) if lead else ()
         tokens = [tuple(self.tokenizer(text, add_special_tokens=False)["input_ids"]) for text in texts]
         words = tuple(len(text.split()) for text in texts)
         if self.prefix is not None and self.prefix.token is not None:
-            return EncodedPrompt((self.prefix.token,), tuple(tokens), words)
+            return EncodedPrompt((self.prefix.token, *read), tuple(tokens), words)
         if len({sequence[:1] for sequence in tokens}) > 1:
             raise DataError(
                 "The texts begin with different tokens, and the first token is not judged where none stands in front; "
@@ -151,7 +155,8 @@ class PromptFormat:
                     "use --prefix bos or eos."
                 )
         begun = len(self.tokenizer.decode(first).split())
-        return EncodedPrompt(first, tuple(sequence[1:] for sequence in tokens), tuple(one - begun for one in words))
+        own = tuple(sequence[1:] for sequence in tokens)
+        return EncodedPrompt(read + first, own, tuple(one - begun for one in words))
 
 
 class EncoderDecoderFormat(PromptFormat):
@@ -190,7 +195,7 @@ class EncoderDecoderFormat(PromptFormat):
         end = self.tokenizer.eos_token_id
         return (*start, *plain, *([end] if end is not None else []))
 
-    def _whole_texts(self, texts: Sequence[str]) -> EncodedPrompt:
+    def _whole_texts(self, texts: Sequence[str], lead: str) -> EncodedPrompt:
         """The words that all texts begin with are the input, at most half of the shortest; the rest are labels."""
         words = [text.split() for text in texts]
         half = min(map(len, words)) // 2
@@ -199,7 +204,7 @@ class EncoderDecoderFormat(PromptFormat):
         judged = [" ".join(one[len(given) :]) for one in words]
         labels = tuple(self.label(text) for text in judged)
         return EncodedPrompt(
-            tuple(self.token_ids(" ".join(given))), labels, tuple(len(text.split()) for text in judged)
+            tuple(self.token_ids(lead + " ".join(given))), labels, tuple(len(text.split()) for text in judged)
         )
 
 
@@ -247,7 +252,7 @@ def _plain_turns(turns: Turns) -> str:
 
 
 def _refuse_unusable(question: Question) -> None:
-    for text in (question.text or "", *question.options, *itertools.chain(*question.earlier)):
+    for text in (question.lead, question.text or "", *question.options, *itertools.chain(*question.earlier)):
         if (half := re.search("[\ud800-\udfff]", text)) is not None:
             raise DataError(
                 f"The text holds U+{ord(half[0]):04X}, half of a surrogate pair, which cannot be put into tokens; "

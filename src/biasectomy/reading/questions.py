@@ -33,7 +33,8 @@ class Question:
     With `plain` the text stands behind the prefix token as it is, without a chat template: options, or what is
     generated, go on from it. With `divergence` the answer is not how likely the one option is, but how far the model
     has come from the original at each of its tokens. `earlier` is what was asked and answered before the text, turn by
-    turn; where the content or the words in front are changed, it stays as it is.
+    turn; where the content or the words in front are changed, it stays as it is. `lead` are words that whole texts
+    stand behind: read, not judged.
     """
 
     text: str | None
@@ -44,6 +45,7 @@ class Question:
     plain: bool = False
     divergence: bool = False
     earlier: tuple[tuple[str, str], ...] = ()
+    lead: str = ""
 
     @property
     def contents(self) -> tuple[str, ...]:
@@ -61,9 +63,11 @@ class Question:
         return replace(self, text=text + (self.text or "")[end:], content=tuple(places))
 
     def behind(self, words: str) -> "Question":
-        """The same question with some words in front of its text."""
+        """The same question with some words in front of its text, or read before its whole texts."""
+        if self.text is None:
+            return replace(self, lead=words + self.lead)
         places = tuple((start + len(words), end + len(words)) for start, end in self.content)
-        return replace(self, text=words + (self.text or ""), content=places)
+        return replace(self, text=words + self.text, content=places)
 
 
 def written(*pieces: str) -> tuple[str, tuple[tuple[int, int], ...]]:

@@ -58,6 +58,9 @@ class Reading(Protocol):
     def log_likelihoods(self) -> list[list[Tensor]]:
         """Summed log-probability of every option of every prompt, float32 scalars."""
 
+    def distributions(self) -> list[list[Tensor]]:
+        """Log-probabilities [option tokens, vocabulary] where each token of every option is predicted, float32."""
+
     def positions(self, member: int, option: int, place: Place) -> Positions:
         """Where an option's tokens stand in the activations of a module at `place`."""
 
@@ -122,8 +125,15 @@ def option_log_likelihoods(
         logits: [rows, tokens, vocabulary].
     """
     values = []
-    for (row, start), option in zip(places, options, strict=True):
-        log_probabilities = torch.log_softmax(logits[row, start : start + len(option)].float(), dim=-1)
+    for log_probabilities, option in zip(option_distributions(logits, places, options), options, strict=True):
         targets = torch.tensor(option, device=logits.device)
         values.append(log_probabilities.gather(-1, targets[:, None]).sum())
     return values
+
+
+def option_distributions(
+    logits: Tensor, places: Sequence[tuple[int, int]], options: Sequence[Sequence[int]]
+) -> Iterator[Tensor]:
+    """Log-probabilities [option tokens, vocabulary] of each option, one after the other; see above."""
+    for (row, start), option in zip(places, options, strict=True):
+        yield torch.log_softmax(logits[row, start : start + len(option)].float(), dim=-1)

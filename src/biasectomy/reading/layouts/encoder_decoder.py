@@ -12,6 +12,7 @@ from biasectomy.reading.layouts.base import (
     Batch,
     Place,
     Positions,
+    option_distributions,
     option_log_likelihoods,
     padded,
     placement,
@@ -72,7 +73,7 @@ class EncoderDecoderLayout:
         ).logits
         values = iter(option_log_likelihoods(logits, places, options))
         scores = [[next(values) for _ in member.options] for member in batch.prompts]
-        return EncoderDecoderReading(batch, scores, starts, inputs.shape[1], width)
+        return EncoderDecoderReading(batch, scores, starts, inputs.shape[1], width, logits)
 
     def _starts(self, batch: Batch) -> tuple[list[list[tuple[int, int]]], list[int]]:
         """Of every option of every prompt the decoder's row and where it starts there; and each row's prompt."""
@@ -106,10 +107,18 @@ class EncoderDecoderReading:
     starts: list[list[tuple[int, int]]]
     input_width: int
     label_width: int
+    logits: Tensor
 
     def log_likelihoods(self) -> list[list[Tensor]]:
         """See `Reading`."""
         return self.scores
+
+    def distributions(self) -> list[list[Tensor]]:
+        """See `Reading`."""
+        places = [place for member in self.starts for place in member]
+        options = [option for member in self.batch.prompts for option in member.options]
+        found = option_distributions(self.logits, places, options)
+        return [[next(found) for _ in member.options] for member in self.batch.prompts]
 
     def positions(self, member: int, option: int, place: Place) -> Positions:
         """See `Reading`: input tokens are shared by the options, label tokens are each option's own."""

@@ -94,6 +94,16 @@ class PackedReading:
         taken = iter(torch.split(self.log_probabilities[rows, tokens], [len(option) for option in options]))
         return [[next(taken).sum() for _ in member.encoded.options] for member in members]
 
+    def distributions(self) -> list[list[Tensor]]:
+        """See `Reading`."""
+        return [
+            [
+                self.log_probabilities[[self.row[node] for node in member.predicting_nodes(number)]]
+                for number in range(len(member.paths))
+            ]
+            for member in self.forest.members
+        ]
+
     def positions(self, member: int, option: int, place: Place) -> Positions:
         """See `Reading`; a label's own tokens are all but its last, whose output can influence nothing."""
         found = self.forest.members[member]

@@ -58,6 +58,7 @@ class RepeatedCacheLayout:
             for number, option in enumerate(member.options)
             if len(option) > 1
         ]
+        following = dict[tuple[int, int], Tensor]()
         if longer:
             options = [batch.prompts[row].options[number] for row, number in longer]
             owners = torch.tensor([row for row, _ in longer], device=device)
@@ -72,18 +73,39 @@ class RepeatedCacheLayout:
             rest = option_log_likelihoods(logits, [(row, 0) for row in range(len(longer))], [o[1:] for o in options])
             for (row, number), value in zip(longer, rest, strict=True):
                 values[row][number] = values[row][number] + value
-        return CacheReading(values)
+            following = {one: logits[place] for place, one in enumerate(longer)}
+        return CacheReading(batch, values, first, following)
 
 
 @dataclass(frozen=True)
 class CacheReading:
-    """Scores only: prompts and options were read in passes of their own."""
+    """Scores, and what they come from: prompts and options were read in passes of their own.
 
+    `first` are log-probabilities behind each prompt, [prompts, vocabulary]; `following` logits behind the tokens of a
+    prompt's option that has several, [tokens, vocabulary].
+    """
+
+    batch: Batch
     values: list[list[Tensor]]
+    first: Tensor
+    following: dict[tuple[int, int], Tensor]
 
     def log_likelihoods(self) -> list[list[Tensor]]:
         """See `Reading`."""
         return self.values
+
+    def distributions(self) -> list[list[Tensor]]:
+        """See `Reading`."""
+        return [
+            [self._distributions(row, number, len(option)) for number, option in enumerate(member.options)]
+            for row, member in enumerate(self.batch.prompts)
+        ]
+
+    def _distributions(self, row: int, option: int, tokens: int) -> Tensor:
+        first = self.first[row][None]
+        if tokens == 1:
+            return first
+        return torch.cat([first, torch.log_softmax(self.following[row, option][: tokens - 1].float(), dim=-1)])
 
     def positions(self, member: int, option: int, place: Place) -> Positions:
         """Not known here; `RepeatedCacheLayout.read` with `separate` gives a reading that knows."""

@@ -12,6 +12,7 @@ from biasectomy.reading.layouts.base import (
     Batch,
     Place,
     Positions,
+    option_distributions,
     option_log_likelihoods,
     padded,
     placement,
@@ -40,7 +41,7 @@ class RowLayout:
         logits, column = logits_at(model, tokens, mask, predicting)
         places = [(row, column[len(member.prompt) - 1]) for row, (member, _) in enumerate(rows)]
         values = option_log_likelihoods(logits, places, [option for _, option in rows])
-        return RowReading(batch, values, tokens.shape[1])
+        return RowReading(batch, values, tokens.shape[1], logits, places)
 
 
 def logits_at(model: nn.Module, tokens: Tensor, mask: Tensor, wanted: Sequence[int]) -> tuple[Tensor, dict[int, int]]:
@@ -55,16 +56,24 @@ def logits_at(model: nn.Module, tokens: Tensor, mask: Tensor, wanted: Sequence[i
 
 @dataclass(frozen=True)
 class RowReading:
-    """Scores of rows of `width` tokens, in the order of prompts and their options."""
+    """Scores of rows of `width` tokens, in the order of prompts and their options, and what they come from."""
 
     batch: Batch
     values: list[Tensor]
     width: int
+    logits: Tensor
+    places: list[tuple[int, int]]
 
     def log_likelihoods(self) -> list[list[Tensor]]:
         """See `Reading`."""
         values = iter(self.values)
         return [[next(values) for _ in member.options] for member in self.batch.prompts]
+
+    def distributions(self) -> list[list[Tensor]]:
+        """See `Reading`."""
+        options = [option for member in self.batch.prompts for option in member.options]
+        found = option_distributions(self.logits, self.places, options)
+        return [[next(found) for _ in member.options] for member in self.batch.prompts]
 
     def positions(self, member: int, option: int, place: Place) -> Positions:
         """See `Reading`."""
