@@ -61,7 +61,7 @@ def test_what_is_kept_is_the_best_that_is_within_the_budget(tiny, toy_task):
 
 def test_the_parameters_are_those_of_the_step_that_is_kept(tiny, toy_task):
     task = toy_task(clusters=4, instructions=1)
-    losses = iter([0.5, 0.2, 0.9, 0.3])
+    losses = iter([0.7, 0.5, 0.2, 0.9, 0.3])  # that of the original first
     found, weights = trained(tiny, task, Budget(every=2), judge=lambda: next(losses))
     assert (found.kept, found.taken, found.best.loss) == (4, 8, 0.2)
     with tiny.changed(weights.in_force, ["kept"]):
@@ -71,6 +71,9 @@ def test_the_parameters_are_those_of_the_step_that_is_kept(tiny, toy_task):
 def test_where_nothing_is_within_the_budget_the_model_stays_the_original_and_it_is_said(tiny, toy_task, caplog):
     found, weights = trained(tiny, toy_task(clusters=4, instructions=1), Budget(drift=0.0, every=1))
     assert (found.kept, found.taken, found.best) == (0, 2, None) and len(weights.learned()) == 0
+    worse = iter([0.5, 0.6, 0.7])
+    never, same = trained(tiny, toy_task(clusters=4, instructions=1), Budget(every=4), judge=lambda: next(worse))
+    assert (never.kept, never.taken, never.best) == (0, 8, None) and len(same.learned()) == 0
     found.tell()
     assert "Nothing was learned" in caplog.text
 

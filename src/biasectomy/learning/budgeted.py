@@ -2,7 +2,7 @@
 
 Every few steps the model is judged on neutral texts that are not learned from: its drift, KL(original || model), and
 its perplexity. Of what was within the budget then, that with the lowest loss is kept; two judgements in a row beyond
-it end the training. Where nothing was within it, nothing is learned, and the model stays the original.
+it end the training. Where nothing was within it, or nothing better than the original, the model stays the original.
 """
 
 import math
@@ -62,8 +62,8 @@ class Trained:
 
     @property
     def best(self) -> Judged | None:
-        """What was found of what is kept."""
-        return next((one for one in self.judged if one.step == self.kept), None)
+        """What was found of what is kept; None where that is the original."""
+        return next((one for one in self.judged if one.step == self.kept > 0), None)
 
     def record(self) -> dict[str, Any]:
         """For the record of a run; values that are not finite are None."""
@@ -78,8 +78,8 @@ class Trained:
         best = self.best
         if best is None:
             warn(
-                "Nothing was learned: no step stayed within the budget of drift and perplexity; a lower rate, or a "
-                "larger --drift, would allow some."
+                "Nothing was learned: after no step was the model better and within the budget of drift and "
+                "perplexity; a lower rate, or a larger --drift, may allow some."
             )
             return
         say(
@@ -108,12 +108,14 @@ def train_within(
         rate: of the first; it falls linearly.
         session: where it is kept.
         budget: how far the model may go.
-        judge: the loss by which the best is chosen, asked of the changed model in the main process alone; None for the
-            running mean of what is learned from.
+        judge: the loss by which the best is chosen, and that must be lower than the original's; asked of the changed
+            model in the main process alone. None for the running mean of what is learned from.
         last_rate: of the last step, as a share of the first's.
     """
     run = _Run(training, session, budget, judge)
     start = run.resumed()
+    if judge is not None and not run.judged:
+        run.judge_at(0)
     with progress("Learning", steps, "steps") as advance:
         advance(start)
         for step in range(start, steps):
@@ -153,10 +155,9 @@ class _Run:
             self.kept, self.best = step, _copies(self.training)
 
     def _judgement(self, step: int) -> Judged:
-        assert self.shown is not None
         with self.training.model.changed(self.training.change, {"learning": step}), torch.no_grad():
             gone = self.texts.capability()
-            loss = self.shown.loss if self.loss is None else self.loss()
+            loss = self.loss() if self.loss is not None else self.shown.loss if self.shown is not None else math.inf
         return Judged(step, loss, gone.drift, gone.perplexity)
 
     def keep(self, step: int, *, last: bool) -> None:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from biasectomy.errors import DataError, SettingsError
 from biasectomy.learning.batches import Batches
-from biasectomy.learning.objectives import loss_of
+from biasectomy.learning.objectives import Loss, loss_of
 from biasectomy.learning.settings import VALIDATION_WORDINGS, TrainingSettings
 from biasectomy.learning.training import Training
 from biasectomy.measuring.session import Session
@@ -23,8 +23,9 @@ def training_of(
     session: Session,
     change: Callable[[], AbstractContextManager[None]],
     parameters: Sequence[Tensor],
+    loss: Loss | None = None,
 ) -> Training:
-    """The training of what a change of the model depends on, for the session's goal.
+    """The training of what a change of the model depends on; without a loss, for the session's goal.
 
     Raises:
         SettingsError: nothing can be learned from the items, or a number format is wanted of quantised weights.
@@ -38,7 +39,7 @@ def training_of(
     return Training(
         model,
         Batches(learning, settings.items_a_step, session.seed, variants),
-        loss_of(learning, session.goal(learning)),
+        loss or loss_of(learning, session.goal(learning)),
         change,
         parameters,
         session.processes,
