@@ -22,6 +22,7 @@ from biasectomy.tasks.ambiguity import (
     labels,
 )
 from biasectomy.tasks.base import Item, Task
+from biasectomy.tasks.crows_pairs import FILE, PAIRS
 from biasectomy.tasks.multiple_choice import LIKELIHOOD_OR_TEXT, listed
 from tests import REAL_DATA
 
@@ -176,6 +177,20 @@ def toy_task() -> Callable[..., Task]:
         )
 
     return make
+
+
+@pytest.fixture
+def crows_pairs(tmp_path: Path) -> Path:
+    """A data folder with one pair of each bias type of CrowS-Pairs; two are marked antistereo."""
+    rows = [
+        f"{number},The poor cook met {number} friends.,The rich cook met {number} friends.,"
+        f"{'antistereo' if number in (1, 4) else 'stereo'},{kind.replace('_', '-')}"
+        for number, kind in enumerate(PAIRS)
+    ]
+    file = tmp_path / "pairs" / FILE
+    file.parent.mkdir(parents=True)
+    file.write_text("\n".join([",sent_more,sent_less,stereo_antistereo,bias_type", *rows]) + "\n")
+    return tmp_path / "pairs"
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
@@ -40,5 +41,6 @@ def checksum_of(tensors: Mapping[str, Tensor]) -> str:
     """SHA-256 of all tensors with their names."""
     digest = hashlib.sha256()
     for name, values in sorted(tensors.items()):
-        digest.update(name.encode() + values.numpy().tobytes())
+        digest.update(name.encode())
+        digest.update(values.contiguous().reshape(-1).view(torch.uint8).numpy().data)  # numpy has no bfloat16
     return digest.hexdigest()

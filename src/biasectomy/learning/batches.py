@@ -5,10 +5,22 @@ import random
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from biasectomy.tasks.base import Item, Task
 
 VARIED = 0.5  # of the stories
+
+
+class Steps(Protocol):
+    """What is learned from in each step: items of a task, under one instruction."""
+
+    @property
+    def task(self) -> Task:
+        """How an item becomes a question."""
+
+    def at(self, step: int) -> tuple[str, list[Item]]:
+        """The instruction and the items of a step, whichever was asked for before."""
 
 
 @dataclass(frozen=True)

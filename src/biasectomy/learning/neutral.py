@@ -4,7 +4,9 @@ They are packaged, and others than those that perplexity and drift are measured 
 how far a candidate has gone.
 """
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib import resources
 
 import torch
@@ -27,6 +29,14 @@ def packaged(file: str = FILE) -> list[str]:
     """The paragraphs of a packaged file."""
     text = (resources.files("biasectomy") / "data" / file).read_text(encoding="utf-8")
     return [" ".join(paragraph.split()) for paragraph in text.split("\n\n")]
+
+
+@dataclass(frozen=True)
+class Capability:
+    """How far a model is from the original: mean drift, nats, and its perplexity a token as a multiple of theirs."""
+
+    drift: float
+    perplexity: float
 
 
 class NeutralTexts:
@@ -57,6 +67,20 @@ class NeutralTexts:
         with torch.no_grad():
             total, positions = torch.stack([self.drift([place]).double() for place in range(len(self))]).sum(0)
         return float(total / positions)
+
+    @torch.no_grad()
+    def capability(self) -> Capability:
+        """How far the model as it is now has gone, over all positions of all texts."""
+        apart, worse, positions = 0.0, 0.0, 0
+        for place, text in enumerate(self.texts):
+            (now,) = next_token_log_probabilities(self.model.model, [text])
+            before = self._original(place).to(now)
+            tokens = torch.tensor(text.options[0], device=now.device)[:, None]
+            apart += float(divergences([before], [now])[0].sum())
+            worse += float((before - now).gather(1, tokens).sum())
+            positions += len(tokens)
+        rise = worse / positions
+        return Capability(apart / positions, math.exp(rise) if rise < 700 else math.inf)
 
     def _original(self, place: int) -> Tensor:
         if place not in self._kept:

@@ -58,6 +58,17 @@ def configured(make: MakeConfig, model: LanguageModel, title: str, *, transposed
     return make(down_projections(model, title, transposed=transposed), kind)
 
 
+def low_rank(rank: int) -> MakeConfig:
+    """The configuration of LoRA (Hu et al. 2022) of a rank, scaled by 2."""
+
+    def make(targets: list[str], task_type: str) -> Any:
+        from peft import LoraConfig
+
+        return LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=targets, task_type=task_type)
+
+    return make
+
+
 @contextlib.contextmanager
 def attached(model: LanguageModel, config: Any, tensors: dict[str, Tensor] | None = None) -> Iterator[Any]:
     """A block in which an adapter stands beside the weights, enabled; afterwards the modules are themselves again.

@@ -25,7 +25,7 @@ def training_of(
     parameters: Sequence[Tensor],
     loss: Loss | None = None,
 ) -> Training:
-    """The training of what a change of the model depends on, for the session's goal or by a loss of the caller's.
+    """The training of what a change of the model depends on; without a loss, for the session's goal.
 
     Raises:
         SettingsError: nothing can be learned from the items, or a number format is wanted of quantised weights.

@@ -8,6 +8,7 @@ from biasectomy.options import Options
 
 QUESTIONS_A_LEARNED_ITEM = 3.0  # a forward pass, a backward pass, and a share of a neutral text's
 VALIDATION_WORDINGS = 2  # instructions under which items are asked that only choose
+DRIFT = 0.05  # nats: how far from the original a method may go where --drift says nothing else
 LAST_RATE = 0.2  # of the first: where rates fall to
 
 
@@ -38,3 +39,27 @@ class AdapterSettings(TrainingSettings):
     rate: float
     rank: int
     steps: int = Field(260, ge=1, description="Steps of training.")
+
+
+class BudgetedSettings(TrainingSettings):
+    """Options of training an adapter or the weights themselves within a budget of capability."""
+
+    preset: Literal["default", "paper"] = Field(
+        "default", description="The authors' settings as a whole; what is set beside it is taken as it is set."
+    )
+    kind: Literal["peft", "full", "frozen-layers"] = Field(
+        "peft",
+        description="What is trained: LoRA on the down projections, all weights, or those of the last blocks.",
+    )
+    rank: int = Field(8, ge=1, description="Rank of LoRA.")
+    blocks: int = Field(2, ge=1, description="Last blocks of each stack that frozen-layers trains.")
+    rate: float | None = Field(
+        None, gt=0, le=1, description="Rate of the first step (Adam). [default: by kind: 0.001, 0.00002, 0.00005]"
+    )
+    perplexity: float = Field(
+        1.05, ge=1, description="How many times the original's perplexity is allowed on neutral texts."
+    )
+    judged_every: int = Field(10, ge=1, description="Steps after which drift and perplexity are judged.")
+    validation_items: int = Field(
+        48, ge=0, description="At most so many items, and a fifth of all, only choose the best step."
+    )

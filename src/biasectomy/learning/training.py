@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from biasectomy.errors import ScoreError
-from biasectomy.learning.batches import Batches
+from biasectomy.learning.batches import Steps
 from biasectomy.learning.neutral import NeutralTexts, learned_from
 from biasectomy.learning.number_format import NumberFormat
 from biasectomy.learning.objectives import Loss
@@ -54,7 +54,7 @@ class Training:
     """What is trained, on what, and how; `parameters` are leaves that the changed model's answers depend on."""
 
     model: LanguageModel
-    batches: Batches
+    batches: Steps
     loss: Loss
     change: Callable[[], AbstractContextManager[None]]
     parameters: Sequence[Tensor]

@@ -11,6 +11,7 @@ from biasectomy.methods.base import Cost, Profile
 from biasectomy.narration import heading, say
 
 if TYPE_CHECKING:  # slow to import, and `--help` needs nothing of this
+    from biasectomy.learning.full_weights import TrainedWeights
     from biasectomy.learning.peft_adapters import Adapter
     from biasectomy.measuring.session import Session
     from biasectomy.models.language_model import LanguageModel
@@ -20,9 +21,12 @@ if TYPE_CHECKING:  # slow to import, and `--help` needs nothing of this
 
 @dataclass(frozen=True)
 class FittedAdapter:
-    """An adapter that is merged into the weights while the model answers, and in those of the checkpoint."""
+    """An adapter that is merged into the weights while the model answers, and in those of the checkpoint.
 
-    adapter: "Adapter"
+    Weights that were trained themselves are put there in the same way.
+    """
+
+    adapter: "Adapter | TrainedWeights"
     cost: Cost
     record: dict[str, Any] = field(default_factory=dict)
     draws = 1

@@ -14,7 +14,13 @@ from pydantic import BeforeValidator, Field
 
 from biasectomy.attribution import ATTRIBUTIONS
 from biasectomy.errors import SettingsError
-from biasectomy.learning.settings import LAST_RATE, QUESTIONS_A_LEARNED_ITEM, VALIDATION_WORDINGS, TrainingSettings
+from biasectomy.learning.settings import (
+    DRIFT,
+    LAST_RATE,
+    QUESTIONS_A_LEARNED_ITEM,
+    VALIDATION_WORDINGS,
+    TrainingSettings,
+)
 from biasectomy.methods.base import METHODS, Cost, Profile
 from biasectomy.methods.neuron_edit import FittedNeurons, choose
 from biasectomy.narration import heading, say, warn
@@ -30,7 +36,6 @@ if TYPE_CHECKING:  # slow to import, and `--help` needs nothing of this
 
 NAME = "learned-factors"
 ALL: Literal["all"] = "all"
-DRIFT = 0.05  # nats
 
 
 def _parse_budgets(value: object) -> object:

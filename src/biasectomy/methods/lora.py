@@ -29,7 +29,6 @@ class Lora(LearnedAdapter):
 
     def config(self, targets: list[str], task_type: str, seed: int) -> Any:
         """See `LearnedAdapter`."""
-        from peft import LoraConfig
+        from biasectomy.learning.peft_adapters import low_rank
 
-        rank = self.settings.rank
-        return LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=targets, task_type=task_type)
+        return low_rank(self.settings.rank)(targets, task_type)

@@ -1,0 +1,147 @@
+"""Direct preference optimization on pairs of development items: the right answer is preferred over the biased one.
+
+Rafailov et al. 2023, "Direct Preference Optimization: Your Language Model is Secretly a Reward Model" (NeurIPS),
+equation 7: -log sigmoid(beta ((log pi(y_w | x) - log ref(y_w | x)) - (log pi(y_l | x) - log ref(y_l | x)))), with beta
+0.1 and the model itself as the reference. The rejected answer y_l is the item's biased one; where that is the right
+one, the other person or group, so that nobody learns to give up every answer that fits a stereotype.
+
+By default LoRA is trained, with the drift term that all methods here have that learn, within a budget of drift and
+perplexity. `preset paper` trains all weights on 64 pairs a step at 0.000001, without that term and without a budget, as
+the authors do; with Adam where they take RMSprop, and without the first 150 steps in which their rate rises.
+"""
+
+import math
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import Field
+
+from biasectomy.errors import DataError, SettingsError
+from biasectomy.learning.settings import DRIFT, LAST_RATE, QUESTIONS_A_LEARNED_ITEM, BudgetedSettings
+from biasectomy.methods.base import METHODS, Cost, Profile
+from biasectomy.methods.learned_adapter import FittedAdapter
+from biasectomy.narration import heading, warn
+
+if TYPE_CHECKING:  # slow to import, and `--help` needs nothing of this
+    from biasectomy.learning.within_budget import Lesson
+    from biasectomy.measuring.session import Session
+    from biasectomy.models.language_model import LanguageModel
+    from biasectomy.tasks.base import Task
+
+NAME = "dpo"
+VALIDATION_SHARE = 0.2  # of the templates
+PAPER = {
+    "kind": "full", "rate": 1e-6, "items_a_step": 64, "drift_weight": 0.0, "perplexity": math.inf, "variants": False,
+}  # fmt: skip
+
+
+@METHODS.register(NAME)
+class Dpo:
+    """Prefers right answers over biased ones, relative to the model as it was (DPO, Rafailov et al. 2023)."""
+
+    title: ClassVar[str] = "DPO"
+    profile: ClassVar[Profile] = Profile(
+        "weights",
+        "some hundred steps of training, and each of their questions once before",
+        ("weights", "gradients", "pairs"),
+        checkpoint=True,
+    )
+
+    class Settings(BudgetedSettings):
+        """Options of the method."""
+
+        beta: float = Field(
+            0.1, gt=0, allow_inf_nan=False, description="How strongly the model is held to the reference."
+        )
+        steps: int = Field(150, ge=1, description="Steps of training.")
+
+    def __init__(self, settings: "Dpo.Settings") -> None:
+        own = {name: getattr(settings, name) for name in settings.model_fields_set}
+        self.settings = settings if settings.preset == "default" else settings.model_copy(update=PAPER | own)
+
+    def expected_questions(self, development: "Task") -> float:
+        """Every step learns from some items, whose questions were asked once; others choose every few steps.
+
+        Raises:
+            SettingsError: no item has a right answer and another.
+        """
+        settings = self.settings
+        items = len(_pairs(development).items)
+        judged = settings.steps / settings.judged_every * min(settings.validation_items, items // 5)
+        return settings.steps * min(settings.items_a_step, items) * (1 + QUESTIONS_A_LEARNED_ITEM) + judged
+
+    def fit(self, model: "LanguageModel", development: "Task", session: "Session") -> FittedAdapter:
+        """Learns from the development items.
+
+        Raises:
+            SettingsError: the model has nothing that could be trained so, `peft` is not installed, or no item has a
+                right answer and another.
+            ScoreError: a loss is not finite.
+        """
+        from biasectomy.learning.objectives import EVEN
+        from biasectomy.learning.within_budget import taught
+        from biasectomy.tasks.metrics import named
+
+        settings = self.settings
+        heading(f"Learning {self.title}")
+        goal = development.goals and named(development.metrics, session.goal(development).metric)
+        if goal and goal.best == EVEN:
+            warn(f"'{development.name}' asks for even odds, and DPO knows no end: it may go beyond them.")
+        lesson = self._lesson(model, _pairs(development), session)
+        learned, found = taught(self.title, settings, model, session, lesson)
+        chosen = sum(len(items) for _, items in lesson.choosing.steps)
+        asked = found.taken * settings.items_a_step + len(found.judged) * chosen
+        record = {
+            "learned_from": len(lesson.learning.task.items),
+            "kind": settings.kind,
+            "beta": settings.beta,
+            "numbers": len(learned),
+        }
+        return FittedAdapter(learned, Cost(session.asked.questions + asked, 1.0, len(learned)), record | found.record())
+
+    def _lesson(self, model: "LanguageModel", pairs: "Task", session: "Session") -> "Lesson":
+        """What is learned, in which steps, and what chooses."""
+        from biasectomy.learning.batches import Batches
+        from biasectomy.learning.budgeted import Budget
+        from biasectomy.learning.preferences import preference, referenced
+        from biasectomy.learning.setting_up import learned_and_validated
+        from biasectomy.learning.within_budget import RATES, Lesson
+
+        settings, seed = self.settings, session.seed
+        try:
+            learning, choosing = learned_and_validated(
+                pairs, VALIDATION_SHARE, settings.items, max(1, settings.validation_items), seed
+            )
+            asked = [(instruction, list(choosing.items)) for instruction in choosing.instructions]
+        except DataError:  # of too few templates: what is learned from chooses too
+            learning, asked = pairs.limited(settings.items, seed=seed), []
+        variants = tuple(learning.variants) if settings.variants else ()
+        batches = Batches(learning, settings.items_a_step, seed, variants)
+        steps = [batches.at(step) for step in range(settings.steps)]
+        drift = session.drift if session.drift is not None else math.inf if settings.preset == "paper" else DRIFT
+        return Lesson(
+            referenced(model, learning, steps, session),
+            referenced(model, pairs, asked if settings.validation_items else [], session),
+            preference(settings.beta),
+            Budget(drift, settings.perplexity, settings.judged_every),
+            settings.rate or RATES[settings.kind],
+            LAST_RATE,
+        )
+
+
+def _pairs(development: "Task") -> "Task":
+    """The items that have a right answer and another.
+
+    Raises:
+        SettingsError: there are none.
+    """
+    from dataclasses import replace
+
+    from biasectomy.learning.preferences import can_be_preferred
+
+    items = tuple(item for item in development.items if can_be_preferred(item))
+    if not items:
+        raise SettingsError(
+            f"No item of '{development.name}' has a right answer and another one, so none can be preferred; a task "
+            "whose items have, such as bbq:age, would be right."
+        )
+    return replace(development, items=items)
