@@ -10,7 +10,7 @@ from biasectomy.errors import DataError
 from biasectomy.learning import neutral
 from biasectomy.measuring.session import Session
 from biasectomy.methods import chosen_change
-from biasectomy.methods.chosen_change import ChoosingSettings, FittedChange, fit_chosen
+from biasectomy.methods.chosen_change import ChoosingSettings, Drifts, FittedChange, fit_chosen
 from biasectomy.reading.questions import Answer
 from tests.measuring.answerers import Made
 
@@ -91,7 +91,7 @@ def drifts(monkeypatch):
 def fitted(task, names, session=None, settled=SETTLED, **settings):
     seen = []
 
-    def made(learning):
+    def made(learning, drifts):
         seen.append(learning)
         return [Named(name) for name in names]
 
@@ -156,3 +156,36 @@ def test_what_acts_only_where_this_library_asks_is_left_out_elsewhere(toy_task):
             assert hasattr(answerer, "computing") == by_itself
             answers = dict(one for batch in answerer(toy_task(2).questions(), {0}) for one in batch)
             assert answers[0].log_likelihoods[toy_task(2).items[0].gold] == -1.0
+
+
+def test_about_the_largest_strength_within_the_drift_is_found():
+    class Strong(Named):
+        @property
+        def key(self):
+            return ["strong", self.name]
+
+    def measured(curve, allowed=0.05):
+        drifts = Drifts(Changing(()), allowed)
+        tried = []
+
+        def of(change):
+            tried.append(float(change.name))
+            return curve(tried[-1])
+
+        drifts.of = of
+        return drifts.strongest(lambda strength: Strong(str(strength))), tried
+
+    square, tried = measured(lambda strength: 0.8 * strength**2)
+    assert 0.7 * 0.05 <= 0.8 * square**2 <= 0.05 and len(tried) == 2
+    steep, tried = measured(lambda strength: 3 * strength**4 if strength < 2 else float("nan"))
+    assert 0 < 3 * steep**4 <= 0.05 and len(tried) <= 6
+    assert measured(lambda strength: 1.0)[0] == 0
+    assert measured(lambda strength: 0.0)[0] == 1  # whatever is done shows nothing
+
+
+def test_a_drift_is_measured_once(toy_task, monkeypatch):
+    model = Changing(())
+    drifts = Drifts(model, 0.05)
+    assert [drifts.of(Named("right")), drifts.of(Named("idle"))] == [0.04, 0.001]
+    monkeypatch.setitem(DRIFTS, "right", 9.0)
+    assert drifts.of(Named("right")) == 0.04

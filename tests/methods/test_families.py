@@ -19,7 +19,7 @@ from tests.reading.architectures import ARCHITECTURES
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "crispr": {"instances": 2, "trials": 1},
-    "projection": {"layers": (0,), "components": (1,)},
+    "projection": {"layers": (0,), "components": (1,), "share": 1.0},
     "steering": {"layers": (0,), "strengths": (2.0,)},
     "learned-factors": {"straight_steps": 4, "items_a_step": 4, "rate": 0.2},
     "lora": {"steps": 3, "items_a_step": 4, "rank": 2, "rate": 0.05},

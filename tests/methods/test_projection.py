@@ -1,5 +1,6 @@
 """Projection: which directions, from what, and a checkpoint without them."""
 
+import contextlib
 from dataclasses import replace
 
 import numpy as np
@@ -17,7 +18,7 @@ from tests.conftest import save_tiny
 from tests.methods.test_families import opened
 from tests.methods.test_steering import answers
 
-ONE = {"layers": (0,), "components": (1,)}
+ONE = {"layers": (0,), "components": (1,), "share": 1.0}
 
 
 def fitted(model, task, session=None, **settings):
@@ -38,7 +39,7 @@ def test_pairs_are_of_two_people_or_of_right_and_biased():
 def test_directions_are_principal_components_of_plain_hidden_states(tiny, toy_task):
     task = toy_task(clusters=3)
     found = fitted(tiny, task, components=(2,), layers=(0,)).change
-    assert found.described == {"layer": 0, "components": 2}
+    assert found.described == {"layer": 0, "components": 2, "share": 1.0}
     assert list(found.directions) == ["model.layers.0", "model.layers.1"]
     rows = []
     for number, item in enumerate(task.items):
@@ -129,11 +130,12 @@ def test_of_an_encoder_decoder_the_embeddings_are_projected_too(toy_task):
 def test_different_directions_have_different_keys():
     one = Projected({"a": torch.eye(3)[:, :1]}, "weights")
     others = (
+        replace(one, share=0.5),
         replace(one, where="residual"),
         replace(one, directions={"a": torch.eye(3)[:, 1:2]}),
         replace(one, directions={"b": torch.eye(3)[:, :1]}),
     )
-    assert len({str(other.key) for other in (one, *others)}) == 4
+    assert len({str(other.key) for other in (one, *others)}) == 5
 
 
 def test_without_pairs_there_is_a_sentence(toy_task):
@@ -143,3 +145,24 @@ def test_without_pairs_there_is_a_sentence(toy_task):
         SettingsError, match="a biased answer and one other that is not 'unknown', and 'toy:age' has none"
     ):
         Projection(Projection.Settings()).expected_questions(without)
+
+
+@pytest.mark.parametrize("where", ["weights", "residual"])
+def test_a_share_is_as_large_as_the_drift_allows(tiny, toy_task, where):
+    found = fitted(tiny, toy_task(), layers=(0, 1), share=None, where=where, validation_items=4)
+    shown = found.record["candidates"]
+    assert len(shown) == 2 and all(0 < one["share"] < 1 and 0 < one["drift"] <= 0.051 for one in shown)
+    more = fitted(tiny, toy_task(), Session(drift=1e3), share=None, where=where, validation_items=4)
+    assert [one["share"] for one in more.record["candidates"]] == [1.0]
+
+
+def test_half_a_share_leaves_half_of_the_part(tiny, toy_task):
+    change = replace(fitted(tiny, toy_task(2), where="residual").change, share=0.5)
+    own, block = change.directions["model.layers.0"], tiny.model.model.layers[0]
+    seen, tokens = [], torch.tensor([[5, 9, 2, 7]])
+    for made in (contextlib.nullcontext(), change.made(tiny)):
+        with made, torch.no_grad():
+            handle = block.register_forward_hook(lambda module, inputs, output: seen.append(output @ own))
+            tiny.model(input_ids=tokens)
+            handle.remove()
+    torch.testing.assert_close(seen[1], seen[0] / 2, rtol=1e-3, atol=1e-4)

@@ -1,5 +1,6 @@
 """What methods share that make several changes of a model and keep the one that validation items speak for."""
 
+import json
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -24,6 +25,8 @@ if TYPE_CHECKING:  # slow to import, and `--help` needs nothing of this
 
 DRIFT = 0.05  # nats
 NEUTRAL_TEXTS = 12  # that drift is measured on
+TRIES = 6  # of a strength
+NEAR_ENOUGH = 0.7  # of the drift allowed: a strength that goes so far is strong enough
 
 
 class Change(Protocol):
@@ -113,7 +116,7 @@ def fit_chosen(
     development: "Task",
     session: "Session",
     settings: ChoosingSettings,
-    made: "Callable[[Task], Sequence[Change]]",
+    made: "Callable[[Task, Drifts], Sequence[Change]]",
     *,
     settled: str | None = None,
 ) -> FittedChange:
@@ -127,7 +130,7 @@ def fit_chosen(
         development: the items.
         session: whose goal, drift, seed and folder count.
         settings: of the choice.
-        made: the candidates that are learned from some items.
+        made: the candidates that are learned from some items, perhaps as strong as the drift allows.
         settled: which settings leave one candidate, for messages; None where they do: it is taken without a choice.
 
     Raises:
@@ -148,19 +151,17 @@ def fit_chosen(
             settled or "",
         )
     heading(f"Learning {title}")
-    candidates, drifts = by_drift(model, made(learning))
-    numbered = list(enumerate(zip(candidates, drifts, strict=True), start=1))
+    drifts = Drifts(model, session.drift or DRIFT)
+    numbered = list(enumerate(drifts.in_order(made(learning, drifts)), start=1))
     shown = [{"n": n, **one.described, "drift": without_nan(drift)} for n, (one, drift) in numbered]
     record: dict[str, Any] = {"learned_from": len(learning.items), "candidates": shown}
     for n, (one, drift) in numbered:
         say(f"n = {n}: {told(one)}: drift {drift:.3f} nats")
-    allowed = session.drift or DRIFT
+    allowed = drifts.allowed
     near = {n: one for n, (one, drift) in numbered if drift <= allowed}  # written so that NaN is no candidate
-    change: Change | None = candidates[0]
+    change: Change | None = numbered[0][1][0] if numbered else None
     if validation is None and not near:
-        warn(
-            f"{title} drifts {drifts[0]:.3f} nats from the original, which is above {allowed:g}; --drift is the bound."
-        )
+        warn(f"{title} drifts {numbered[0][1][1]:.3f} nats from the original, which is above {allowed:g} (--drift).")
     if validation is not None:
         change, chosen = None, None
         if near:
@@ -176,19 +177,52 @@ def fit_chosen(
     return FittedChange(change, cost, record)
 
 
-def by_drift(model: "LanguageModel", candidates: Sequence[Change]) -> tuple[list[Change], list[float]]:
-    """Candidates by how far each goes from the original on neutral texts, the nearest first, and how far; nats."""
-    from biasectomy.learning.neutral import judged_by
+class Drifts:
+    """How far changes take a model from the original on neutral texts, in nats a token; each is measured once."""
 
-    texts = judged_by(model)
-    drifts = []
-    with progress("Measuring drift", len(candidates), "candidates") as advance:
-        for one in candidates:
-            with in_force(model, one):
-                drifts.append(texts.mean_drift())
-            advance(1)
-    order = sorted(range(len(candidates)), key=lambda place: (math.isnan(drifts[place]), drifts[place]))
-    return [candidates[place] for place in order], [drifts[place] for place in order]
+    def __init__(self, model: "LanguageModel", allowed: float) -> None:
+        from biasectomy.learning.neutral import judged_by
+
+        self.model, self.allowed = model, allowed
+        self._texts = judged_by(model)
+        self._known: dict[str, float] = {}
+
+    def of(self, change: Change) -> float:
+        """The drift of a change; NaN where the model says nothing finite under it."""
+        key = json.dumps(change.key)
+        if key not in self._known:
+            with in_force(self.model, change):
+                self._known[key] = self._texts.mean_drift()
+        return self._known[key]
+
+    def strongest(self, changes: Callable[[float], Change], most: float = math.inf) -> float:
+        """About the largest strength that keeps within what is allowed, up to the most; 0 where none tried does.
+
+        For small strengths the drift goes with the square, by which the next one to be tried is guessed.
+        """
+        strength, within, beyond = 1.0, 0.0, math.inf
+        for _ in range(TRIES):
+            drift = self.of(changes(strength))
+            if drift <= self.allowed:
+                within = strength
+                if drift >= NEAR_ENOUGH * self.allowed or drift == 0 or strength == most:
+                    break
+            else:
+                beyond = strength
+            wanted = math.sqrt((1 + NEAR_ENOUGH) / 2 * self.allowed / drift) if drift > 0 else 0.1  # of NaN too
+            guess = strength * min(10.0, max(0.1, wanted))
+            strength = min(most, guess if within < guess < beyond else (within + beyond) / 2)
+        return within
+
+    def in_order(self, changes: Sequence[Change]) -> list[tuple[Change, float]]:
+        """Changes with their drifts, the nearest to the original first."""
+        drifts = []
+        with progress("Measuring drift", len(changes), "candidates") as advance:
+            for one in changes:
+                drifts.append(self.of(one))
+                advance(1)
+        order = sorted(range(len(changes)), key=lambda place: (math.isnan(drifts[place]), drifts[place]))
+        return [(changes[place], drifts[place]) for place in order]
 
 
 def _chosen(

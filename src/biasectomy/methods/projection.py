@@ -12,6 +12,9 @@ default it is never written: the maps that write into the stream are projected, 
 2024 ("Refusal in Language Models Is Mediated by a Single Direction", section 2.4, arXiv 2406.11717) ablate a direction.
 That is the same in the weights as in activations, so a plain checkpoint comes out.
 
+To take out all of a direction moves a decoder far where the direction has a part in the large values that its stream
+has at the first tokens, so a share of it is, `h - s V V^T h`, by default as much as the drift allows.
+
 Their pairs are words or sentences that differ in a group; so are pairs of texts (`crows_pairs`, `stereoset`). Of
 questions they are here the two answers that name somebody, or, with `--projection.pairs answers`, the right and the
 biased one. From which layer on, and how many directions, is chosen on validation items, within a drift. The authors of
@@ -21,7 +24,7 @@ SentenceDebias take k = 1 and treat the last representation only (`--projection.
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
@@ -29,7 +32,15 @@ from pydantic import Field, model_validator
 
 from biasectomy.errors import SettingsError
 from biasectomy.methods.base import METHODS, Profile
-from biasectomy.methods.chosen_change import ChoosingSettings, FittedChange, expected, fit_chosen
+from biasectomy.methods.chosen_change import (
+    NEUTRAL_TEXTS,
+    TRIES,
+    ChoosingSettings,
+    Drifts,
+    FittedChange,
+    expected,
+    fit_chosen,
+)
 from biasectomy.methods.contrast import Pairs, Tokens, differences, with_pairs
 from biasectomy.methods.layer_choice import LAST, Layers, layers_of, numbers_in
 
@@ -60,7 +71,7 @@ class Projection:
 
         preset: Literal["default", "paper"] = Field(
             "default",
-            description="SentenceDebias' settings as a whole: one direction, out of the last layer's stream.",
+            description="SentenceDebias' settings as a whole: all of one direction, out of the last layer's stream.",
         )
         where: Where = Field(
             "weights", description="Out of the weights that write into the residual stream, or out of the stream."
@@ -68,7 +79,13 @@ class Projection:
         layers: Layers | None = Field(
             None, description="First layers to try, joined by commas. [default: at a quarter, half, three quarters]"
         )
-        components: Components = Field((1, 2, 4), description="Numbers of directions to try, joined by commas.")
+        components: Components = Field((1, 2), description="Numbers of directions to try, joined by commas.")
+        share: float | None = Field(
+            None,
+            gt=0,
+            le=1,
+            description="How much of the part along them is taken out. [default: what the drift allows, at most 1]",
+        )
         directions: Literal["own", "shared"] = Field(
             "own",
             description="From the first layer on, each layer's own directions; or those of that layer, out of all.",
@@ -87,7 +104,11 @@ class Projection:
         @classmethod
         def _as_the_authors(cls, given: Any) -> Any:
             if isinstance(given, dict) and given.get("preset") == "paper":
-                return given | {"where": "residual", "layers": (LAST,), "components": (1,), "embeddings": False}
+                return (
+                    given
+                    | {"where": "residual", "layers": (LAST,), "components": (1,), "share": 1.0}
+                    | {"embeddings": False}
+                )
             return given
 
     def __init__(self, settings: "Projection.Settings") -> None:
@@ -100,8 +121,10 @@ class Projection:
             SettingsError: no item has a pair.
         """
         with_pairs(development, self.settings.pairs, self.title)
-        layers = len(self.settings.layers or (0, 0, 0))
-        return expected(self.settings, layers * len(self.settings.components), development)
+        candidates = len(self.settings.layers or (0, 0, 0)) * len(self.settings.components)
+        if self.settings.share is None:
+            return expected(self.settings, candidates + 1, development) + TRIES * candidates * NEUTRAL_TEXTS
+        return expected(self.settings, candidates, development)
 
     def fit(self, model: "LanguageModel", development: "Task", session: "Session") -> FittedChange:
         """Takes the principal directions, then chooses; those chosen are kept in the session's folder.
@@ -120,7 +143,7 @@ class Projection:
         embeddings = bool(model.model.config.is_encoder_decoder and residual) if own is None else own
         self._refuse_unchangeable(model, blocks, embeddings)
 
-        def made(learning: "Task") -> "list[Projected]":
+        def made(learning: "Task", drifts: Drifts) -> "list[Projected]":
             found = differences(
                 model,
                 learning,
@@ -130,10 +153,12 @@ class Projection:
                 limit=settings.items,
                 title=self.title,
             )
-            return session.processes.once(lambda: self._candidates(found, blocks, layers, embeddings=embeddings))
+            # One process decomposes: the last digits of another's might differ.
+            whole = session.processes.once(lambda: self._candidates(found, blocks, layers, embeddings=embeddings))
+            return [one for one in (self._within(drifts, candidate) for candidate in whole) if one.share]
 
-        several = len(layers) * len(set(settings.components)) > 1
-        settled = f"one layer and one number (--{NAME}.layers 8 --{NAME}.components 1)"
+        several = len(layers) * len(set(settings.components)) > 1 or settings.share is None
+        settled = f"one layer, number and share (--{NAME}.layers 8 --{NAME}.components 1 --{NAME}.share 1)"
         fitted = fit_chosen(NAME, model, development, session, settings, made, settled=settled if several else None)
         self._keep(fitted, session)
         return fitted
@@ -151,6 +176,12 @@ class Projection:
             )
         if reason := not_projectable(model.model, [one for block in blocks for one in maps[block]], embeddings):
             raise SettingsError(f"{reason} --{NAME}.where residual would be right.")
+
+    def _within(self, drifts: Drifts, whole: "Projected") -> "Projected":
+        """A candidate with the share that is set, or with what the drift allows."""
+        if self.settings.share is not None:
+            return replace(whole, share=self.settings.share)
+        return replace(whole, share=round(drifts.strongest(lambda share: replace(whole, share=share), 1.0), 3))
 
     def _candidates(
         self, found: "dict[str, Tensor]", blocks: list[str], layers: list[int], *, embeddings: bool
@@ -170,8 +201,7 @@ class Projection:
                     for place in ([blocks[layer]] if shared else places)
                 }
                 directions = {place: taken[blocks[layer] if shared else place] for place in places}
-                described = {"layer": layer, "components": size}
-                candidates.append(Projected(directions, settings.where, described))
+                candidates.append(Projected(directions, settings.where, layer, size))
         return candidates
 
     def _keep(self, fitted: FittedChange, session: "Session") -> None:
@@ -188,7 +218,9 @@ class Projected:
 
     directions: "dict[str, Tensor]"
     where: Where
-    described: dict[str, Any] = field(default_factory=dict)
+    layer: int = 0
+    components: int = 1
+    share: float = 1.0
     by_itself = True
 
     @property
@@ -197,7 +229,12 @@ class Projected:
         digest = hashlib.sha256()
         for place, own in sorted(self.directions.items()):
             digest.update(place.encode() + own.contiguous().numpy().tobytes())
-        return [NAME, self.where, digest.hexdigest()]
+        return [NAME, self.where, self.share, digest.hexdigest()]
+
+    @property
+    def described(self) -> dict[str, Any]:
+        """See `Change`."""
+        return {"layer": self.layer, "components": self.components, "share": self.share}
 
     @property
     def numbers(self) -> int:
@@ -214,12 +251,12 @@ class Projected:
         blocks = {place: own for place, own in self.directions.items() if place != EMBEDDINGS}
         of_tokens = self.directions.get(EMBEDDINGS)
         if self.where == "weights":
-            with projected_weights(inner, writers(inner, model.neurons()), blocks, of_tokens):
+            with projected_weights(inner, writers(inner, model.neurons()), blocks, of_tokens, self.share):
                 yield
             return
-        changes = {place: without(own) for place, own in blocks.items()}
+        changes = {place: without(own, self.share) for place, own in blocks.items()}
         if of_tokens is not None:
-            changes |= dict.fromkeys(embedding_modules(inner), without(of_tokens))
+            changes |= dict.fromkeys(embedding_modules(inner), without(of_tokens, self.share))
         with stream_changed(inner, changes):
             yield
 

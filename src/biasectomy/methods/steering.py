@@ -7,8 +7,9 @@ al. 2024, "Steering Llama 2 via Contrastive Activation Addition" (ACL, arXiv 231
 
 where h_L is what comes out of layer L at the answer's last token, and add a multiple of it at every token behind the
 question (`--steering.preset paper`). Their answers are letters and a multiple is taken by hand; here they are whole
-options, and layer and multiple are chosen on validation items, among those that keep within a drift. By default the
-vector is added at every token, which any way of reading a model can do.
+options, and layer and multiple are chosen on validation items, among those that keep within a drift: how long such a
+vector is beside the stream differs between models and layers, so each layer is tried with about the largest multiple
+that keeps within, and with its half. By default the vector is added at every token, which any way of reading can do.
 """
 
 import hashlib
@@ -22,7 +23,15 @@ from pydantic import Field, model_validator
 
 from biasectomy.errors import SettingsError
 from biasectomy.methods.base import METHODS, Profile
-from biasectomy.methods.chosen_change import ChoosingSettings, FittedChange, expected, fit_chosen
+from biasectomy.methods.chosen_change import (
+    NEUTRAL_TEXTS,
+    TRIES,
+    ChoosingSettings,
+    Drifts,
+    FittedChange,
+    expected,
+    fit_chosen,
+)
 from biasectomy.methods.contrast import Tokens, differences, with_pairs
 from biasectomy.methods.layer_choice import Layers, layers_of, numbers_in
 
@@ -55,13 +64,14 @@ class Steering:
 
         preset: Literal["default", "paper"] = Field(
             "default",
-            description="The authors' settings as a whole: the last token, added behind the question only.",
+            description="The authors' settings as a whole: the last token, added once, behind the question only.",
         )
         layers: Layers | None = Field(
             None, description="Layers to try, joined by commas. [default: at a quarter, half, three quarters]"
         )
-        strengths: Strengths = Field(
-            (0.5, 1.0, 2.0, 4.0), description="Multiples of the vector to try, joined by commas."
+        strengths: Strengths | None = Field(
+            None,
+            description="Multiples of the vector to try, joined by commas. [default: what the drift allows, and half]",
         )
         positions: Positions = Field(
             "all", description="Where it is added: at every token, or from the question's end on."
@@ -74,7 +84,7 @@ class Steering:
         @classmethod
         def _as_the_authors(cls, given: Any) -> Any:
             if isinstance(given, dict) and given.get("preset") == "paper":
-                return given | {"positions": "answer", "tokens": "last"}
+                return given | {"positions": "answer", "tokens": "last", "strengths": (1.0,)}
             return given
 
     def __init__(self, settings: "Steering.Settings") -> None:
@@ -88,6 +98,8 @@ class Steering:
         """
         with_pairs(development, "answers", self.title)
         layers = len(self.settings.layers or (0, 0, 0))
+        if self.settings.strengths is None:
+            return expected(self.settings, 2 * layers, development) + TRIES * layers * NEUTRAL_TEXTS
         return expected(self.settings, layers * len(self.settings.strengths), development)
 
     def fit(self, model: "LanguageModel", development: "Task", session: "Session") -> FittedChange:
@@ -105,7 +117,7 @@ class Steering:
         layers = layers_of(settings.layers, len(blocks), f"--{NAME}.layers")
         _refuse_unknown_ends(model, settings.positions)
 
-        def made(learning: "Task") -> "list[Steered]":
+        def made(learning: "Task", drifts: Drifts) -> "list[Steered]":
             found = differences(
                 model,
                 learning,
@@ -119,15 +131,23 @@ class Steering:
             file = session.path(FILE)
             if file is not None and session.processes.main:
                 keep_tensors(file, {blocks[layer]: vector for layer, vector in vectors.items()})
-            return [
-                Steered(blocks[layer], layer, vectors[layer], strength, settings.positions)
-                for layer in layers
-                for strength in dict.fromkeys(settings.strengths)
-            ]
+            return [one for layer in layers for one in self._tried(blocks[layer], layer, vectors[layer], drifts)]
 
-        several = len(layers) * len(set(settings.strengths)) > 1
+        several = len(layers) * (len(set(settings.strengths)) if settings.strengths else 2) > 1
         settled = f"one layer and one strength (--{NAME}.layers 8 --{NAME}.strengths 1)"
         return fit_chosen(NAME, model, development, session, settings, made, settled=settled if several else None)
+
+    def _tried(self, block: str, layer: int, vector: "Tensor", drifts: Drifts) -> "list[Steered]":
+        """A layer's candidates: of the strengths that are set, or of the largest that the drift allows and its half."""
+
+        def steered(strength: float) -> Steered:
+            return Steered(block, layer, vector, strength, self.settings.positions)
+
+        strengths = self.settings.strengths
+        if strengths is None:
+            strongest = float(f"{drifts.strongest(steered):.3g}")
+            strengths = (strongest, strongest / 2) if strongest else ()
+        return [steered(strength) for strength in dict.fromkeys(strengths)]
 
 
 @dataclass(frozen=True)

@@ -31,12 +31,12 @@ def main_directions(differences: Tensor, count: int) -> Tensor:
     return found
 
 
-def without(directions: Tensor) -> Change:
-    """What takes directions [width, components] out of values [..., width]."""
+def without(directions: Tensor, share: float = 1.0) -> Change:
+    """What takes a share of the part along directions [width, components] out of values [..., width]."""
 
     def change(values: Tensor) -> Tensor:
         own = directions.to(values.device)
-        changed: Tensor = (values.float() - (values.float() @ own) @ own.T).to(values.dtype)
+        changed: Tensor = (values.float() - share * (values.float() @ own) @ own.T).to(values.dtype)
         return changed
 
     return change
@@ -61,6 +61,7 @@ def projected_weights(
     maps: Mapping[str, list[NeuronGroup]],
     directions: Mapping[str, Tensor],
     embeddings: Tensor | None = None,
+    share: float = 1.0,
 ) -> Iterator[None]:
     """A block in which directions are taken out of weights; afterwards the old weights are back, bit for bit.
 
@@ -69,6 +70,7 @@ def projected_weights(
         maps: those that write into the stream, by block.
         directions: of each block whose maps are changed, [width, components].
         embeddings: of the token embeddings; None leaves them.
+        share: of the part along the directions that is taken out.
 
     Raises:
         ModelError: a weight is quantised, not in memory, or shared with another module.
@@ -83,11 +85,11 @@ def projected_weights(
                     for owned in owned_slices(model, group, torch.arange(group.units)):
                         values = owned.read()
                         taken_back.append(partial(owned.write, values))
-                        owned.write(without(own)(values.t()).t())  # a bias is its own transpose
+                        owned.write(without(own, share)(values.t()).t())  # a bias is its own transpose
             if embeddings is not None:
                 weight = model.get_input_embeddings().weight  # type: ignore[operator]
                 taken_back.append(partial(weight.copy_, weight.detach().clone()))
-                weight.copy_(without(embeddings)(weight))
+                weight.copy_(without(embeddings, share)(weight))
         yield
     finally:
         with torch.no_grad():
