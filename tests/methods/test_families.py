@@ -22,6 +22,8 @@ from tests.tasks.made_posts import write_mirrors
 SETTINGS: dict[str, dict[str, Any]] = {
     "crispr": {"instances": 2, "trials": 1},
     "experts": {"steps": 2, "items_a_step": 4, "rate": 0.2, "variant": "anti-only"},
+    "projection": {"layers": (0,), "components": (1,), "share": 1.0},
+    "steering": {"layers": (0,), "strengths": (2.0,)},
     "learned-factors": {"straight_steps": 4, "items_a_step": 4, "rate": 0.2},
     "lora": {"steps": 3, "items_a_step": 4, "rank": 2, "rate": 0.05},
     "dpo": {"steps": 3, "items_a_step": 4, "rank": 2, "rate": 0.05, "validation_items": 0, "perplexity": 1e9},

@@ -48,7 +48,14 @@ def training_of(
     )
 
 
-def learned_and_validated(development: Task, share: float, items: int | None, validated: int, seed: int) -> Split:
+def learned_and_validated(
+    development: Task,
+    share: float,
+    items: int | None,
+    validated: int,
+    seed: int,
+    settled: str = "--neurons, which settles the number",
+) -> Split:
     """Development items in two by template: those that are learned from, and those that only choose, in few wordings.
 
     Args:
@@ -57,6 +64,7 @@ def learned_and_validated(development: Task, share: float, items: int | None, va
         items: at most so many are learned from.
         validated: at most so many choose.
         seed: of the split.
+        settled: what leaves nothing to choose, for messages.
 
     Raises:
         DataError: there are too few templates for both.
@@ -67,7 +75,6 @@ def learned_and_validated(development: Task, share: float, items: int | None, va
         templates = len({item.cluster for item in development.items})
         raise DataError(
             f"'{development.name}' has {templates} templates among its {len(development.items)} development items, too "
-            "few to learn from some and choose by others; more items would be right, or --neurons, which settles the "
-            "number."
+            f"few to learn from some and choose by others; more items would be right, or {settled}."
         ) from error
     return Split(learning.limited(items, seed=seed), validation.limited(validated, VALIDATION_WORDINGS, seed))

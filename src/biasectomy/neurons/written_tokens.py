@@ -74,13 +74,13 @@ def silent_because(model: nn.Module, group: NeuronGroup) -> str:
     weight = getattr(model.get_submodule(group.owner), group.parameter)
     if not weight.is_floating_point() or weight.device.type == "meta":
         return "its weights are quantised or not in memory; the full-precision model tells"
-    if group.side == "input" or _writes(model, group):
+    if group.side == "input" or writes_into_stream(model, group):
         return ""
     return "it does not write into the residual stream; what it puts out is used inside its block first"
 
 
-def _writes(model: nn.Module, group: NeuronGroup) -> bool:
-    """Whether a module's output is added to the residual stream."""
+def writes_into_stream(model: nn.Module, group: NeuronGroup) -> bool:
+    """Whether the output of a group's module is added to the residual stream."""
     if group.expert is not None:
         return group.parameter == "down_proj"
     block = model.get_submodule(f"{group.stack}.{group.layer}")
