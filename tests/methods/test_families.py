@@ -19,6 +19,7 @@ from tests.reading.architectures import ARCHITECTURES
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "crispr": {"instances": 2, "trials": 1},
+    "edited-neurons": {"options": "instances=2", "factor": 0.5},
     "learned-factors": {"straight_steps": 4, "items_a_step": 4, "rate": 0.2},
     "lora": {"steps": 3, "items_a_step": 4, "rank": 2, "rate": 0.05},
     "shira": {"steps": 3, "items_a_step": 4, "rank": 2, "rate": 0.2},

@@ -16,7 +16,7 @@ from biasectomy.tasks.checks import wrong_with_texts
 from biasectomy.tasks.data_files import Packaged, csv_rows, data_file
 from biasectomy.tasks.metrics import Goal
 from biasectomy.tasks.multiple_choice import Selector
-from biasectomy.tasks.pairs import LESS, MORE, preference, whole_texts
+from biasectomy.tasks.pairs import LESS, MORE, own_twin, preference, whole_texts
 
 FILE = "crows_pairs/crows_pairs_anonymized.csv"
 PACKAGED = Packaged(
@@ -122,6 +122,7 @@ def load(members: Sequence[str], data_folder: Path | None, instructions: Path | 
             {"even": Goal(METRICS[0].name)},
             ("sum", "mean"),
             spread=(DIRECTION,),
+            twin=own_twin,
             sources=(file.source(),),
         )
         for member in members

@@ -16,6 +16,11 @@ from biasectomy.tasks.multiple_choice import Selector, columns_of, every_item, p
 LESS, MORE = 0, 1  # places of the two texts; the less stereotypical one first, so that it wins ties
 
 
+def own_twin(item: Item) -> Item:
+    """A pair of texts about two groups: what the one is of the other, swapping would only turn the options."""
+    return item
+
+
 def whole_texts(instruction: str, item: Item) -> Question:
     """The two texts as they are."""
     return Question(None, item.options)
