@@ -25,6 +25,7 @@ from biasectomy.neurons.discovery import discover_neurons
 from biasectomy.options import Options
 from biasectomy.reading.layouts import PackedLayout, Positions
 from biasectomy.reading.prompts import EncodedPrompt
+from biasectomy.tasks.swapping import swapped
 from tests.conftest import make_items
 
 
@@ -423,8 +424,10 @@ def test_every_attribution_describes_itself():
 @pytest.mark.parametrize("name", list(ATTRIBUTIONS))
 @pytest.mark.parametrize("definition", ["linear-output", "ffn-hidden"])
 def test_every_attribution_scores_every_neuron(tiny, name, definition, toy_task):
-    attribution = ATTRIBUTIONS[name](ATTRIBUTIONS[name].Settings(**({"instances": 3} if name == "crispr" else {})))
-    scores = attribute(tiny, toy_task(4, 4, 1), attribution, definition=definition)
+    kind, few = ATTRIBUTIONS[name], {"instances": 3, "steps": 2}
+    attribution = kind(kind.Settings(**{key: few[key] for key in few if key in kind.Settings.model_fields}))
+    task = replace(toy_task(4, 4, 1), twin=swapped)
+    scores = attribute(tiny, task, attribution, definition=definition)
     assert {module: len(values) for module, values in scores.by_module.items()} == {
         group.module: group.units for group in tiny.neurons(definition)
     }

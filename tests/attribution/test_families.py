@@ -1,12 +1,16 @@
 """One class of tests that every family of models goes through, encoder-decoders and mixtures included."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from captum.attr import LayerGradientXActivation
 
 from biasectomy.attribution.products.crispr import Authors, Paper
 from biasectomy.attribution.products.engine import Instance, accumulate
+from biasectomy.attribution.products.slopes import MeanActivations, Slopes
 from biasectomy.attribution.random import Random
+from biasectomy.attribution.weight_magnitude import WeightMagnitude
 from biasectomy.measuring.session import Session
 from biasectomy.neurons.discovery import discover_neurons
 from biasectomy.neurons.edits import edited
@@ -136,6 +140,27 @@ class TestFamily:
             found.append(torch.cat([scores[group.module] for group in neurons]))
         assert torch.isfinite(found[0]).all()
         assert (found[0] - found[1]).abs().max() <= 1e-3 * found[0].abs().max()
+
+    @pytest.mark.parametrize(("make_rule", "gradients"), [(Slopes, True), (MeanActivations, False)])
+    def test_two_given_answers_are_compared_alike_in_any_company(self, model, make_rule, gradients):
+        layout, neurons = layout_for(model, VOCABULARY), discover_neurons(model)
+        instances = [Instance(str(number), encoded, 0, 1 + number % 2, 0.5) for number, encoded in enumerate(PROMPTS)]
+        found = []
+        for budget in (1, 10_000):
+            rule = make_rule()
+            list(accumulate(model, neurons, instances, rule, budget=budget, layout=layout, gradients=gradients))
+            scores = rule.finish()
+            assert {module: len(values) for module, values in scores.items()} == {g.module: g.units for g in neurons}
+            found.append(torch.cat([scores[group.module] for group in neurons]))
+        assert torch.isfinite(found[0]).all() and found[0].any()
+        assert (found[0] - found[1]).abs().max() <= 1e-3 * found[0].abs().max()
+
+    @pytest.mark.parametrize("definition", ["linear-output", "ffn-hidden"])
+    def test_weights_of_every_neuron_have_a_length(self, model, definition):
+        neurons = discover_neurons(model, definition)
+        found = WeightMagnitude(Options()).scores(SimpleNamespace(model=model), neurons, None, Session())
+        assert {module: len(values) for module, values in found.items()} == {g.module: g.units for g in neurons}
+        assert all(bool((values > 0).all()) for values in found.values())
 
     def test_random_scores_are_of_every_neuron(self, model):
         neurons = discover_neurons(model)

@@ -163,6 +163,7 @@ def test_the_anti_expert_learns_the_biased_answers(tiny, toy_task):
     assert [item.identifier for item in biased.items] == [item.identifier for item in task.items[1:]]
     assert [item.gold for item in biased.items] == [item.target for item in task.items[1:]]
     method = fitted(tiny, task, steps=30, drift_weight=0)
+
     def credited(companion, items):
         """The mean log-probability of the options that are gold, among an item's options."""
         with companion.in_force():

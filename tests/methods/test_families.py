@@ -24,6 +24,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "experts": {"steps": 2, "items_a_step": 4, "rate": 0.2, "variant": "anti-only"},
     "projection": {"layers": (0,), "components": (1,), "share": 1.0},
     "steering": {"layers": (0,), "strengths": (2.0,)},
+    "edited-neurons": {"options": "instances=2", "factor": 0.5},
     "learned-factors": {"straight_steps": 4, "items_a_step": 4, "rate": 0.2},
     "lora": {"steps": 3, "items_a_step": 4, "rank": 2, "rate": 0.05},
     "dpo": {"steps": 3, "items_a_step": 4, "rank": 2, "rate": 0.05, "validation_items": 0, "perplexity": 1e9},

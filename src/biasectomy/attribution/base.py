@@ -12,11 +12,14 @@ if TYPE_CHECKING:  # an attribution's settings are asked for by `--help`, which 
     from biasectomy.neurons.discovery import Neurons
     from biasectomy.tasks.base import Task
 
+ATTRIBUTED = 4  # an attributed item is a forward and two backward passes, and about one more of elementwise work
+
 
 class Attribution(Protocol):
     """An attribution with its settings; its docstring's first line describes it.
 
-    The class has its options as a class of its own, `Settings`, made of `Options`.
+    The class has its options as a class of its own, `Settings`, made of `Options`. It may say what its scores cost, for
+    forecasts: `expected_questions(development)`, about how many questions' time they take.
     """
 
     def __init__(self, settings: Any) -> None: ...

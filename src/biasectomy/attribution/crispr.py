@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, model_validator
 
-from biasectomy.attribution.base import ATTRIBUTIONS
+from biasectomy.attribution.base import ATTRIBUTED, ATTRIBUTIONS
 from biasectomy.errors import SettingsError
 from biasectomy.options import Options
 
@@ -80,6 +80,10 @@ class Crispr:
                 f"{development.name} has {here} development items, fewer than --crispr.instances {wanted}; use "
                 f"--crispr.instances {here}, more --max-items or a larger --development-share."
             )
+
+    def expected_questions(self, development: "Task") -> float:
+        """About how many questions' time the scores take."""
+        return ATTRIBUTED * self.settings.instances * self.settings.trials * len(development.instructions)
 
     def scores(
         self, model: "LanguageModel", neurons: "Neurons", development: "Task", session: "Session"

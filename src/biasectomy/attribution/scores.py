@@ -30,8 +30,12 @@ class Scores:
     model: dict[str, Any] = field(default_factory=dict)
     found_with: dict[str, Any] = field(default_factory=dict)
 
-    def top(self, count: int) -> "NeuronSet":
-        """The neurons with the highest scores over all modules and layers; ties go to the earlier module and unit."""
+    def top(self, count: int, *, lowest: bool = False) -> "NeuronSet":
+        """The neurons with the highest scores over all modules and layers; ties go to the earlier module and unit.
+
+        Args:
+            lowest: those with the lowest scores instead, the lowest first.
+        """
         import numpy as np
 
         from biasectomy.neurons.neuron_set import Neuron, NeuronSet
@@ -42,7 +46,7 @@ class Scores:
             [self.by_module[group.module].numpy()[own] for group, own in zip(groups, units, strict=True)]
         )
         starts = np.cumsum([0, *map(len, units)])
-        best = np.argsort(-scores, kind="stable")[:count]
+        best = np.argsort(scores if lowest else -scores, kind="stable")[:count]
         chosen = []
         for index in best:
             position = int(np.searchsorted(starts, index, side="right")) - 1

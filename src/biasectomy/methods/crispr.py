@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, ClassVar
 from biasectomy.attribution.crispr import Crispr as CrisprAttribution
 from biasectomy.methods.base import METHODS, Profile
 from biasectomy.methods.neuron_edit import (
-    ATTRIBUTED,
     DEFINITION,
     GRID,
     RACING,
@@ -54,9 +53,8 @@ class Crispr:
             SettingsError: there are too few items, or they have no right answer.
         """
         self.attribution.check(development)
-        wordings = len(development.instructions)
-        attributed = self.settings.instances * self.settings.trials * wordings
-        return len(self.settings.grid) * len(development.items) * wordings + ATTRIBUTED * attributed
+        asked = len(self.settings.grid) * len(development.items) * len(development.instructions)
+        return asked + self.attribution.expected_questions(development)
 
     def fit(self, model: "LanguageModel", development: "Task", session: "Session") -> FittedNeurons:
         """Scores the neurons, then chooses how many to remove.

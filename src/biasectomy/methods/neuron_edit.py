@@ -25,7 +25,6 @@ if TYPE_CHECKING:  # slow to import, and `--help` needs nothing of this
     from biasectomy.tasks.metrics import Answers
 
 DEFAULT_GRID = (0, 1, 2, 3, 5, 8, 12, 20, 30, 50, 80, 120, 200, 300, 500)
-ATTRIBUTED = 4  # an attributed item is a forward and two backward passes, and about one more of elementwise work
 
 
 def _parse_grid(value: object) -> object:
@@ -73,13 +72,20 @@ class FittedNeurons:
 
 @dataclass(frozen=True)
 class TopNeurons:
-    """Scores every neuron, then edits as many of the best as serve the goal on development items."""
+    """Scores every neuron, then edits as many of the best as serve the goal on development items.
+
+    `factor` is what each is multiplied by, `scored_by` the attribution's name where the method has another, and with
+    `lowest` the best are those with the lowest scores.
+    """
 
     name: str
     attribution: "Attribution"
     definition: Definition
     grid: Sequence[int]
     racing: bool
+    factor: float = 0.0
+    scored_by: str = ""
+    lowest: bool = False
 
     def fit(self, model: "LanguageModel", development: "Task", session: "Session") -> FittedNeurons:
         """Scores, ranks and chooses; scores of each trial and instruction are kept in the session's folder."""
@@ -87,7 +93,12 @@ class TopNeurons:
 
         heading("Finding neurons")
         scores = attribute(
-            model, development, self.attribution, definition=self.definition, session=session, name=self.name
+            model,
+            development,
+            self.attribution,
+            definition=self.definition,
+            session=session,
+            name=self.scored_by or self.name,
         )
         ranking = self._ranked(scores, session)
         if session.neurons is not None:  # there is nothing to choose
@@ -104,12 +115,16 @@ class TopNeurons:
         return FittedNeurons(chosen, Cost(session.asked.questions, 1.0, len(chosen)), record)
 
     def _ranked(self, scores: "Scores", session: "Session") -> "NeuronSet":
-        ranking = scores.top(session.neurons or max(self.grid))
+        best = scores.top(session.neurons or max(self.grid), lowest=self.lowest)
+        ranking = best.with_strength(1 - self.factor)  # they are found with the factor 0
         for file, save in (("scores.safetensors", scores.save), ("ranking.json", ranking.save)):
             path = session.path(file)
             if path is not None and session.processes.main:
                 save(path)
-        say("Highest scores: " + ", ".join(f"{n.module}[{n.unit}] {n.score:.3g}" for n in ranking.top(3)))
+        say(
+            f"{'Lowest' if self.lowest else 'Highest'} scores: "
+            + ", ".join(f"{n.module}[{n.unit}] {n.score:.3g}" for n in ranking.top(3))
+        )
         return ranking
 
     def _choose(

@@ -42,6 +42,7 @@ class Item:
 
 Form = Callable[[str, Item], Question]
 Variant = Callable[[Item, random.Random], Item | None]
+Twin = Callable[[Item], Item | None]
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,9 @@ class Task:
     part_metrics: Mapping[str, tuple[Metric, ...]] = field(default_factory=dict)  # of what it was joined from, by name
     # By name, rules that make another item of one, in the same cluster; None where a rule does not apply.
     variants: Mapping[str, Variant] = field(default_factory=dict)
+    # A rule that makes of an item the same with the groups exchanged, so that the stereotype points the other way: the
+    # other option is the target. The item itself where it is a pair of texts, of which each is the other's twin.
+    twin: Twin | None = None
 
     @property
     def answer_rule(self) -> str:
@@ -236,6 +240,7 @@ def join(tasks: Sequence[Task], name: str | None = None) -> Task:
         sources=tuple(sources.values()),
         part_metrics={part.name: part.metrics for task in tasks for part in task.parts()},
         variants={key: rule for key, rule in first.variants.items() if all(key in task.variants for task in tasks)},
+        twin=first.twin if all(task.twin is first.twin for task in tasks) else None,
     )
 
 

@@ -31,6 +31,7 @@ from biasectomy.tasks.checks import wrong_with_texts
 from biasectomy.tasks.data_files import DataFile, Packaged, csv_rows, data_file
 from biasectomy.tasks.multiple_choice import LIKELIHOOD_OR_TEXT, listed
 from biasectomy.tasks.option_order import GROUPS
+from biasectomy.tasks.swapping import swapped
 from biasectomy.tasks.twins import clustered
 from biasectomy.tasks.variants import ADDITION, VARIANTS
 from biasectomy.tasks.wordings import load_instructions
@@ -262,6 +263,7 @@ def load(members: Sequence[str], data_folder: Path | None, instructions: Path | 
                 alike=LABEL_TYPE,
                 sources=sources,
                 variants=VARIANTS,
+                twin=swapped,
             )
         )
     return tasks

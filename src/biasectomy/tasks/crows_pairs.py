@@ -15,7 +15,7 @@ from biasectomy.tasks.base import TASKS, Item, Task, TaskFamily
 from biasectomy.tasks.checks import wrong_with_texts
 from biasectomy.tasks.data_files import Packaged, csv_rows, data_file
 from biasectomy.tasks.multiple_choice import Selector
-from biasectomy.tasks.pairs import LESS, MORE, goals_of, preference, whole_texts
+from biasectomy.tasks.pairs import LESS, MORE, goals_of, own_twin, preference, whole_texts
 
 FILE = "crows_pairs/crows_pairs_anonymized.csv"
 PACKAGED = Packaged(
@@ -121,6 +121,7 @@ def load(members: Sequence[str], data_folder: Path | None, instructions: Path | 
             goals_of(METRICS[0].name),
             ("sum", "mean"),
             spread=(DIRECTION,),
+            twin=own_twin,
             sources=(file.source(),),
         )
         for member in members

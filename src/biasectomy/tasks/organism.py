@@ -7,6 +7,7 @@ stereotype (see `models.organisms.world`).
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from biasectomy.models.organisms import words, world
@@ -24,9 +25,11 @@ from biasectomy.tasks.ambiguity import (
 )
 from biasectomy.tasks.base import TASKS, Item, Task, TaskFamily
 from biasectomy.tasks.metrics import Goal, Metric
+from biasectomy.tasks.swapping import exchanged, twin_of, two_people
 from biasectomy.tasks.wordings import load_instructions
 
 REVISION = "1"
+PEOPLE = "people"  # in an item's `extra`: of which people each person is
 SKILL, SKILL_ITEMS = "skill", 400
 PAIRS = {"bias": words.STEREOTYPED, "fair": words.UNBURDENED}
 ROWS = {name: len(words.TRAITS) * len(pairs) * 8 for name, pairs in PAIRS.items()} | {SKILL: SKILL_ITEMS}
@@ -74,8 +77,19 @@ def _item(task: str, number: int, scene: world.Scene) -> Item:
             gold=scene.gold,
             target=scene.target,
         ),
-        extra={"people": scene.people},
+        extra={PEOPLE: scene.people},
     )
+
+
+def of_the_other_people(item: Item) -> Item | None:
+    """The item in which each of the two is of the other's people; names, places and options stay."""
+    people, of_names = item.extra[PEOPLE], two_people(item)
+    context = exchanged(item.context, *people.values())
+    if context is None or of_names is None:
+        return None
+    names = tuple(people)
+    extra = {**item.extra, PEOPLE: dict(zip(names, reversed(people.values()), strict=True))}
+    return twin_of(replace(item, context=context, extra=extra), of_names)
 
 
 def load(members: Sequence[str], data_folder: Path | None, instructions: Path | None) -> list[Task]:
@@ -97,6 +111,7 @@ def load(members: Sequence[str], data_folder: Path | None, instructions: Path | 
                 choice.LIKELIHOOD_OR_TEXT,
                 spread=() if skill else SPREAD,
                 alike="" if skill else LABEL_TYPE,
+                twin=None if skill else of_the_other_people,
             )
         )
     return tasks

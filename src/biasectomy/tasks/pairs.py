@@ -22,6 +22,11 @@ def goals_of(metric: str, guards: Mapping[str, float] | None = None) -> dict[str
     return {"even": Goal(metric, guards), "anti-stereotype": Goal(metric, guards, best=0.0)}
 
 
+def own_twin(item: Item) -> Item:
+    """A pair of texts about two groups: what the one is of the other, swapping would only turn the options."""
+    return item
+
+
 def whole_texts(instruction: str, item: Item) -> Question:
     """The two texts as they are."""
     return Question(None, item.options)

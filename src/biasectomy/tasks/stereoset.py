@@ -24,7 +24,7 @@ from biasectomy.tasks.checks import wrong_with_texts
 from biasectomy.tasks.data_files import Packaged, data_file
 from biasectomy.tasks.multiple_choice import over_instructions, unmatched
 from biasectomy.tasks.option_order import GROUPS
-from biasectomy.tasks.pairs import goals_of
+from biasectomy.tasks.pairs import goals_of, own_twin
 from biasectomy.tasks.stereoset_scores import ANTI, KINDS, STEREO, by_choices, by_scores, stereoset_metrics
 from biasectomy.tasks.wordings import load_instructions
 
@@ -162,6 +162,7 @@ def load(members: Sequence[str], data_folder: Path | None, instructions: Path | 
                 goals_of(metrics[0].name, {metrics[1].name: MARGIN}),
                 ("generation", "sum", "mean") if prompted else ("mean", "sum"),
                 spread=(SETTING,),
+                twin=own_twin,
                 sources=(file.source(),),
             )
         )

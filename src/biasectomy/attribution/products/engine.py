@@ -28,11 +28,16 @@ from biasectomy.reading.prompts import EncodedPrompt
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """One item under one instruction, as attribution needs it."""
+    """One item under one instruction, as attribution needs it: two of its options, and what it counts.
+
+    The biased one is the likeliest of the others where it is None.
+    """
 
     identifier: str
     encoded: EncodedPrompt
     gold: int
+    biased: int | None = None
+    weight: float = 1.0
 
 
 def accumulate(
@@ -43,10 +48,11 @@ def accumulate(
     *,
     budget: int,
     layout: Layout | None = None,
+    gradients: bool = True,
 ) -> Iterator[int]:
     """Runs all instances through a rule, the longest first; yields the number done after each batch.
 
-    A batch that memory is too small for is halved.
+    A batch that memory is too small for is halved. Without gradients the rule is given the activations themselves.
 
     Raises:
         ScoreError: a log-likelihood is NaN or infinite; names the item.
@@ -54,7 +60,7 @@ def accumulate(
     """
     layout = layout or PackedLayout()
     instances = _longest_first(instances, rule.group)
-    passes = _Passes(model, neurons, layout, rule)
+    passes = _Passes(model, neurons, layout, rule, gradients)
     for batch in layout.plan([instance.encoded for instance in instances], budget, separate=True):
         in_halves(lambda half: passes.run(half, instances), batch, passes.undo)
         yield len(batch.prompts)
@@ -63,28 +69,43 @@ def accumulate(
 class _Passes:
     """Forward and backward passes of batches, which a rule receives; what a batch that failed left can be undone."""
 
-    def __init__(self, model: nn.Module, neurons: Neurons, layout: Layout, rule: Rule) -> None:
-        self.model, self.neurons, self.layout, self.rule = model, neurons, layout, rule
+    def __init__(self, model: nn.Module, neurons: Neurons, layout: Layout, rule: Rule, gradients: bool) -> None:
+        self.model, self.neurons, self.layout, self.rule, self.gradients = model, neurons, layout, rule, gradients
         self.places = {group.module: group.place for group in neurons}
         self.protected: set[str] = set()  # modules whose output the model overwrites
         self._before: dict[str, Any] = {}
 
     def run(self, batch: Batch, instances: Sequence[Instance]) -> list[None]:
-        """One forward and two backward passes."""
+        """One forward pass, and two backward passes where gradients are wanted."""
         # Between batches a rule holds sums and perhaps a group that is not full: little to copy.
         self._before = copy.deepcopy(vars(self.rule))
         chosen = [instances[index] for index in batch.indices]
         with self._read(batch) as (activations, reading):
             log_likelihoods = reading.log_likelihoods()
             pairs = _pairs(self.model, self.layout, chosen, log_likelihoods)
-            by_place = {place: _spans(reading, pairs, log_likelihoods, place) for place in set(self.places.values())}
+            weights = [one.weight for one in chosen]
+            by_place = {
+                place: _spans(reading, pairs, weights, log_likelihoods, place) for place in set(self.places.values())
+            }
             spans = {module: by_place[place] for module, place in self.places.items()}
+            if not self.gradients:
+                self._show(activations, spans)
+                return [None] * len(chosen)
             both = list(zip(log_likelihoods, pairs, strict=True))
             gold = torch.stack([values[right] for values, (right, _) in both]).sum()
             biased = torch.stack([values[wrong] for values, (_, wrong) in both]).sum()
             _backward(activations, gold, self.rule.gold, spans, keep_graph=True)
             _backward(activations, biased, self.rule.biased, spans, keep_graph=False)
         return [None] * len(chosen)
+
+    def _show(self, activations: Activations, spans: dict[str, list[Span]]) -> None:
+        """Hands every module's activations over, [positions, units]."""
+        for module, found in spans.items():
+            kept = activations[module]
+            values = kept.spread(kept.tensor.detach().float())
+            values = values.reshape(-1, values.shape[-1])
+            self.rule.gold(module, values, found)
+            self.rule.biased(module, values, found)
 
     def undo(self) -> None:
         """Takes back what the last batch gave to the rule."""
@@ -93,14 +114,14 @@ class _Passes:
     @contextlib.contextmanager
     def _read(self, batch: Batch) -> Iterator[tuple[Activations, Reading]]:
         """The forward pass; read once more, with copies, where the model overwrites what is needed (remembered)."""
-        with captured(self.model, self.neurons, self.protected) as activations:
+        with captured(self.model, self.neurons, self.protected) as activations, torch.set_grad_enabled(self.gradients):
             reading = self.layout.read(self.model, batch, separate=True)
             overwritten = activations.overwritten()
             if not overwritten:
                 yield activations, reading
                 return
         self.protected |= overwritten
-        with captured(self.model, self.neurons, self.protected) as activations:
+        with captured(self.model, self.neurons, self.protected) as activations, torch.set_grad_enabled(self.gradients):
             yield activations, self.layout.read(self.model, batch, separate=True)
 
 
@@ -117,7 +138,8 @@ def _pairs(
 ) -> list[tuple[int, int]]:
     """Gold and biased option of each instance.
 
-    The biased one is the likeliest of the wrong options: the confusion score (Yang et al. 2024, section 3.1).
+    Where none is said, the biased one is the likeliest of the others: the confusion score (Yang et al. 2024, section
+    3.1).
     """
     pairs = []
     for instance, tensors in zip(chosen, log_likelihoods, strict=True):
@@ -130,12 +152,17 @@ def _pairs(
                 "Its weights may be damaged, or --dtype float32 may be needed."
             )
         wrong = [option for option in range(len(values)) if option != instance.gold]
-        pairs.append((instance.gold, max(wrong, key=values.__getitem__)))
+        likeliest = max(wrong, key=values.__getitem__)
+        pairs.append((instance.gold, likeliest if instance.biased is None else instance.biased))
     return pairs
 
 
 def _spans(
-    reading: Reading, pairs: Sequence[tuple[int, int]], log_likelihoods: Sequence[Sequence[Tensor]], place: Place
+    reading: Reading,
+    pairs: Sequence[tuple[int, int]],
+    weights: Sequence[float],
+    log_likelihoods: Sequence[Sequence[Tensor]],
+    place: Place,
 ) -> list[Span]:
     """Positions and log-probabilities of both labels of each instance, for the modules at one place."""
     return [
@@ -144,8 +171,9 @@ def _spans(
             biased=reading.positions(member, biased, place),
             log_gold=float(log_likelihoods[member][gold].detach()),
             log_biased=float(log_likelihoods[member][biased].detach()),
+            weight=weight,
         )
-        for member, (gold, biased) in enumerate(pairs)
+        for member, ((gold, biased), weight) in enumerate(zip(pairs, weights, strict=True))
     ]
 
 

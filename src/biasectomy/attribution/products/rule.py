@@ -22,6 +22,7 @@ class Span:
     biased: Positions
     log_gold: float
     log_biased: float
+    weight: float = 1.0  # what the instance counts
 
 
 class Rule(Protocol):

@@ -16,7 +16,8 @@ from biasectomy.narration import Advance, progress
 from biasectomy.neurons.discovery import Neurons
 from biasectomy.reading.layouts.base import placement
 from biasectomy.reading.memory import weights_bytes
-from biasectomy.tasks.base import Task
+from biasectomy.reading.prompts import EncodedPrompt
+from biasectomy.tasks.base import Item, Task
 
 # What attribution holds of a batch may take about as much memory as the weights do; fewer tokens make products slow.
 SMALLEST_ATTRIBUTION = 256  # tokens
@@ -24,15 +25,27 @@ MEMORY_OF_WEIGHTS = 1.1
 VALUES_HELD = 1.75  # for each neuron and token, in the model's number format, besides products in float32
 
 
+def as_it_is(item: Item, encoded: EncodedPrompt) -> Instance:
+    """An item whose biased option is the likeliest wrong one."""
+    return Instance(item.identifier, encoded, item.gold or 0)
+
+
 @dataclass
 class Trials:
-    """How scores are computed: everything but which items."""
+    """How scores are computed: everything but which items.
+
+    Without `gradients` the rule is given activations in place of products. Scores are kept in the folder `kept` of the
+    session's.
+    """
 
     model: LanguageModel
     neurons: Neurons
     task: Task
     session: Session
     make_rule: Callable[[], Rule]
+    instance: Callable[[Item, EncodedPrompt], Instance] = as_it_is
+    gradients: bool = True
+    kept: str = "attribution"
 
     def scores(self, drawn: Sequence[Sequence[int]]) -> dict[str, Tensor]:
         """Mean over trials and instructions of the scores of the items drawn, by module [units].
@@ -46,7 +59,7 @@ class Trials:
         with progress("Attributing", len(wordings) * sum(map(len, drawn)), "instances") as advance:
             for trial, indices in enumerate(drawn):
                 for number, instruction in enumerate(wordings):
-                    kept = self.session.path(f"attribution/trial-{trial}-instruction-{number}.safetensors")
+                    kept = self.session.path(f"{self.kept}/trial-{trial}-instruction-{number}.safetensors")
                     scores = self._kept_or_computed(kept, indices, instruction, advance)
                     for module, values in scores.items():
                         sums[module] += values.cpu() / (len(drawn) * len(wordings))
@@ -75,8 +88,7 @@ class Trials:
         questions = [self.task.question(instruction, item) for item in self.task.items]
         with naming_items(self.task, questions):
             instances = [
-                Instance(item.identifier, self.model.encode(self.task.question(instruction, item)), item.gold or 0)
-                for item in share
+                self.instance(item, self.model.encode(self.task.question(instruction, item))) for item in share
             ]
         for count in accumulate(
             self.model.model,
@@ -85,6 +97,7 @@ class Trials:
             rule,
             budget=min(self.model.batch_tokens, fitting),
             layout=self.model.layout,
+            gradients=self.gradients,
         ):
             advance(count)
         sums = processes.sum(_complete(rule.finish(), self.neurons))
