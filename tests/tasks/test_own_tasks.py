@@ -108,8 +108,9 @@ def test_items_in_the_manner_of_bbq_have_its_labels_metrics_and_goals(tmp_path):
     [
         (LISTED, ROW, "accuracy_mine instruction_deviation instruction_range consistency unmatched accuracy_gold_first "
          "accuracy_gold_second accuracy_gold_third"),
-        (LISTED | {"goal": "even"}, PAIR | {"question": "Who?"}, "target_preferred_mine instruction_deviation_target_preferred_mine "
-         "instruction_range_target_preferred_mine consistency unmatched"),
+        (LISTED | {"goal": "even"}, PAIR | {"question": "Who?"},
+         "target_preferred_mine instruction_deviation_target_preferred_mine instruction_range_target_preferred_mine "
+         "consistency unmatched"),
         (LISTED | {"form": "unlisted"}, {**ROW, "context": "", "target": 0, "unknown": 2},
          "accuracy_mine target_mine unknown_mine instruction_deviation instruction_range consistency"),
         (PAIRS, PAIR, "target_preferred_mine log_likelihood_difference_mine"),
