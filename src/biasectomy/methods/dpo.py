@@ -79,11 +79,10 @@ class Dpo:
         """
         from biasectomy.learning.objectives import EVEN
         from biasectomy.learning.within_budget import taught
-        from biasectomy.tasks.metrics import named
 
         settings = self.settings
         heading(f"Learning {self.title}")
-        goal = development.goals and named(development.metrics, session.goal(development).metric)
+        goal = development.goals and session.goal(development).judged(development.metrics)
         if goal and goal.best == EVEN:
             warn(f"'{development.name}' asks for even odds, and DPO knows no end: it may go beyond them.")
         lesson = self._lesson(model, _pairs(development), session)
