@@ -20,6 +20,7 @@ from safetensors.torch import load_file, save_file
 
 from biasectomy.cli.console import Console
 from biasectomy.commands import apply, find, mitigate
+from biasectomy.commands.compare import compare
 from biasectomy.commands.replacing import ADAPTER, EARLIER, KNOWN
 from biasectomy.commands.settings import (
     ApplySettings,
@@ -30,6 +31,8 @@ from biasectomy.commands.settings import (
 from biasectomy.errors import BiasectomyError, DataError, NeuronSetError, RunError, SettingsError, UnknownNameError
 from biasectomy.files import read_json
 from biasectomy.measuring.results import Results
+from biasectomy.methods import METHODS as METHODS_BY_NAME
+from biasectomy.methods.fair_prompt import FairPrompt
 from biasectomy.models.language_model import LanguageModel
 from biasectomy.narration import watching
 from biasectomy.neurons.neuron_set import NeuronSet
@@ -409,6 +412,27 @@ def test_compare_that_was_interrupted_goes_on_and_ends_alike(case, compared, tmp
     case.compare(out, methods=METHODS, resume=True)
     for name in ("results.json", "items.jsonl", "methods/crispr/neurons.json"):
         assert (out / name).read_bytes() == (compared / name).read_bytes()
+
+
+class Refusing(FairPrompt):
+    """Cannot be fitted to any model."""
+
+    title = "Refusing"
+
+    def fit(self, model, development, session):
+        raise SettingsError("this model has no such part")
+
+
+def test_all_methods_are_those_that_can_be_had(tiny, toy_task, monkeypatch, caplog):
+    few = {name: METHODS_BY_NAME[name] for name in ("random-neurons", "crispr", "always-unknown", "original")}
+    monkeypatch.setattr(METHODS_BY_NAME, "_entries", few | {"refusing": Refusing})
+    caplog.set_level("INFO")
+    outcome = compare(tiny, toy_task(), "all", also="none", replicates=50)
+    assert list(outcome.fitted) == ["original", "always-unknown", "random-neurons"]
+    assert "CRISPR is left out: toy:age has 16 development items, fewer than" in caplog.text
+    assert "Refusing is left out: this model has no such part" in caplog.text
+    with pytest.raises(SettingsError, match="no such part"):
+        compare(tiny, toy_task(), "refusing", also="none", replicates=50)
 
 
 def test_few_test_items_leave_all_development_items(case, tmp_path):

@@ -11,7 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from biasectomy.errors import DataError, SettingsError
-from biasectomy.measuring.results import DifferenceRow, MetricRow, Results, figures, interval_settings
+from biasectomy.measuring.results import (
+    DifferenceRow,
+    MetricDescription,
+    MetricRow,
+    Results,
+    figures,
+    interval_settings,
+)
 from biasectomy.measuring.session import Session
 from biasectomy.report import render_markdown
 from biasectomy.report.text import rendered
@@ -142,6 +149,32 @@ def test_results_survive_json_with_nan_as_null() -> None:
     }
     assert document["metrics"][1]["draws"] == [0.25, None, 0.75]
     assert repr(Results.from_json(document)) == repr(results)
+
+
+def test_the_trade_off_has_a_point_a_method_of_its_goal_beside_what_is_guarded() -> None:
+    def row(method: str, task: str, metric: str, value: float) -> MetricRow:
+        return MetricRow(method, task, "test", metric, value, math.nan, 1.0, 4, 2, 1.0)
+
+    kinds = {"score": "goal", "kept": "guard", "drift": "guard", "length": None}
+    described = {name: MetricDescription(name, name, "share", 1, role) for name, role in kinds.items()}
+    rows = [
+        row(method, *of)
+        for method in ("original", "edited")
+        for of in (
+            ("a,b", "score", 0.5),
+            ("a,b", "kept", 0.9),
+            ("a,b", "length", 3),
+            ("a", "score", 0.1),
+            ("a", "kept", 0),
+        )
+    ] + [row("edited", "neutral", "drift", 0.02)]
+    results = Results(tuple(rows), described=described, goals={"a,b": "score", "a": "kept"})
+    first, second = json.loads(json.dumps(results.to_json(), allow_nan=False))["trade_off"]
+    assert first["goal"] == {"task": "a,b", "metric": "score", "value": 0.5, "low": None, "high": 1.0}
+    assert [one["metric"] for one in first["guards"]] == ["kept"] and first["guards"][0]["value"] == 0.9
+    assert second["method"] == "edited"
+    assert [(one["task"], one["value"]) for one in second["guards"]] == [("a,b", 0.9), ("neutral", 0.02)]
+    assert Results(()).trade_off() == [] == Results(tuple(rows)).trade_off()
 
 
 @given(st.lists(st.floats(), min_size=4, max_size=4), st.text(), st.none() | st.text())

@@ -8,8 +8,10 @@ from typing import Any
 from biasectomy.commands.experiment import fitting
 from biasectomy.commands.outcome import Outcome
 from biasectomy.commands.settings import CompareSettings
+from biasectomy.errors import SettingsError
 from biasectomy.methods.original import NAME as ORIGINAL
 from biasectomy.models.language_model import LanguageModel
+from biasectomy.narration import say
 from biasectomy.report.verdict import ranking
 from biasectomy.tasks import Task
 
@@ -46,9 +48,15 @@ def run(
     keep: bool = True,
 ) -> Outcome:
     """See `compare`; model and task stand in for those of the settings, and without `keep` no folder is written."""
-    with fitting(settings, model, task, settings.out if keep else None) as (experiment, methods):
+    folder, optional = settings.out if keep else None, settings.optional()
+    with fitting(settings, model, task, folder, optional=optional) as (experiment, methods):
         for name, method in methods.items():
-            experiment.fit(name, method)
-        outcome = experiment.measure([(name, ORIGINAL) for name in methods if name != ORIGINAL])
+            try:
+                experiment.fit(name, method)
+            except SettingsError as error:
+                if name not in optional:
+                    raise
+                say(f"{method.title} is left out: {error}")
+        outcome = experiment.measure([(name, ORIGINAL) for name in experiment.fitted if name != ORIGINAL])
         sentences = ranking(outcome.results, original=ORIGINAL)
         return experiment.finish(replace(outcome, results=replace(outcome.results, verdict=sentences)))

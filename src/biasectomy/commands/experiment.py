@@ -26,7 +26,7 @@ from biasectomy.commands.outcome import Outcome
 from biasectomy.commands.replacing import ITEMS, STORE, refuse_output
 from biasectomy.commands.run_folder import Run, open_run
 from biasectomy.commands.settings import EvaluationSettings, FittingSettings
-from biasectomy.errors import SettingsError
+from biasectomy.errors import DataError, SettingsError, SourceError
 from biasectomy.measuring.harness import Found, HarnessTask, answers_by_itself
 from biasectomy.measuring.harness_calls import NAME as HARNESS
 from biasectomy.measuring.harness_figures import answers_of, note_of, rows_of, task_of
@@ -384,10 +384,7 @@ def fitting(
         split = split_task(tasks[0], settings)
         split = split._replace(test=split.test.limited(settings.test_items, seed=settings.seed))
         tasks[0].goal(settings.objective)
-        expected = _expected(methods, split.development, optional)
-        for method in methods.values():
-            if isinstance(method, ReadsData):
-                method.check_data(settings.data)
+        expected = _expected(methods, split.development, settings.data, optional)
         language_model = open_model(settings, processes, model)
         for definition in dict.fromkeys(getattr(settings.section(name), "definition", None) for name in methods):
             if definition is not None:
@@ -400,16 +397,18 @@ def fitting(
             yield experiment, methods
 
 
-def _expected(methods: dict[str, Method], development: Task, optional: Collection[str]) -> float:
+def _expected(methods: dict[str, Method], development: Task, data: Path | None, optional: Collection[str]) -> float:
     """How many questions' time fitting takes at most; methods that are optional and cannot be fitted are taken out."""
     total = 0.0
     for name, method in list(methods.items()):
         try:
             total += method.expected_questions(development)
-        except SettingsError as error:
+            if isinstance(method, ReadsData):
+                method.check_data(data)
+        except (SettingsError, SourceError, DataError) as error:
             if name not in optional:
                 raise
-            say(f"{method.title} is not shown beside: {error}")
+            say(f"{method.title} is left out: {error}")
             del methods[name]
     return total
 

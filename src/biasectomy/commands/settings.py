@@ -41,6 +41,7 @@ SAVE_AS: Any = Field(
 NONE = "none"
 Names = Annotated[tuple[str, ...], BeforeValidator(_parse_names)]
 Fraction = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
+ALL = "all"  # methods
 
 
 class OutputSettings(Settings):
@@ -284,12 +285,20 @@ class CompareSettings(FittingSettings):
 
     panel: ClassVar[str] = "Method"
 
-    methods: Names = Field(min_length=1, description="Methods, joined by commas; 'ls methods' lists them.")
+    methods: Names = Field(
+        min_length=1, description="Methods, joined by commas; 'ls methods' lists them. 'all': all that can be had."
+    )
     out: Path = Field(Path("comparison"), description="Run folder.")
 
     def in_use(self) -> Sequence[str]:
-        """The original and the methods, in the order of the table."""
-        return tuple(dict.fromkeys((ORIGINAL, *self.methods)))
+        """The original and the methods, in the order of the table; random neurons are like those before them."""
+        if ALL not in self.methods:
+            return tuple(dict.fromkeys((ORIGINAL, *self.methods)))
+        return (ORIGINAL, *(name for name in METHODS if name not in (ORIGINAL, CONTROL)), CONTROL)
+
+    def optional(self) -> Sequence[str]:
+        """Methods that are left out, with the reason, where they cannot be had."""
+        return self.in_use() if ALL in self.methods else ()
 
 
 class ApplySettings(ModelSettings):

@@ -125,8 +125,25 @@ class Results:
 
     def to_json(self) -> dict[str, Any]:
         """A dictionary that `json.dumps(..., allow_nan=False)` takes."""
-        document: dict[str, Any] = without_nan(asdict(self))
+        document: dict[str, Any] = without_nan(asdict(self) | {"trade_off": self.trade_off()})
         return document
+
+    def trade_off(self) -> list[dict[str, Any]]:
+        """Of each method its figure of the first task's goal, beside all that is guarded: a point for a plot.
+
+        Guards are what a task's goal must not cost, and drift, perplexity and knowledge where they were measured.
+        """
+        task = next((row.task for row in self.metrics), "")
+        points = []
+        for method in dict.fromkeys(row.method for row in self.metrics):
+            own = [row for row in self.metrics if row.method == method]
+            reached = next((row for row in own if (row.task, row.metric) == (task, self.goals.get(task))), None)
+            if reached is not None:
+                # Rows of a whole task come before those of its parts.
+                guards = {row.metric: row for row in reversed(own) if self.description(row.metric).role == "guard"}
+                beside = [_point(row) for row in own if guards.get(row.metric) is row]
+                points.append({"method": method, "goal": _point(reached), "guards": beside})
+        return points
 
     @classmethod
     def from_json(cls, document: Any, name: str = "results") -> "Results":
@@ -152,6 +169,10 @@ class Results:
             raise DataError(f"{name}: the field {error} is missing.") from None
         except (TypeError, AttributeError) as error:
             raise DataError(f"{name}: a row does not fit the schema ({error}).") from None
+
+
+def _point(row: "MetricRow") -> dict[str, Any]:
+    return {"task": row.task, "metric": row.metric, "value": row.value, "low": row.low, "high": row.high}
 
 
 def figures(
