@@ -12,6 +12,7 @@ from biasectomy.measuring.results import DifferenceRow, MetricDescription, Metri
 from biasectomy.methods import METHODS as METHODS_THERE_ARE
 from biasectomy.report import render_markdown
 from biasectomy.report.figures import number, result_tables
+from biasectomy.report.text import rendered
 from biasectomy.report.verdict import verdict
 from biasectomy.tasks import TASKS
 from biasectomy.tasks.ambiguity import AMBIGUITY_METRICS
@@ -66,7 +67,7 @@ def test_of_several_methods_each_is_a_row_with_goal_roles_and_cost():
     (table,) = result_tables(results)
     assert [name for name, _ in table.figures.rows] == ["Original", "CRISPR", "Contextual calibration"]
     assert table.figures.columns[:3] == ("Accuracy, all items", "Accuracy, ambiguous", "Perplexity (wikitext2)")
-    assert [cell.value for cell in table.costs.rows[1][1]] == ["1,200", "1", "8"]
+    assert [cell.value for cell in table.costs.rows[1][1]] == ["1,200", "1", "", "8"]
     assert [name for name, _ in table.changes.rows] == ["CRISPR - Original", "Contextual calibration - Original"]
     assert str(table.changes.rows[0][1][0]) == "+0.50 [+0.40, +0.60]" and not table.same_rows
     text = render_markdown(results, {}, {})
@@ -121,3 +122,20 @@ def test_names_are_literals_only_in_the_file_that_owns_them():
             if owner not in (None, path.stem, path.parent.name):
                 found.append(f"{path.relative_to(package)}, line {node.lineno}: {node.value}")
     assert not found
+
+
+def test_of_many_tasks_the_terminal_has_one_table_each_and_the_report_those_of_parts():
+    results = make("all")
+    few, many = (replace(results, tasks=("bbq:age,ses", OF_TEXT[0], *("else",) * count)) for count in (1, 2))
+    assert [table.task for table in result_tables(many)] == ["bbq:age,ses", "bbq:age", "bbq:ses"]
+    assert "bbq:ses (all)" in rendered(few) and "parts" not in rendered(few)
+    assert "bbq:age,ses (all)" in rendered(many) and "bbq:ses (all)" not in rendered(many)
+    assert "Perplexity (wikitext2)" in rendered(many) and "also have the tables of 2 parts" in rendered(many)
+
+
+def test_a_long_name_is_wrapped_before_an_interval_is_put_below_its_figure():
+    title = "Stereotype preferred, WinoBias, sum, behind `<|endoftext|>` and whatever else a name has to say"
+    results = make("all", ("bbq:age",), ("original",))
+    results = replace(results, described={"accuracy": replace(DESCRIBED["accuracy"], title=title)})
+    text = rendered(results, 84)
+    assert "0.50 [0.40, 0.60]" in text and max(map(len, text.splitlines())) <= 84

@@ -211,6 +211,7 @@ class Experiment:
             goals=self._goals(),
             notes=notes,
             costs={name: _cost(one.cost, self.tokens[name]) for name, one in self.fitted.items()},
+            tasks=tuple(task.name for task, _ in measured),
         )
         self.stage_done("measure")
         return Outcome(results, tuple(task for task, _ in measured), dict(self.fitted), answers)

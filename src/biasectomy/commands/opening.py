@@ -3,7 +3,7 @@
 import itertools
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -28,6 +28,7 @@ from biasectomy.tasks.option_order import ROTATE, rotate_options
 from biasectomy.tasks.twins import joined_templates
 
 TASKS, MODEL = "tasks", "model"  # stages of a command
+FEW_LABELS = 6  # that are counted one by one
 NONE = "none"  # as a name of tasks: no tasks
 
 
@@ -145,8 +146,8 @@ def _refuse_unused(settings: TaskSettings, tasks: Sequence[Task]) -> None:
     read = found or any(hasattr(METHODS[name], "check_data") for name in settings.in_use() if name in METHODS)
     if lacking and not read:
         raise SourceError(f"--data '{settings.data}' has none of the files that are asked for: {', '.join(lacking)}.")
-    for name in lacking:
-        warn(f"'{settings.data}' has no {name}; it is taken from {sources[name]['origin']}.")
+    for origin, names in _by_origin([sources[name] for name in lacking]).items():
+        warn(f"'{settings.data}' has no {', '.join(names)}; taken from {origin}.")
     if not lacking and not read:
         warn(f"--data '{settings.data}' is not read: {', '.join(task.name for task in tasks)} need nothing of it.")
 
@@ -155,7 +156,7 @@ def _describe(task: Task, whole: Task) -> None:
     heading(f"Task {task.name}", TASKS)
     coarsest = task.spread[:1]
     counted = Counter(item.labels.get(name, "") for name in coarsest for item in task.items)
-    counts = ", ".join(f"{count:,} {name}" for name, count in counted.items() if name)
+    counts = ", ".join(f"{count:,} {name}" for name, count in counted.items() if name and len(counted) <= FEW_LABELS)
     templates = len({item.cluster for item in task.items})
     twins = len(joined_templates(task.items))
     say(
@@ -166,13 +167,22 @@ def _describe(task: Task, whole: Task) -> None:
         + (", options turned" if task.option_order == ROTATE else "")
         + (f", whole texts of {words:,} words" if (words := _words(task)) else "")
     )
-    for origin, sources in itertools.groupby(task.sources, lambda source: source.get("origin")):
-        say(f"Read from {origin}: {', '.join(str(source.get('file')) for source in sources)}")
+    for origin, files in _by_origin(task.sources).items():
+        say(f"Read from {origin}: {', '.join(files)}")
     for source in task.sources:
         if source.get("unverified"):
             warn(f"{source.get('file')}: {source['unverified']}.")
         elif source.get("verified", False) is False:  # None: nobody published one
             warn(f"{source.get('file')} differs from the file its authors published.")
+
+
+def _by_origin(sources: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
+    """Names of files by what they come from: a folder, a package, a repository."""
+    found: dict[str, list[str]] = {}
+    for source in sources:
+        file = str(source.get("file"))
+        found.setdefault(str(source.get("origin")).removesuffix(f"/{file}"), []).append(file)
+    return found
 
 
 def _words(task: Task) -> int:

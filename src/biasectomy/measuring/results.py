@@ -89,7 +89,8 @@ class Results:
 
     `titles` are of the methods, `described` of the metrics, `goals` names the metric that each task's methods were
     fitted to, `costs` says what each took: `questions` asked while fitting, `questions_per_answer`, `numbers` stored.
-    `notes` say by task how whole texts were judged, which figures that are compared must have in common.
+    `notes` say by task how whole texts were judged, which figures that are compared must have in common. `tasks` are
+    those that were asked, without the parts of joined ones.
     """
 
     metrics: tuple[MetricRow, ...]
@@ -103,6 +104,7 @@ class Results:
     goals: dict[str, str] = field(default_factory=dict)
     costs: dict[str, dict[str, Any]] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
+    tasks: tuple[str, ...] = ()
 
     def title(self, method: str) -> str:
         """A method's title; its name where it has none."""
@@ -158,10 +160,11 @@ class Results:
                 f"{name}: expected results of schema version {min(READABLE)} to {max(READABLE)}, found {version}."
             )
         later: dict[int, tuple[str, ...]] = {1: ("titles", "described", "goals", "costs", "notes"), 2: ("notes",)}
-        optional = later.get(version, ())
+        optional = (*later.get(version, ()), *(["tasks"] if version < SCHEMA_VERSION else []))
         try:
             known = {entry.name: document[entry.name] for entry in fields(cls) if entry.name not in optional}
             known["metrics"] = tuple(_row(MetricRow, row) for row in known["metrics"])
+            known["tasks"] = tuple(known.get("tasks", ()))
             known["differences"] = tuple(_row(DifferenceRow, row) for row in known["differences"])
             described = known.get("described", {}).items()
             return cls(**{**known, "described": {metric: MetricDescription(**words) for metric, words in described}})

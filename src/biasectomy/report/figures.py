@@ -99,15 +99,16 @@ def number(value: float, *, signed: bool = False, decimals: int = USUAL) -> str:
     return format(value, ("+" if signed else "") + (f".{decimals}f" if abs(value) < LARGE else ".3g"))
 
 
-def result_tables(results: Results, split: str = "test") -> list[ResultTable]:
-    """One table a task, of the rows of one split where the task has some.
+def result_tables(results: Results, split: str = "test", *, parts: bool = True) -> list[ResultTable]:
+    """One table a task, and one a part of a joined task if wanted, of the rows of one split where there are some.
 
     A task of a single metric closes the first table, under a name that says which task. Two or three methods are
     columns beside each other; where several methods were compared, each is a row.
     """
     by_task: dict[str, list[MetricRow]] = {}
     for row in results.metrics:
-        by_task.setdefault(row.task, []).append(row)
+        if parts or row.task in results.tasks:
+            by_task.setdefault(row.task, []).append(row)
     kept = {task: _of_split(rows, split) for task, rows in by_task.items()}
     own = [task for task, rows in kept.items() if len({row.metric for row in rows}) > 1] or list(kept)[:1]
     closing = [row for task, rows in kept.items() if task not in own for row in rows]

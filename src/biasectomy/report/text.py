@@ -13,12 +13,15 @@ from biasectomy.measuring.results import Results
 from biasectomy.report.figures import Cell, Grid, ResultTable, result_tables
 
 WIDTH = 100  # where nobody has said how wide a line may be
+FEW_TASKS = 3  # of more, the tables of their parts would bury their own
+NAMES_WIDTH = 44  # of metrics, before intervals are put below figures
 HEADING_WIDTH = 14  # of columns whose intervals stand below their figures
 
 
 def print_results(results: Results, console: Console) -> None:
-    """Prints the final figures, one table a task, and the verdict."""
-    for table in result_tables(results):
+    """Prints the final figures, one table a task, and the verdict; those of parts where there are few tasks."""
+    few = len(results.tasks) <= FEW_TASKS
+    for table in result_tables(results, parts=few):
         console.print()
         console.print(Text(table.caption, style="italic"))
         for layout in _layout(table, console):
@@ -27,6 +30,9 @@ def print_results(results: Results, console: Console) -> None:
             console.print(Text(note, style="dim"))
         for number, footnote in enumerate(table.footnotes, start=1):
             console.print(Text(f"({number}) {footnote}", style="dim"))
+    if not few and (parts := {row.task for row in results.metrics} - set(results.tasks)):
+        console.print()
+        console.print(Text(f"The report and results.json of the run also have the tables of {len(parts)} parts."))
     if results.verdict:
         console.print()
         console.print(Text("Verdict", style="bold"))
@@ -57,9 +63,10 @@ def _layout(table: ResultTable, console: Console) -> list[Table]:
         both = _drawn(table.figures.beside(table.changes), stacked=False)
         if _fits(both, console):
             return [both]
-    plain = [_drawn(grid, stacked=False) for grid in table.grids]
-    if all(_fits(one, console) for one in plain):
-        return plain
+    for names_width in (None, NAMES_WIDTH):
+        plain = [_drawn(grid, stacked=False, names_width=names_width) for grid in table.grids]
+        if all(_fits(one, console) for one in plain):
+            return plain
     return [part for grid in table.grids for part in _stacked(grid, console)]
 
 
@@ -80,9 +87,9 @@ def _fits(table: Table, console: Console) -> bool:
     return Measurement.get(console, console.options.update(width=1000), table).maximum <= console.width
 
 
-def _drawn(grid: Grid, *, stacked: bool) -> Table:
+def _drawn(grid: Grid, *, stacked: bool, names_width: int | None = None) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column(grid.corner, max_width=16 if stacked else None)
+    table.add_column(grid.corner, max_width=16 if stacked else names_width)
     for name in grid.columns:
         heading = "\n".join(textwrap.wrap(name, HEADING_WIDTH, break_long_words=False)) if stacked else name
         table.add_column(heading, justify="right", no_wrap=True)
