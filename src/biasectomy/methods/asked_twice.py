@@ -103,8 +103,8 @@ class AskedTwice:
         """See `Answerer`; what is asked first is asked for all, since it decides the company of what is asked then."""
         instructed = (question for question in dict.fromkeys(questions) if _instructed(question))
         firsts = {question: self.method.first(question, self.generation) for question in instructed}
-        if writing := {one for some in firsts.values() for one in some if one.generation is not None}:
-            say(f"{self.method.title}: {len(writing):,} texts are written first")
+        if written := {one for some in firsts.values() for one in some if one.generation is not None}:
+            say(f"{self.method.title}: {len(written):,} texts are written first")
         with _about({one: question for question, some in firsts.items() for one in some}):
             answers = ask_once(self.answerer, (one for some in firsts.values() for one in some))
         said = {one: self.sayable(_text(one, answer)).strip() for one, answer in answers.items()}
