@@ -14,6 +14,7 @@ from pydantic import Field
 from biasectomy.errors import DataError, ScoreError
 from biasectomy.files import writing
 from biasectomy.methods.base import Cost, OnlyInference, Profile
+from biasectomy.narration import say
 from biasectomy.options import Options
 from biasectomy.reading.questions import Answer, Answerer, Generation, Question, ask_once
 
@@ -102,12 +103,17 @@ class AskedTwice:
         """See `Answerer`; what is asked first is asked for all, since it decides the company of what is asked then."""
         instructed = (question for question in dict.fromkeys(questions) if _instructed(question))
         firsts = {question: self.method.first(question, self.generation) for question in instructed}
+        if written := {one for some in firsts.values() for one in some if one.generation is not None}:
+            say(f"{self.method.title}: {len(written):,} texts are written first")
         with _about({one: question for question, some in firsts.items() for one in some}):
             answers = ask_once(self.answerer, (one for some in firsts.values() for one in some))
         said = {one: self.sayable(_text(one, answer)).strip() for one, answer in answers.items()}
         if self.method.texts is not None:
             self.method.texts.add({"asked": one.text, "said": text} for one, text in said.items())
         asked = [self._then(question, firsts.get(question, ()), said) for question in questions]
+        if firsts:
+            changed = sum(now != before for now, before in zip(asked, questions, strict=True))
+            say(f"{self.method.title}: {changed:,} of {len(questions):,} questions are asked otherwise")
         with _about(dict(zip(asked, questions, strict=True))):
             yield from self.answerer(asked, wanted)
 
