@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from biasectomy.errors import SettingsError
+from biasectomy.errors import DataError, SettingsError
 from biasectomy.learning import unpruned
 from biasectomy.measuring.session import Session
 from biasectomy.methods.base import Cost
@@ -134,9 +134,22 @@ def test_a_model_of_other_tokens_is_refused(tiny, toy_task, others, tmp_path):
         fitted(tiny, toy_task(), variant="anti-only", anti_expert=others[0])
 
 
+def test_a_model_that_is_given_and_not_read_is_refused():
+    with pytest.raises(SettingsError, match=r"anti-only reads no expert; leave --experts\.expert out"):
+        Experts(Experts.Settings(variant="anti-only", expert="some"))
+
+
+def test_a_question_that_an_expert_cannot_read_is_refused_before_anything_is_computed(tiny, toy_task, tmp_path):
+    short = save_tiny(tmp_path / "short", max_position_embeddings=16)
+    method = fitted(tiny, toy_task(), variant="anti-only", anti_expert=str(short))
+    with pytest.raises(DataError, match="the model takes at most 16") as refused:
+        asked(method, tiny)
+    assert refused.value.question == QUESTIONS[0]
+
+
 def test_alpha_0_leaves_the_original_under_another_key(tiny, toy_task):
     task, session = toy_task(clusters=2), Session()
-    leaving, steering = (fitted(tiny, task, alpha=alpha, nucleus=1) for alpha in (0, 2))
+    leaving, steering = (fitted(tiny, task, alpha=alpha, nucleus=1, steps=2) for alpha in (0, 2))
     with leaving.answering(tiny, session) as answerer, steering.answering(tiny, session) as other:
         assert len({tiny.key, answerer.computing.key, other.computing.key}) == 3
     original = {index: answer for batch in tiny(QUESTIONS) for index, answer in batch}

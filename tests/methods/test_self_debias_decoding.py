@@ -130,8 +130,7 @@ def test_fitting_settles_the_attributes_and_their_cost(tiny, toy_task):
 
 def test_a_question_that_is_too_long_with_the_sentence_is_refused(tiny):
     long = Question("The grandfather " * 120, generation=Generation(4))
-    longest = tiny.model.config.max_position_embeddings
     tiny.model.config.max_position_embeddings = len(tiny.encode(long).prompt) + 6
-    with pytest.raises(DataError, match="leave it out, shorten"):
+    with pytest.raises(DataError, match="leave it out, shorten") as refused:
         asked(made(attributes="age"), tiny, [long])
-    tiny.model.config.max_position_embeddings = longest
+    assert refused.value.question == long  # the item is named by it

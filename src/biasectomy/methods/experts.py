@@ -74,6 +74,12 @@ class Experts:
     def __init__(self, settings: "Experts.Settings") -> None:
         self.settings = settings
         self.given = {EXPERT: settings.expert, ANTI_EXPERT: settings.anti_expert}
+        for part, name in self.given.items():
+            if name is not None and part not in PARTS[settings.variant]:
+                raise SettingsError(
+                    f"--experts.variant {settings.variant} reads no {in_words(part)}; leave --experts.{in_words(part)} "
+                    "out."
+                )
 
     def expected_questions(self, development: "Task") -> float:
         """Every step learns from some items.
@@ -230,4 +236,6 @@ def _as_wide(other: "Tensor", own: "Tensor") -> "Tensor":
     import torch
 
     width = own.shape[-1]
+    if other.shape[-1] == width:
+        return other
     return torch.cat([other[..., :width], own[..., other.shape[-1] :]], dim=-1)

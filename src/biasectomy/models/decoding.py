@@ -56,8 +56,15 @@ class Decoding:
         return hashlib.sha256(json.dumps([self.model.key, self.described], sort_keys=True).encode()).hexdigest()
 
     def encode(self, question: Question) -> EncodedPrompt:
-        """See `LanguageModel.encode`: the question's own tokens, without what companions read in front."""
-        return self.model.encode(question)
+        """See `LanguageModel.encode`: the question's own tokens, without what companions read in front.
+
+        Raises:
+            DataError: it cannot be put into tokens, or not as a companion reads it, or into more than that takes.
+        """
+        found = self.model.encode(question)
+        for companion in self.companions:
+            self._prompt(companion, question, found)
+        return found
 
     def plan(self, questions: Sequence[Question]) -> Iterator[Batch]:
         """See `LanguageModel.plan`."""
@@ -68,7 +75,6 @@ class Decoding:
 
         Raises:
             ScoreError: a log-likelihood or a divergence is not finite.
-            DataError: a question is too long with a companion's words in front.
         """
         if batch.prompts[0].new_tokens:
             return in_halves(lambda half: self._written(half, questions), batch)
@@ -121,19 +127,22 @@ class Decoding:
             return _read(companion.model or self.model, replace(batch, prompts=prompts))
 
     def _prompts(self, companion: Companion, batch: Batch, questions: Sequence[Question]) -> tuple[EncodedPrompt, ...]:
-        """The prompts of a batch as a companion reads them; what is judged has the same tokens.
+        """The prompts of a batch as a companion reads them."""
+        pairs = zip(batch.indices, batch.prompts, strict=True)
+        return tuple(self._prompt(companion, questions[index], own) for index, own in pairs)
 
-        Raises:
-            DataError: it has not, or a question is too long.
-        """
-        if not companion.words:
-            return batch.prompts
-        found = []
-        for index, own in zip(batch.indices, batch.prompts, strict=True):
-            found.append(self.model.encode(questions[index].behind(companion.words)))
-            if found[-1].options != own.options:
+    def _prompt(self, companion: Companion, question: Question, own: EncodedPrompt) -> EncodedPrompt:
+        """A question as a companion reads it; what is judged has the tokens that it has for the model."""
+        try:
+            found = self.model.encode(question.behind(companion.words)) if companion.words else own
+            if companion.model is not None:
+                companion.model.check(found)
+            if found.options != own.options:
                 raise DataError(f"Behind '{companion.words.strip()}' an option has other tokens than without.")
-        return tuple(found)
+        except DataError as error:
+            error.question = question
+            raise
+        return found
 
     @torch.inference_mode()
     def _written(self, batch: Batch, questions: Sequence[Question]) -> list[Answer]:

@@ -133,18 +133,22 @@ class LanguageModel:
         if question not in self._encoded:
             try:
                 encoded = self.prompt_format.encode(question)
-                config = self.model.config
-                check_prompt(
-                    encoded,
-                    longest=longest_text(config),
-                    embeddings=self.model.get_input_embeddings().weight.shape[0],
-                    apart=bool(config.is_encoder_decoder),
-                )
+                self.check(encoded)
                 self._encoded[question] = encoded
             except DataError as error:
                 error.question = question
                 raise
         return self._encoded[question]
+
+    def check(self, encoded: EncodedPrompt) -> None:
+        """Refuses tokens that the model cannot read; see `check_prompt`."""
+        config = self.model.config
+        check_prompt(
+            encoded,
+            longest=longest_text(config),
+            embeddings=self.model.get_input_embeddings().weight.shape[0],
+            apart=bool(config.is_encoder_decoder),
+        )
 
     def plan(self, questions: Sequence[Question]) -> Iterator[Batch]:
         """Batches of questions within the token budget, always the same for the same questions."""
