@@ -104,3 +104,17 @@ def test_what_is_interrupted_goes_on_and_ends_alike(tiny, toy_task, tmp_path, at
         monkeypatch.setattr(budgeted.Training, "step", lambda *given: 1 / 0)
     found, weights = trained(tiny, task, budget, Session(folder=tmp_path))
     assert found == whole and weights.learned().key == expected.learned().key
+
+
+def test_of_huge_parameters_only_the_end_is_kept_and_that_without_the_optimizer(tiny, toy_task, tmp_path, monkeypatch):
+    monkeypatch.setattr(budgeted, "HUGE", 0)
+    task, budget, session = toy_task(clusters=4, instructions=1), Budget(every=2), Session(folder=tmp_path)
+    step = budgeted.Training.step
+    monkeypatch.setattr(budgeted.Training, "step", lambda *given: step(*given) if given[1] < 5 else 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        trained(tiny, task, budget, session)
+    assert not list(tmp_path.iterdir())
+    monkeypatch.setattr(budgeted.Training, "step", step)
+    _, weights = trained(tiny, task, budget, session)
+    (file,) = tmp_path.iterdir()
+    assert file.stat().st_size < 1.1 * sum(4 * one.numel() for one in weights.values) + 4096

@@ -22,7 +22,9 @@ from biasectomy.narration import progress, say, warn
 
 EVERY = 10  # steps
 BEYOND = 2  # judgements in a row that end the training
-LARGE, SELDOM = 1e8, 5  # bytes of parameters from which on only every so-many-th judgement writes what is there
+# Bytes of parameters from which on only every so-many-th judgement writes what is there, four times as much; and those
+# from which on only the end does.
+LARGE, SELDOM, HUGE = 1e8, 5, 1e9
 STEP, SHOWN, JUDGED, BEST, ENDED = "step_number", "shown", "judged", "best", "ended"
 
 
@@ -100,7 +102,8 @@ def train_within(
 ) -> Trained:
     """Trains; afterwards the parameters are the best that were within the budget, or those there were at first.
 
-    What is kept in the session's folder is gone on with, to the last bit.
+    What is kept in the session's folder is gone on with, to the last bit. Beside gradients and what Adam remembers it
+    takes one copy of the parameters, in ordinary memory.
 
     Args:
         training: what is trained.
@@ -165,8 +168,9 @@ class _Run:
         file = self.session.path(CHECKPOINT)
         if file is None or not self.session.processes.main or self.shown is None:
             return
-        large = sum(one.numel() * one.element_size() for one in self.training.parameters) > LARGE
-        if large and len(self.judged) % SELDOM and not last:
+        size = sum(one.numel() * one.element_size() for one in self.training.parameters)
+        seldom = size > HUGE or (size > LARGE and len(self.judged) % SELDOM)
+        if seldom and not last:
             return
         rows = [[one.step, one.loss, one.drift, one.perplexity] for one in self.judged]
         found = {

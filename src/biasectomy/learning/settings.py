@@ -57,7 +57,10 @@ class BudgetedSettings(TrainingSettings):
         None, gt=0, le=1, description="Rate of the first step (Adam). [default: by kind: 0.001, 0.00002, 0.00005]"
     )
     perplexity: float = Field(
-        1.05, ge=1, description="How many times the original's perplexity is allowed on neutral texts."
+        1.05,
+        ge=1,
+        allow_inf_nan=False,
+        description="How many times the original's perplexity is allowed on neutral texts.",
     )
     judged_every: int = Field(10, ge=1, description="Steps after which drift and perplexity are judged.")
     validation_items: int = Field(
