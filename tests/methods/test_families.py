@@ -17,6 +17,7 @@ from biasectomy.reading.prompts import prompt_format
 from tests.conftest import build_tokenizer
 from tests.reading import encoder_decoders
 from tests.reading.architectures import ARCHITECTURES
+from tests.tasks.made_posts import write_mirrors
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "crispr": {"instances": 2, "trials": 1},
@@ -24,10 +25,13 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "lora": {"steps": 3, "items_a_step": 4, "rank": 2, "rate": 0.05},
     "dpo": {"steps": 3, "items_a_step": 4, "rank": 2, "rate": 0.05, "validation_items": 0, "perplexity": 1e9},
     "finetune-crows-pairs": {"kind": "full", "rate": 0.01, "items_a_step": 4, "perplexity": 1e9},
+    "pcgu": {"steps": 2, "pairs_a_step": 4, "partitions": 40, "rate": 0.01, "perplexity": 1e9},
+    "task-vector": {"steps": 2, "items_a_step": 4, "rate": 0.01, "strengths": (1.0,)},
+    "unlearn": {"steps": 2, "items_a_step": 4, "rate": 0.01, "drift_weight": 0, "perplexity": 1e9},
     "shira": {"steps": 3, "items_a_step": 4, "rank": 2, "rate": 0.2},
 }
 ADAPTERS = ("lora", "dpo", "shira")
-WITHOUT_NEURONS = (*ADAPTERS, "finetune-crows-pairs")
+WITHOUT_NEURONS = (*ADAPTERS, "finetune-crows-pairs", "pcgu", "task-vector", "unlearn")
 CHOSEN = 20
 FAMILIES = [*ARCHITECTURES, *encoder_decoders.CONFIGURATIONS]
 
@@ -57,8 +61,9 @@ def opened(name: str) -> LanguageModel:
 
 @pytest.fixture(autouse=True)
 def few_texts_and_pairs(monkeypatch: pytest.MonkeyPatch, crows_pairs: Path) -> None:
-    """How far a candidate has gone is told by few texts; those who learn from CrowS-Pairs have few pairs."""
+    """How far a candidate has gone is told by few texts; those who learn from data have few pairs and posts."""
     monkeypatch.setattr(neutral, "JUDGED_BY", 1)
+    write_mirrors(crows_pairs)
     monkeypatch.setenv("BIASECTOMY_DATA", str(crows_pairs))
 
 

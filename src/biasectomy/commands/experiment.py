@@ -41,6 +41,7 @@ from biasectomy.measuring.results import (
 from biasectomy.measuring.session import ItemLog, Session, naming_items
 from biasectomy.measuring.store import Asked, FileStore, MemoryStore
 from biasectomy.methods import METHODS, Cost, Fitted, Method
+from biasectomy.methods.base import ReadsData
 from biasectomy.models.language_model import LanguageModel
 from biasectomy.narration import heading, progress, say, stages
 from biasectomy.processes import Processes, join
@@ -83,6 +84,7 @@ class Experiment:
             neurons=getattr(settings, "neurons", None),
             drift=getattr(settings, "drift", None),
             folder=folder,
+            data=settings.data,
             items=ItemLog(folder / ITEMS if folder else None, self.processes),
             fitted=self.fitted,
         )
@@ -383,6 +385,9 @@ def fitting(
         split = split._replace(test=split.test.limited(settings.test_items, seed=settings.seed))
         tasks[0].goal(settings.objective)
         expected = _expected(methods, split.development, optional)
+        for method in methods.values():
+            if isinstance(method, ReadsData):
+                method.check_data(settings.data)
         language_model = open_model(settings, processes, model)
         for definition in dict.fromkeys(getattr(settings.section(name), "definition", None) for name in methods):
             if definition is not None:

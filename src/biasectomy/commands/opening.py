@@ -14,6 +14,7 @@ from biasectomy.commands.settings_base import option_name
 from biasectomy.errors import BiasectomyError, SettingsError, SourceError
 from biasectomy.measuring.harness import HarnessTask, load_harness
 from biasectomy.measuring.harness_calls import NAME as HARNESS
+from biasectomy.methods import METHODS
 from biasectomy.models.language_model import LanguageModel, load
 from biasectomy.models.sources import resolve_model
 from biasectomy.narration import heading, say, warn
@@ -140,11 +141,13 @@ def _refuse_unused(settings: TaskSettings, tasks: Sequence[Task]) -> None:
     sources = {str(source.get("file")): source for task in tasks for source in task.sources}
     lacking = [name for name, source in sources.items() if source.get("lacking")]
     found = [name for name, source in sources.items() if source.get("origin") == str(settings.data / name)]
-    if lacking and not found:
+    # Methods that read data say themselves what is lacking.
+    read = found or any(hasattr(METHODS[name], "check_data") for name in settings.in_use() if name in METHODS)
+    if lacking and not read:
         raise SourceError(f"--data '{settings.data}' has none of the files that are asked for: {', '.join(lacking)}.")
     for name in lacking:
         warn(f"'{settings.data}' has no {name}; it is taken from {sources[name]['origin']}.")
-    if not lacking and not found:
+    if not lacking and not read:
         warn(f"--data '{settings.data}' is not read: {', '.join(task.name for task in tasks)} need nothing of it.")
 
 

@@ -6,7 +6,7 @@ the items and texts and add up their gradients. A step depends on its number and
 else, so that training goes on from a kept step as if it had not been interrupted.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 
@@ -124,10 +124,6 @@ class Training:
         """Adds the gradient of some of a step's `count` items; their share of its mean loss."""
         if not items:
             return 0.0
-        task = replace(self.batches.task, items=tuple(items), instructions=(instruction,))
-        questions = task.questions()
-        with naming_items(task, questions):
-            encoded = [self.model.encode(question) for question in questions]
 
         def passed(batch: Batch) -> list[float]:
             before = [None if one.grad is None else one.grad.clone() for one in self.parameters]
@@ -138,8 +134,15 @@ class Training:
                     parameter.grad = gradient
                 raise
 
-        budget = min(self.model.batch_tokens, tokens_at_once(self.model))
-        return sum(value for batch in self.model.layout.plan(encoded, budget) for value in in_halves(passed, batch))
+        return sum(value for batch in self._planned(instruction, items) for value in in_halves(passed, batch))
+
+    def _planned(self, instruction: str, items: Sequence[Item]) -> Iterator[Batch]:
+        """The batches in which some items are read."""
+        task = replace(self.batches.task, items=tuple(items), instructions=(instruction,))
+        questions = task.questions()
+        with naming_items(task, questions):
+            encoded = [self.model.encode(question) for question in questions]
+        return self.model.layout.plan(encoded, min(self.model.batch_tokens, tokens_at_once(self.model)))
 
     def _passed(self, batch: Batch, items: Sequence[Item], count: int) -> list[float]:
         """One forward and one backward pass; each prompt's share of the mean loss."""

@@ -50,7 +50,7 @@ class Session:
     `objective` names the goal and `margin` takes the place of its guards' own; `neurons` is how many are to be changed
     and `drift` how far a model may go from the original, in nats a token: None leaves both to the method. `folder` is
     where what is being fitted keeps its artefacts, None where nothing is kept; `fitted` are the methods fitted before,
-    by name.
+    by name; `data` is the folder of the user's data, None where BIASECTOMY_DATA alone may name one.
     """
 
     store: Store = field(default_factory=MemoryStore)
@@ -63,6 +63,7 @@ class Session:
     neurons: int | None = None
     drift: float | None = None
     folder: Path | None = None
+    data: Path | None = None
     items: ItemLog = field(default_factory=ItemLog)
     fitted: dict[str, Any] = field(default_factory=dict)
     asked: Asked = field(default_factory=Asked)

@@ -3,7 +3,7 @@
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self, runtime_checkable
 
 from biasectomy.errors import SettingsError
 from biasectomy.registry import Registry
@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # a method's settings are asked for by `--help`, which needs 
     from biasectomy.tasks.base import Task
 
 
-Need = Literal["weights", "gradients", "generation", "pairs"]
+Need = Literal["weights", "gradients", "generation", "pairs", "data"]
 Changed = Literal["nothing", "weights", "activations", "prompt", "decoding", "answers"]
 
 
@@ -25,8 +25,8 @@ class Profile:
     """What a method is, for those who choose one.
 
     `needs` says what it must have of a model (that its weights can be written or activations be changed, gradients,
-    written text) or of a task (pairs of a biased and another answer), `changes` where it acts, `costs` what it takes,
-    in words. `checkpoint` says whether a plain checkpoint comes out.
+    written text), of a task (pairs of a biased and another answer) or of the user (files of data), `changes` where it
+    acts, `costs` what it takes, in words. `checkpoint` says whether a plain checkpoint comes out.
     """
 
     changes: Changed
@@ -107,6 +107,18 @@ class Method(Protocol):
 
     def fit(self, model: "LanguageModel", development: "Task", session: "Session") -> Fitted:
         """Learns from development items only; keeps its artefacts with `session.path`, if that is not None."""
+
+
+@runtime_checkable
+class ReadsData(Protocol):
+    """A method that learns from files of the user's beside the development items."""
+
+    def check_data(self, data_folder: Path | None) -> None:
+        """Reads what it will learn from; called before anything is computed.
+
+        Raises:
+            SourceError, DataError, SettingsError: it is not there, cannot be read, or is not enough.
+        """
 
 
 class NothingToLearn:

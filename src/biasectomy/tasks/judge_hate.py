@@ -61,8 +61,29 @@ def _post(row: dict[str, str]) -> str:
     return row["file_id"].partition("_")[0]
 
 
+class Post(NamedTuple):
+    """A post of HateXplain: its label by majority (`NORMAL`, `HATEFUL`, ...), and whether it is only for testing."""
+
+    identifier: str
+    text: str
+    category: str
+    test: bool
+
+
 def hatexplain(data_folder: Path | None) -> Iterator[Labelled]:
     """Posts; undecided ones are left out."""
+    for post in hatexplain_posts(data_folder):
+        if post.category in (NORMAL, HATEFUL, OFFENSIVE):
+            yield Labelled(post.text, post.category != NORMAL, post.test)
+
+
+def hatexplain_posts(data_folder: Path | None) -> Iterator[Post]:
+    """All posts.
+
+    Raises:
+        SourceError: a file is not there, or its checksum is wrong.
+        DataError: a file cannot be read.
+    """
     files = {
         name: folder_file(name, data_folder, f"HateXplain ({name.rpartition('/')[2]})", sha256)
         for name, sha256 in PUBLISHED.items()
@@ -73,8 +94,7 @@ def hatexplain(data_folder: Path | None) -> Iterator[Labelled]:
     except (json.JSONDecodeError, KeyError, TypeError):
         raise DataError(f"{DIVISIONS}: expected a JSON object with a list 'test'.") from None
     for _, row in csv_rows(files[POSTS].text, POSTS, ("", "text", "category")):
-        if row["category"] in (NORMAL, HATEFUL, OFFENSIVE):
-            yield Labelled(row["text"], row["category"] != NORMAL, row[""] in tested)
+        yield Post(row[""], row["text"], row["category"], row[""] in tested)
 
 
 SOURCES: dict[str, Callable[[Path | None], Iterator[Labelled]]] = {"vicomtech": vicomtech, "hatexplain": hatexplain}

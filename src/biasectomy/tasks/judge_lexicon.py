@@ -83,7 +83,7 @@ class Lexicon:
             raise DataError(f"'{self.path}' is not UTF-8 text (byte {error.start}).") from None
         first = text.partition("\n")[0]
         lines = self._lemmas(text) if "\t" in first else text.splitlines()
-        found = frozenset(words for line in lines if (words := _words(line)))
+        found = frozenset(words for line in lines if (words := words_of(line)))
         if not found:
             raise DataError(f"'{self.path}' has no entry{f' of the level {self.level}' if self.level else ''}.")
         return found
@@ -96,7 +96,7 @@ class Lexicon:
         return [row["lemma"] or "" for row in reader if self.level in ("", row["level"])]
 
     def _holds_any(self, text: str) -> bool:
-        words = _words(text)
+        words = words_of(text)
         return any(
             words[start : start + length] in self.entries
             for length in self._lengths
@@ -108,5 +108,6 @@ class Lexicon:
         return sorted({len(entry) for entry in self.entries})
 
 
-def _words(text: str) -> tuple[str, ...]:
+def words_of(text: str) -> tuple[str, ...]:
+    """The words of a text, in lower case and without punctuation."""
     return tuple(WORD.findall(text.casefold().replace("\u2019", "'")))
