@@ -2,14 +2,13 @@
 
 import logging
 from dataclasses import replace
-from functools import partial
 
 import pytest
 import torch
 
 from biasectomy import compare, load_task
 from biasectomy.errors import DataError, SettingsError, SourceError, UnknownNameError
-from biasectomy.learning import budgeted, negation, neutral
+from biasectomy.learning import negation, neutral
 from biasectomy.learning.contrast import PartitionedTraining
 from biasectomy.learning.full_weights import TrainedWeights
 from biasectomy.learning.negation import biased_answers, negated, task_vector
@@ -70,16 +69,15 @@ class TestEachMethod:
 
 @pytest.mark.parametrize("name", STEPS)
 def test_what_is_interrupted_goes_on_and_ends_alike(tiny, toy_task, tmp_path, monkeypatch, name):
-    monkeypatch.setattr(budgeted, "Budget", partial(budgeted.Budget, every=2))
-    task, kind = toy_task(clusters=4), STEPS[name]
-    whole = fitted(name, tiny, task, steps=4)
+    task, kind, more = toy_task(clusters=4), STEPS[name], {"steps": 4, "judged_every": 2}
+    whole = fitted(name, tiny, task, **more)
     step, session = kind.step, Session(drift=1e9, folder=tmp_path / "run")
     monkeypatch.setattr(kind, "step", lambda *given: step(*given) if given[1] < 3 else 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        fitted(name, tiny, task, session, steps=4)
+        fitted(name, tiny, task, session, **more)
     taken = []
     monkeypatch.setattr(kind, "step", lambda *given: taken.append(given[1]) or step(*given))
-    assert fitted(name, tiny, task, session, steps=4).adapter.key == whole.adapter.key and taken == [2, 3]
+    assert fitted(name, tiny, task, session, **more).adapter.key == whole.adapter.key and taken == [2, 3]
 
 
 class TestUnlearning:

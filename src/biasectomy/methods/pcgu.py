@@ -68,6 +68,7 @@ class PartitionedUnlearning:
         perplexity: float = Field(
             1.1, ge=1, description="Largest perplexity on neutral texts, as a multiple of the original's."
         )
+        judged_every: int = Field(5, ge=1, description="Steps after which drift and perplexity are judged.")
 
     def __init__(self, settings: "PartitionedUnlearning.Settings") -> None:
         self.settings = with_preset(settings, {"paper": PAPER})
@@ -115,7 +116,7 @@ class PartitionedUnlearning:
             update=settings.update,
         )
         usual = math.inf if settings.preset == "paper" else DRIFT
-        budget = Budget(usual if session.drift is None else session.drift, settings.perplexity)
+        budget = Budget(usual if session.drift is None else session.drift, settings.perplexity, settings.judged_every)
         trained = train_within(training, settings.steps, settings.rate, session, budget, last_rate=1.0)
         trained.tell()
         change = weights.learned()

@@ -52,6 +52,9 @@ class Unlearn:
         perplexity: float = Field(
             1.1, ge=1, description="Largest perplexity on neutral texts, as a multiple of the original's."
         )
+        judged_every: int = Field(
+            5, ge=1, description="Steps after which drift and perplexity are judged; ascent goes far in few."
+        )
 
     def __init__(self, settings: "Unlearn.Settings") -> None:
         self.settings = with_preset(settings, {"paper": PAPER})
@@ -90,7 +93,7 @@ class Unlearn:
         told = list(held_out.values())
         before = mean_log_probability(model, told)
         usual = math.inf if settings.preset == "paper" else DRIFT
-        budget = Budget(usual if session.drift is None else session.drift, settings.perplexity)
+        budget = Budget(usual if session.drift is None else session.drift, settings.perplexity, settings.judged_every)
         with trained_part(self.title, settings.part, model, seed) as part:
             training = TextTraining(
                 model,
