@@ -23,7 +23,7 @@ TOKENS = torch.tensor([[5, 9, 2, 7, 11, 3]])
 QUICK = {
     "unlearn": {"steps": 2, "items_a_step": 4, "rate": 0.01, "perplexity": 1e9},
     "task-vector": {"steps": 2, "items_a_step": 4, "rate": 0.01, "strengths": (1.0,)},
-    "pcgu": {"steps": 2, "pairs_a_step": 4, "partitions": 30, "rate": 1e-3, "perplexity": 1e9},
+    "pcgu": {"steps": 2, "pairs_a_step": 4, "partitions": 30, "rate": 1e-3, "perplexity": 1e9, "chosen_by": 0},
 }
 STEPS = {"unlearn": TextTraining, "pcgu": PartitionedTraining}
 
@@ -240,7 +240,8 @@ class TestPartitionedUnlearning:
             ) / len(task.items)  # fmt: skip
 
         before = apart()
-        found = fitted("pcgu", tiny, task, steps=5, update="both", pairs_a_step=8)
+        found = fitted("pcgu", tiny, task, steps=5, update="both", pairs_a_step=8, chosen_by=20)
+        assert (found.record["pairs"], found.record["chosen_by"]) == (12, 4)  # one template of four chooses
         with found.answering(tiny, Session()):
             assert apart() < before - 0.1
 
