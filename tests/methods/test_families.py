@@ -29,7 +29,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "lora": {"steps": 3, "items_a_step": 4, "rank": 2, "rate": 0.05},
     "dpo": {"steps": 3, "items_a_step": 4, "rank": 2, "rate": 0.05, "validation_items": 0, "perplexity": 1e9},
     "finetune-crows-pairs": {"kind": "full", "rate": 0.01, "items_a_step": 4, "perplexity": 1e9},
-    "pcgu": {"steps": 2, "pairs_a_step": 4, "partitions": 40, "rate": 0.01, "perplexity": 1e9},
+    "pcgu": {"steps": 2, "pairs_a_step": 4, "partitions": 40, "rate": 0.01, "perplexity": 1e9, "chosen_by": 0},
     "task-vector": {"steps": 2, "items_a_step": 4, "rate": 0.01, "strengths": (1.0,)},
     "unlearn": {"steps": 2, "items_a_step": 4, "rate": 0.01, "drift_weight": 0, "perplexity": 1e9},
     "shira": {"steps": 3, "items_a_step": 4, "rank": 2, "rate": 0.2},

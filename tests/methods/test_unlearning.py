@@ -2,14 +2,13 @@
 
 import logging
 from dataclasses import replace
-from functools import partial
 
 import pytest
 import torch
 
 from biasectomy import compare, load_task
 from biasectomy.errors import DataError, SettingsError, SourceError, UnknownNameError
-from biasectomy.learning import budgeted, negation, neutral
+from biasectomy.learning import negation, neutral
 from biasectomy.learning.contrast import PartitionedTraining
 from biasectomy.learning.full_weights import TrainedWeights
 from biasectomy.learning.negation import biased_answers, negated, task_vector
@@ -24,7 +23,7 @@ TOKENS = torch.tensor([[5, 9, 2, 7, 11, 3]])
 QUICK = {
     "unlearn": {"steps": 2, "items_a_step": 4, "rate": 0.01, "perplexity": 1e9},
     "task-vector": {"steps": 2, "items_a_step": 4, "rate": 0.01, "strengths": (1.0,)},
-    "pcgu": {"steps": 2, "pairs_a_step": 4, "partitions": 30, "rate": 1e-3, "perplexity": 1e9},
+    "pcgu": {"steps": 2, "pairs_a_step": 4, "partitions": 30, "rate": 1e-3, "perplexity": 1e9, "chosen_by": 0},
 }
 STEPS = {"unlearn": TextTraining, "pcgu": PartitionedTraining}
 
@@ -70,16 +69,15 @@ class TestEachMethod:
 
 @pytest.mark.parametrize("name", STEPS)
 def test_what_is_interrupted_goes_on_and_ends_alike(tiny, toy_task, tmp_path, monkeypatch, name):
-    monkeypatch.setattr(budgeted, "Budget", partial(budgeted.Budget, every=2))
-    task, kind = toy_task(clusters=4), STEPS[name]
-    whole = fitted(name, tiny, task, steps=4)
+    task, kind, more = toy_task(clusters=4), STEPS[name], {"steps": 4, "judged_every": 2}
+    whole = fitted(name, tiny, task, **more)
     step, session = kind.step, Session(drift=1e9, folder=tmp_path / "run")
     monkeypatch.setattr(kind, "step", lambda *given: step(*given) if given[1] < 3 else 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        fitted(name, tiny, task, session, steps=4)
+        fitted(name, tiny, task, session, **more)
     taken = []
     monkeypatch.setattr(kind, "step", lambda *given: taken.append(given[1]) or step(*given))
-    assert fitted(name, tiny, task, session, steps=4).adapter.key == whole.adapter.key and taken == [2, 3]
+    assert fitted(name, tiny, task, session, **more).adapter.key == whole.adapter.key and taken == [2, 3]
 
 
 class TestUnlearning:
@@ -242,7 +240,8 @@ class TestPartitionedUnlearning:
             ) / len(task.items)  # fmt: skip
 
         before = apart()
-        found = fitted("pcgu", tiny, task, steps=5, update="both", pairs_a_step=8)
+        found = fitted("pcgu", tiny, task, steps=5, update="both", pairs_a_step=8, chosen_by=20)
+        assert (found.record["pairs"], found.record["chosen_by"]) == (12, 4)  # one template of four chooses
         with found.answering(tiny, Session()):
             assert apart() < before - 0.1
 

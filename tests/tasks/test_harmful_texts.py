@@ -51,6 +51,12 @@ def test_what_is_missing_or_damaged_is_said_in_a_sentence(tmp_path):
     broken.write_text(json.dumps([{"annotation_id": "p0"}]))
     with pytest.raises(DataError, match="'annotation_id' and 'evidences'"):
         texts_against("Women", tmp_path)
+    for name, wrong in (("post_id_divisions.json", "[]"), ("dataset.json", '["a0"]'), ("dataset.json", "{")):
+        other = tmp_path / str(len(wrong))
+        write_authors(write_mirrors(other))
+        (other / "hatexplain" / name).write_text(wrong)
+        with pytest.raises(DataError, match=name):
+            texts_against("Women", other)
     (tmp_path / "SHA256SUMS").write_text(f"{'0' * 64}  ./hatexplain/rationales_val_split1.json\n")
     with pytest.raises(SourceError, match="wrong checksum"):
         texts_against("Women", tmp_path)

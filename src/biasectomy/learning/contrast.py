@@ -5,6 +5,7 @@ partitions, and takes one step of plain gradient descent there (Yu et al. 2023, 
 momentum, gradients summed over a batch).
 """
 
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -12,10 +13,11 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from biasectomy.errors import ScoreError, SettingsError
+from biasectomy.errors import DataError, ScoreError, SettingsError
 from biasectomy.learning.objectives import Loss, loss_of
 from biasectomy.learning.partitions import Partitions
 from biasectomy.learning.training import Progress, Training
+from biasectomy.learning.within_budget import Prepared
 from biasectomy.reading.layouts import Batch
 from biasectomy.reading.questions import Question
 from biasectomy.tasks.base import Item, Task
@@ -23,6 +25,7 @@ from biasectomy.tasks.metrics import Goal
 
 Update = Literal["lower-target", "raise-gold", "both"]
 GOLD, TARGET = 0, 1  # places of the two answers
+TOLD = 0.2  # of the templates: those whose pairs tell how it goes
 
 
 def pairs_of(task: Task) -> Task:
@@ -46,6 +49,26 @@ def pairs_of(task: Task) -> Task:
         return replace(question, options=options, generation=None, unknown=None)
 
     return replace(task, items=items, form=with_two, answer_rules=(rule,))
+
+
+def learned_and_told(pairs: Task, count: int, seed: int) -> tuple[Task, Prepared | None]:
+    """Pairs that are learned from, and at most so many of other templates that tell which step is best.
+
+    Raises:
+        DataError: all pairs are of one template.
+    """
+    if not count:
+        return pairs, None
+    clusters = sorted({item.cluster for item in pairs.items}, key=lambda name: random.Random(f"{seed}/{name}").random())
+    if len(clusters) < 2:
+        raise DataError(
+            f"All {len(pairs.items)} pairs of '{pairs.name}' are of one template, so that none could choose the best "
+            "step; more items would be right, or 'chosen_by' 0."
+        )
+    aside = {*clusters[: max(1, round(TOLD * len(clusters)))]}
+    learning = replace(pairs, items=tuple(item for item in pairs.items if item.cluster not in aside))
+    told = replace(pairs, items=tuple(item for item in pairs.items if item.cluster in aside)).limited(count, 1, seed)
+    return learning, Prepared(told, [(told.instructions[0], list(told.items))])
 
 
 def loss_of_pairs(pairs: Task, goal: Goal) -> Loss:

@@ -76,12 +76,10 @@ def selected_texts(settings: HarmfulSettings, data_folder: Path | None) -> "Harm
     if settings.tokens == "all":
         texts = tuple(replace(one, harmful=(True,) * len(one.words)) for one in texts)
     elif settings.tokens == "lexicon":
-        listed = "," in settings.lexicon or not Path(settings.lexicon).expanduser().is_file()
-        entries = (
-            frozenset(words for entry in settings.lexicon.split(",") if (words := words_of(entry)))
-            if listed
-            else Lexicon.make(settings.lexicon, data_folder).entries
-        )
+        if set(settings.lexicon) & set("/\\.#"):  # a file
+            entries = Lexicon.make(settings.lexicon, data_folder).entries
+        else:
+            entries = frozenset(words for entry in settings.lexicon.split(",") if (words := words_of(entry)))
         texts = tuple(marked_by(one, entries) for one in texts)
     texts = tuple(one for one in texts if any(one.harmful))
     if len(texts) < FEWEST:

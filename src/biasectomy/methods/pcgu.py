@@ -68,6 +68,13 @@ class PartitionedUnlearning:
         perplexity: float = Field(
             1.1, ge=1, description="Largest perplexity on neutral texts, as a multiple of the original's."
         )
+        chosen_by: int = Field(
+            40,
+            ge=0,
+            description="Pairs of other templates, not learned from, by which the best step is chosen; 0: by those "
+            "that are learned from.",
+        )
+        judged_every: int = Field(5, ge=1, description="Steps after which drift and perplexity are judged.")
 
     def __init__(self, settings: "PartitionedUnlearning.Settings") -> None:
         self.settings = with_preset(settings, {"paper": PAPER})
@@ -88,24 +95,29 @@ class PartitionedUnlearning:
 
         Raises:
             SettingsError: no item has two sides, or the weights are quantised.
+            DataError: the pairs have only one template, so that none could choose.
             ScoreError: a log-likelihood is not finite.
         """
         from biasectomy.learning.batches import Batches
         from biasectomy.learning.budgeted import Budget, train_within
-        from biasectomy.learning.contrast import PartitionedTraining, loss_of_pairs, pairs_of
+        from biasectomy.learning.contrast import PartitionedTraining, learned_and_told, loss_of_pairs, pairs_of
         from biasectomy.learning.full_weights import FullWeights
         from biasectomy.learning.partitions import Partitions
+        from biasectomy.learning.within_budget import mean_loss
 
         settings, seed = self.settings, session.seed
-        pairs = pairs_of(development).limited(settings.items, seed=seed)
+        pairs = pairs_of(development)
+        learning, told = learned_and_told(pairs, settings.chosen_by, seed)
+        learning = learning.limited(settings.items, seed=seed)
+        loss = loss_of_pairs(pairs, session.goal(development))
         weights = FullWeights(model, None, self.title)
         named = dict(zip(weights.names, weights.values, strict=True))
         partitions = Partitions.of(model.model, named, settings.aggregation)
         heading(f"Moving {min(settings.partitions, len(partitions)):,} of {len(partitions):,} partitions a step")
         training = PartitionedTraining(
             model,
-            Batches(pairs, settings.pairs_a_step, seed),
-            loss_of_pairs(pairs, session.goal(development)),
+            Batches(learning, settings.pairs_a_step, seed),
+            loss,
             weights.in_force,
             weights.values,
             session.processes,
@@ -115,11 +127,24 @@ class PartitionedUnlearning:
             update=settings.update,
         )
         usual = math.inf if settings.preset == "paper" else DRIFT
-        budget = Budget(usual if session.drift is None else session.drift, settings.perplexity)
-        trained = train_within(training, settings.steps, settings.rate, session, budget, last_rate=1.0)
+        budget = Budget(usual if session.drift is None else session.drift, settings.perplexity, settings.judged_every)
+        trained = train_within(
+            training,
+            settings.steps,
+            settings.rate,
+            session,
+            budget,
+            judge=(lambda: mean_loss(model, told, loss)) if told is not None else None,
+            last_rate=1.0,
+        )
         trained.tell()
         change = weights.learned()
         moved, numbers = partitions.moved(model.model, change.values)
-        record = {"pairs": len(pairs.items), "partitions": len(partitions), "partitions_moved": moved}
+        record = {
+            "pairs": len(learning.items),
+            "chosen_by": len(told.steps[0][1]) if told else 0,
+            "partitions": len(partitions),
+            "partitions_moved": moved,
+        }
         cost = Cost(session.asked.questions + trained.taken * settings.pairs_a_step, 1.0, numbers)
         return FittedAdapter(change, cost, record | trained.record())

@@ -127,11 +127,15 @@ def marked_by(text: HarmfulText, entries: Collection[tuple[str, ...]]) -> Harmfu
 def _tested(data_folder: Path | None) -> tuple[set[str], dict[str, Any]]:
     """Identifiers of the posts that are only for testing."""
     file = folder_file(DIVISIONS, data_folder, "HateXplain (post_id_divisions.json)", PUBLISHED[DIVISIONS])
-    return set(_read(file.text, DIVISIONS)["test"]), file.source()
+    try:
+        return set(_read(file.text, DIVISIONS)["test"]), file.source()
+    except (KeyError, TypeError):
+        raise DataError(f"{DIVISIONS}: expected a JSON object with a list 'test'.") from None
 
 
 def _of_authors(text: str, group: str, tested: Collection[str]) -> Iterator[HarmfulText]:
-    for identifier, post in _read(text, AUTHORS).items():
+    posts = _read(text, AUTHORS)
+    for identifier, post in posts.items() if isinstance(posts, dict) else [("", posts)]:
         try:
             annotators, words = post["annotators"], tuple(map(str, post["post_tokens"]))
             labels = sum(one["label"] == LABEL for one in annotators)
