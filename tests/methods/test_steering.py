@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from biasectomy.errors import SettingsError
+from biasectomy.learning import neutral
 from biasectomy.measuring.session import Session
 from biasectomy.methods.steering import Steered, Steering
 from biasectomy.models.language_model import load
@@ -15,6 +16,12 @@ from biasectomy.reading.questions import Generation, Question
 from tests.conftest import save_tiny
 
 ONE = {"layers": (0,), "strengths": (1.0,)}
+
+
+@pytest.fixture(autouse=True)
+def few_texts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """How far a candidate has gone is told by few texts."""
+    monkeypatch.setattr(neutral, "JUDGED_BY", 1)
 
 
 def fitted(model, task, session=None, **settings):

@@ -90,8 +90,8 @@ class Projection:
             "own",
             description="From the first layer on, each layer's own directions; or those of that layer, out of all.",
         )
-        embeddings: bool | None = Field(
-            None, description="Out of the token embeddings too. [default: of encoder-decoders, with --where residual]"
+        embeddings: Literal["auto", "yes", "no"] = Field(
+            "auto", description="Out of the token embeddings too; auto: of an encoder-decoder's, with where residual."
         )
         pairs: Pairs = Field(
             "groups", description="What differs: the two answers that name somebody, or the right and the biased one."
@@ -104,11 +104,8 @@ class Projection:
         @classmethod
         def _as_the_authors(cls, given: Any) -> Any:
             if isinstance(given, dict) and given.get("preset") == "paper":
-                return (
-                    given
-                    | {"where": "residual", "layers": (LAST,), "components": (1,), "share": 1.0}
-                    | {"embeddings": False}
-                )
+                own = {"where": "residual", "layers": (LAST,), "components": (1,), "share": 1.0, "embeddings": "no"}
+                return given | own
             return given
 
     def __init__(self, settings: "Projection.Settings") -> None:
@@ -139,8 +136,8 @@ class Projection:
         blocks = stream_blocks(model.neurons())
         layers = layers_of(settings.layers, len(blocks), f"--{NAME}.layers")
         residual = settings.where == "residual"
-        own = settings.embeddings
-        embeddings = bool(model.model.config.is_encoder_decoder and residual) if own is None else own
+        auto = residual and bool(model.model.config.is_encoder_decoder)
+        embeddings = {"auto": auto, "yes": True, "no": False}[settings.embeddings]
         self._refuse_unchangeable(model, blocks, embeddings)
 
         def made(learning: "Task", drifts: Drifts) -> "list[Projected]":
