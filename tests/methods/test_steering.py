@@ -159,7 +159,7 @@ def test_what_was_read_is_kept_and_taken_again(tiny, toy_task, tmp_path, monkeyp
     first = fitted(tiny, toy_task(2), Session(folder=tmp_path))
     monkeypatch.setattr("biasectomy.neurons.stream.answer_states", lambda *_, **__: 1 / 0)
     again = fitted(tiny, toy_task(2), Session(folder=tmp_path))
-    assert again.change.key == first.change.key
+    assert again.change.key == first.change.key and again.cost == first.cost
     assert {path.name for path in tmp_path.iterdir()} == {"differences.safetensors", "vectors.safetensors"}
 
 

@@ -178,7 +178,7 @@ class Projection:
         """A candidate with the share that is set, or with what the drift allows."""
         if self.settings.share is not None:
             return replace(whole, share=self.settings.share)
-        return replace(whole, share=round(drifts.strongest(lambda share: replace(whole, share=share), 1.0), 3))
+        return replace(whole, share=drifts.strongest(lambda share: replace(whole, share=share), 1.0))
 
     def _candidates(
         self, found: "dict[str, Tensor]", blocks: list[str], layers: list[int], *, embeddings: bool
