@@ -17,8 +17,10 @@ has at the first tokens, so a share of it is, `h - s V V^T h`, by default as muc
 
 Their pairs are words or sentences that differ in a group; so are pairs of texts (`crows_pairs`, `stereoset`). Of
 questions they are here the two answers that name somebody, or, with `--projection.pairs answers`, the right and the
-biased one. From which layer on, and how many directions, is chosen on validation items, within a drift. The authors of
-SentenceDebias take k = 1 and treat the last representation only (`--projection.preset paper`).
+biased one. From which layer on, and how many directions, is chosen on validation items, within a drift. SentenceDebias
+as Meade et al. 2022 compare it (ACL, "An Empirical Survey of the Effectiveness of Debiasing Techniques") is all of one
+direction, of means over tokens, at the end (`--projection.preset paper`; theirs are scaled to length one first, and are
+taken behind the last norm, which a decoder's answers go through).
 """
 
 import hashlib
@@ -71,7 +73,7 @@ class Projection:
 
         preset: Literal["default", "paper"] = Field(
             "default",
-            description="SentenceDebias' settings as a whole: all of one direction, out of the last layer's stream.",
+            description="SentenceDebias' settings as a whole: all of one direction, out of the last layer's output.",
         )
         where: Where = Field(
             "weights", description="Out of the weights that write into the residual stream, or out of the stream."
@@ -104,8 +106,8 @@ class Projection:
         @classmethod
         def _as_the_authors(cls, given: Any) -> Any:
             if isinstance(given, dict) and given.get("preset") == "paper":
-                own = {"where": "residual", "layers": (LAST,), "components": (1,), "share": 1.0, "embeddings": "no"}
-                return given | own
+                own = {"where": "residual", "layers": (LAST,), "components": (1,), "share": 1.0}
+                return given | own | {"embeddings": "no", "tokens": "mean"}
             return given
 
     def __init__(self, settings: "Projection.Settings") -> None:
@@ -188,6 +190,11 @@ class Projection:
 
         settings = self.settings
         shared = settings.directions == "shared"
+        if shared and embeddings and found[EMBEDDINGS].shape[1] != found[blocks[0]].shape[1]:
+            raise SettingsError(
+                "The token embeddings are not as wide as the residual stream, so they cannot share its directions; "
+                f"--{NAME}.embeddings no would be right."
+            )
         sizes = dict.fromkeys(settings.components)
         candidates = []
         for layer in layers:
