@@ -181,6 +181,9 @@ def test_about_the_largest_strength_within_the_drift_is_found():
     assert 0 < 3 * steep**4 <= 0.05 and len(tried) <= 6
     assert measured(lambda strength: 1.0)[0] == 0
     assert measured(lambda strength: 0.0)[0] == 1  # whatever is done shows nothing
+    assert measured(lambda strength: 0.045 * strength)[0] == 1.0
+    found, _ = measured(lambda strength: 0.049 * (strength / 0.0123456) ** 2)
+    assert found == float(f"{found:.3g}") and 0.01 < found <= 0.0123  # three digits, and never beyond
 
 
 def test_a_drift_is_measured_once(toy_task, monkeypatch):

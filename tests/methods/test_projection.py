@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from biasectomy.errors import SettingsError
+from biasectomy.learning import neutral
 from biasectomy.measuring.session import Session
 from biasectomy.methods.contrast import pair_of
 from biasectomy.methods.projection import Projected, Projection
@@ -19,6 +20,12 @@ from tests.methods.test_families import opened
 from tests.methods.test_steering import answers
 
 ONE = {"layers": (0,), "components": (1,), "share": 1.0}
+
+
+@pytest.fixture(autouse=True)
+def few_texts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """How far a candidate has gone is told by few texts."""
+    monkeypatch.setattr(neutral, "JUDGED_BY", 1)
 
 
 def fitted(model, task, session=None, **settings):
@@ -57,7 +64,7 @@ def test_directions_are_principal_components_of_plain_hidden_states(tiny, toy_ta
 
 
 def test_one_layer_s_directions_for_all(tiny, toy_task):
-    found = fitted(tiny, toy_task(2), layers=(1,), directions="shared", where="residual", embeddings=True).change
+    found = fitted(tiny, toy_task(2), layers=(1,), directions="shared", where="residual", embeddings="yes").change
     assert list(found.directions) == [EMBEDDINGS, "model.layers.0", "model.layers.1"]
     own = fitted(tiny, toy_task(2), layers=(1,), where="residual").change.directions
     assert list(own) == ["model.layers.1"]
@@ -67,7 +74,7 @@ def test_one_layer_s_directions_for_all(tiny, toy_task):
     assert (layers.where, list(layers.directions)) == ("residual", ["model.layers.1"])
 
 
-@pytest.mark.parametrize("settings", [{}, {"where": "residual", "embeddings": True}])
+@pytest.mark.parametrize("settings", [{}, {"where": "residual", "embeddings": "yes"}])
 def test_everything_is_as_before_afterwards(tiny, toy_task, settings):
     before = {path: weight.clone() for path, weight in tiny.model.state_dict().items()}
     questions, plain = toy_task(2).questions(), answers(tiny, toy_task(2).questions())
@@ -108,9 +115,9 @@ def test_embeddings_in_the_weights_where_the_unembedding_is_another(tiny, toy_ta
     with pytest.raises(
         SettingsError, match=r"the unembedding too, which would change with them\. --projection\.where res"
     ):
-        fitted(tiny, toy_task(2), embeddings=True)
+        fitted(tiny, toy_task(2), embeddings="yes")
     model = load(str(save_tiny(tmp_path / "untied", tie_word_embeddings=False)))
-    change = fitted(model, toy_task(2), embeddings=True).change
+    change = fitted(model, toy_task(2), embeddings="yes").change
     before = model.model.get_input_embeddings().weight.clone()
     with change.made(model):
         assert (model.model.get_input_embeddings().weight @ change.directions[EMBEDDINGS]).abs().max() < 1e-5

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from biasectomy.errors import SettingsError
+from biasectomy.learning import neutral
 from biasectomy.measuring.session import Session
 from biasectomy.methods.steering import Steered, Steering
 from biasectomy.models.language_model import load
@@ -15,6 +16,12 @@ from biasectomy.reading.questions import Generation, Question
 from tests.conftest import save_tiny
 
 ONE = {"layers": (0,), "strengths": (1.0,)}
+
+
+@pytest.fixture(autouse=True)
+def few_texts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """How far a candidate has gone is told by few texts."""
+    monkeypatch.setattr(neutral, "JUDGED_BY", 1)
 
 
 def fitted(model, task, session=None, **settings):
@@ -152,7 +159,7 @@ def test_what_was_read_is_kept_and_taken_again(tiny, toy_task, tmp_path, monkeyp
     first = fitted(tiny, toy_task(2), Session(folder=tmp_path))
     monkeypatch.setattr("biasectomy.neurons.stream.answer_states", lambda *_, **__: 1 / 0)
     again = fitted(tiny, toy_task(2), Session(folder=tmp_path))
-    assert again.change.key == first.change.key
+    assert again.change.key == first.change.key and again.cost == first.cost
     assert {path.name for path in tmp_path.iterdir()} == {"differences.safetensors", "vectors.safetensors"}
 
 

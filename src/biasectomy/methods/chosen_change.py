@@ -148,7 +148,7 @@ def fit_chosen(
             settings.items,
             settings.validation_items,
             session.seed,
-            settled or "",
+            settled,
         )
     heading(f"Learning {title}")
     drifts = Drifts(model, session.drift or DRIFT)
@@ -212,7 +212,7 @@ class Drifts:
             wanted = math.sqrt((1 + NEAR_ENOUGH) / 2 * self.allowed / drift) if drift > 0 else 0.1  # of NaN too
             guess = strength * min(10.0, max(0.1, wanted))
             strength = min(most, guess if within < guess < beyond else (within + beyond) / 2)
-        return within
+        return _rounded_down(within)
 
     def in_order(self, changes: Sequence[Change]) -> list[tuple[Change, float]]:
         """Changes with their drifts, the nearest to the original first."""
@@ -238,6 +238,12 @@ def _chosen(
     return choose_count(
         examine, items, list(near), session.goal(items), racing=racing, level=session.level, seed=session.seed
     )
+
+
+def _rounded_down(value: float) -> float:
+    """To three significant digits."""
+    unit = 10.0 ** (math.floor(math.log10(value)) - 2) if value > 0 else 1.0
+    return float(f"{math.floor(value / unit + 1e-9) * unit:.3g}")
 
 
 def told(change: Change) -> str:

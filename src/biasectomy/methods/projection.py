@@ -17,8 +17,10 @@ has at the first tokens, so a share of it is, `h - s V V^T h`, by default as muc
 
 Their pairs are words or sentences that differ in a group; so are pairs of texts (`crows_pairs`, `stereoset`). Of
 questions they are here the two answers that name somebody, or, with `--projection.pairs answers`, the right and the
-biased one. From which layer on, and how many directions, is chosen on validation items, within a drift. The authors of
-SentenceDebias take k = 1 and treat the last representation only (`--projection.preset paper`).
+biased one. From which layer on, and how many directions, is chosen on validation items, within a drift. SentenceDebias
+as Meade et al. 2022 compare it (ACL, "An Empirical Survey of the Effectiveness of Debiasing Techniques") is all of one
+direction, of means over tokens, at the end (`--projection.preset paper`; theirs are scaled to length one first, and are
+taken behind the last norm, which a decoder's answers go through).
 """
 
 import hashlib
@@ -71,7 +73,7 @@ class Projection:
 
         preset: Literal["default", "paper"] = Field(
             "default",
-            description="SentenceDebias' settings as a whole: all of one direction, out of the last layer's stream.",
+            description="SentenceDebias' settings as a whole: all of one direction, out of the last layer's output.",
         )
         where: Where = Field(
             "weights", description="Out of the weights that write into the residual stream, or out of the stream."
@@ -90,8 +92,8 @@ class Projection:
             "own",
             description="From the first layer on, each layer's own directions; or those of that layer, out of all.",
         )
-        embeddings: bool | None = Field(
-            None, description="Out of the token embeddings too. [default: of encoder-decoders, with --where residual]"
+        embeddings: Literal["auto", "yes", "no"] = Field(
+            "auto", description="Out of the token embeddings too; auto: of an encoder-decoder's, with where residual."
         )
         pairs: Pairs = Field(
             "groups", description="What differs: the two answers that name somebody, or the right and the biased one."
@@ -104,11 +106,8 @@ class Projection:
         @classmethod
         def _as_the_authors(cls, given: Any) -> Any:
             if isinstance(given, dict) and given.get("preset") == "paper":
-                return (
-                    given
-                    | {"where": "residual", "layers": (LAST,), "components": (1,), "share": 1.0}
-                    | {"embeddings": False}
-                )
+                own = {"where": "residual", "layers": (LAST,), "components": (1,), "share": 1.0}
+                return given | own | {"embeddings": "no", "tokens": "mean"}
             return given
 
     def __init__(self, settings: "Projection.Settings") -> None:
@@ -139,8 +138,8 @@ class Projection:
         blocks = stream_blocks(model.neurons())
         layers = layers_of(settings.layers, len(blocks), f"--{NAME}.layers")
         residual = settings.where == "residual"
-        own = settings.embeddings
-        embeddings = bool(model.model.config.is_encoder_decoder and residual) if own is None else own
+        auto = residual and bool(model.model.config.is_encoder_decoder)
+        embeddings = {"auto": auto, "yes": True, "no": False}[settings.embeddings]
         self._refuse_unchangeable(model, blocks, embeddings)
 
         def made(learning: "Task", drifts: Drifts) -> "list[Projected]":
@@ -181,7 +180,7 @@ class Projection:
         """A candidate with the share that is set, or with what the drift allows."""
         if self.settings.share is not None:
             return replace(whole, share=self.settings.share)
-        return replace(whole, share=round(drifts.strongest(lambda share: replace(whole, share=share), 1.0), 3))
+        return replace(whole, share=drifts.strongest(lambda share: replace(whole, share=share), 1.0))
 
     def _candidates(
         self, found: "dict[str, Tensor]", blocks: list[str], layers: list[int], *, embeddings: bool
@@ -191,6 +190,11 @@ class Projection:
 
         settings = self.settings
         shared = settings.directions == "shared"
+        if shared and embeddings and found[EMBEDDINGS].shape[1] != found[blocks[0]].shape[1]:
+            raise SettingsError(
+                "The token embeddings are not as wide as the residual stream, so they cannot share its directions; "
+                f"--{NAME}.embeddings no would be right."
+            )
         sizes = dict.fromkeys(settings.components)
         candidates = []
         for layer in layers:

@@ -145,7 +145,7 @@ class Steering:
 
         strengths = self.settings.strengths
         if strengths is None:
-            strongest = float(f"{drifts.strongest(steered):.3g}")
+            strongest = drifts.strongest(steered)
             strengths = (strongest, strongest / 2) if strongest else ()
         return [steered(strength) for strength in dict.fromkeys(strengths)]
 
