@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # slow to import, and `--help` needs nothing of this
 
 
 Against = Literal["right", "other"]
+AGAINST = "What the biased answer is compared with: the right answer, or the other person (or text)."
 
 
 class ContrastSettings(Options):
@@ -32,13 +33,9 @@ class ContrastSettings(Options):
     instances: int = Field(40, ge=1, description="Development items that are read, at most.")
 
 
-class AnswersSettings(ContrastSettings):
-    """Options of those that compare the biased answer with either the right one or the other person's."""
+class SlopeSettings(ContrastSettings):
+    """Options of those that read slopes of the two answers."""
 
-    against: Against = Field(
-        "right",
-        description="What the biased answer is compared with: the right answer, or the other person (or text).",
-    )
     of: Literal["log-probability", "probability"] = Field(
         "log-probability", description="Slopes of log P, whose difference is that of the log odds, or of P."
     )
