@@ -73,7 +73,12 @@ def with_other(item: Item) -> Compared | None:
 
 
 def drawn(
-    name: str, development: Task, compare: Callable[[Item], Compared | None], count: int, seed: int
+    name: str,
+    development: Task,
+    compare: Callable[[Item], Compared | None],
+    count: int,
+    seed: int,
+    needed: str = "a biased answer to compare",
 ) -> list[Compared]:
     """At most so many items that can be compared, spread evenly over templates and labels.
 
@@ -84,7 +89,7 @@ def drawn(
     if not found:
         raise SettingsError(
             f"The attribution '{name}' compares the biased answer with another one, and no item of {development.name} "
-            "has a biased answer to compare."
+            f"has {needed}."
         )
     some = replace(development, items=tuple(one.item for one in found)).limited(count, seed=seed)
     names = {item.identifier for item in some.items}

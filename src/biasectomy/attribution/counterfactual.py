@@ -85,6 +85,7 @@ class Counterfactual(IntegratedGradients):
             lambda item: with_other(item) if with_twin(development, item) is not None else None,
             self.settings.instances,
             seed,
+            "a twin with a biased answer",
         )
         read: list[Compared] = []
         for one in chosen:
