@@ -9,6 +9,7 @@ from captum.attr import IntegratedGradients as Captum
 
 from biasectomy.attribution import ATTRIBUTIONS
 from biasectomy.attribution.activation_difference import ActivationDifference
+from biasectomy.attribution.bias_knowledge import BiasKnowledge, questions
 from biasectomy.attribution.counterfactual import Counterfactual
 from biasectomy.attribution.gradient import Gradient
 from biasectomy.attribution.integrated_gradients import IntegratedGradients
@@ -46,11 +47,11 @@ def odds(model, task, item, biased, other) -> torch.Tensor:
     return answered(model.model, encoded, biased) - answered(model.model, encoded, other)
 
 
-def slope(model, neuron, function, step=0.01) -> float:
-    """The derivative of a number by a neuron's factor, at 1."""
+def slope(model, neuron, function, step=0.01, at=1.0, others=()) -> float:
+    """The derivative of a number by a neuron's factor, while others have theirs."""
     ends = []
-    for factor in (1 - step, 1 + step):
-        with torch.no_grad(), edited(model.model, NeuronSet((replace(neuron, factor=factor),), HIDDEN)):
+    for factor in (at - step, at + step):
+        with torch.no_grad(), edited(model.model, NeuronSet((replace(neuron, factor=factor), *others), HIDDEN)):
             ends.append(float(function()))
     return (ends[1] - ends[0]) / (2 * step)
 
@@ -154,7 +155,7 @@ def test_integrated_gradients_equal_captums_and_add_up(model, task, path):
     scale = float(expected.abs().max())
     for group, own in zip(groups, expected, strict=True):
         torch.testing.assert_close(found.by_module[group.module], own.detach(), atol=1e-4 * scale, rtol=1e-3)
-    many = IntegratedGradients(settings.model_copy(update={"steps": 32}))
+    many = IntegratedGradients(settings.model_copy(update={"steps": 48}))
     total = float(values(attribute(model, task, many, definition=HIDDEN)).sum())
     with torch.no_grad():
         gained = sum(float(with_factors(factors[None]) - with_factors(start[None])) for start in starts)
@@ -215,7 +216,7 @@ def counterfactual(model, task, **settings):
 
 def test_the_counterfactual_is_half_the_difference_of_slopes_between_item_and_twin(model, task):
     task = replace(task, items=task.items[:2])
-    found = counterfactual(model, task)
+    found = counterfactual(model, task, steps=2)
     assert found.found_with["drawn"] == [
         name for item in task.items for name in (item.identifier, f"{item.identifier}/swapped")
     ]
@@ -228,23 +229,29 @@ def test_the_counterfactual_is_half_the_difference_of_slopes_between_item_and_tw
             total += (odds(model, task, item, b, c) - odds(model, task, twin, b, c)) / 2
         return total / len(task.items)
 
+    every = [Neuron(group.module, unit, 0.0) for group in model.neurons(HIDDEN) for unit in range(group.units)]
+    (one, two), lengths = np.polynomial.legendre.leggauss(2)
+    assert tuple(lengths) == pytest.approx((1, 1))
     for neuron in some_neurons(model):
-        expected = slope(model, neuron, leaning)
+        expected = 0.0
+        for factor in ((1 + one) / 2, (1 + two) / 2):
+            others = [replace(other, factor=factor) for other in every if other != neuron]
+            expected += slope(model, neuron, leaning, at=factor, others=others) / 2
         assert float(found.by_module[neuron.module][neuron.unit]) == pytest.approx(expected, abs=2e-3, rel=0.01)
 
 
 def test_the_opposite_stereotype_has_the_opposite_scores(model, task):
-    one = values(counterfactual(model, task))
+    one = values(counterfactual(model, task, steps=1))
     turned = replace(task, items=tuple(twin_of(item, two_people(item)) for item in task.items))
     assert one.abs().max() > 0.01
-    torch.testing.assert_close(values(counterfactual(model, turned)), -one, atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(values(counterfactual(model, turned, steps=1)), -one, atol=1e-6, rtol=1e-5)
 
 
 def test_a_neuron_that_does_the_same_whoever_it_is_about_scores_0(model, task):
     """Where who somebody is makes no difference to the text, nothing is left, though single slopes are large."""
     same = replace(task, twin=lambda item: twin_of(item, two_people(item)))
     assert float(values(attribute(model, same, Gradient(Gradient.Settings()), definition=HIDDEN)).abs().max()) > 0.01
-    assert float(values(counterfactual(model, same)).abs().max()) < 1e-6
+    assert float(values(counterfactual(model, same, steps=2)).abs().max()) < 1e-6
 
 
 def test_what_a_word_is_worth_cancels_over_both_polarities(model, task):
@@ -254,7 +261,7 @@ def test_what_a_word_is_worth_cancels_over_both_polarities(model, task):
     for item in items:
         other = replace(twin_of(item, two_people(item)), identifier=f"{item.identifier}-positive")
         asked += [item, replace(other, labels={**item.labels, "polarity": "non-negative"})]
-    assert float(values(counterfactual(model, replace(task, items=tuple(asked)))).abs().max()) < 1e-6
+    assert float(values(counterfactual(model, replace(task, items=tuple(asked)), steps=2)).abs().max()) < 1e-6
     # Three items of the one polarity and one of the other still weigh alike.
     compared = Counterfactual(Counterfactual.Settings()).compared(replace(task, items=(*items, *asked[1:2])), 0)
     weights: dict[str, float] = {}
@@ -285,7 +292,8 @@ def test_a_pair_of_texts_is_its_own_twin(model, task):
     pairs = replace(task, items=(first,), instructions=("",), form=whole_texts, twin=own_twin)
     scores = counterfactual(model, pairs)
     assert scores.found_with["drawn"] == [first.identifier]
-    alone = attribute(model, pairs, Gradient(Gradient.Settings(against="other")), definition=HIDDEN)
+    other = IntegratedGradients.Settings(against="other", steps=4)
+    alone = attribute(model, pairs, IntegratedGradients(other), definition=HIDDEN)
     assert torch.equal(values(scores), values(alone))
 
 
@@ -312,9 +320,30 @@ def test_forecasts_count_what_is_read(task):
     assert expected(Gradient) == 4 * right
     assert expected(IntegratedGradients, steps=5, against="other") == 4 * 5 * 12
     assert expected(ActivationDifference, instances=3) == 3
-    assert expected(Counterfactual) == 4 * 2 * 12
+    assert expected(Counterfactual) == 4 * 4 * 2 * 12
+    assert expected(BiasKnowledge, instances=10, steps=3) == 4 * 3 * 10
 
 
 def test_scores_do_not_depend_on_the_seed_where_all_items_are_read(tiny, task):
     found = [attribute(tiny, task, Gradient(Gradient.Settings()), session=Session(seed=seed)) for seed in (1, 2)]
     assert np.array_equal(*(values(one).numpy() for one in found))
+
+
+def test_knowledge_of_bias_is_what_raises_right_answers_about_it(model, task):
+    """All scores add up to what P of the right answers gains from none of the neurons to all."""
+    attribution = BiasKnowledge(BiasKnowledge.Settings(instances=4, steps=24))
+    found = attribute(model, task, attribution, definition=HIDDEN)
+    asked = [item for item in questions().items if item.identifier in found.found_with["drawn"]]
+    assert sorted(item.options[item.gold] for item in asked) == ["No", "No", "Yes", "Yes"]
+    every = [Neuron(group.module, unit, 0.0) for group in model.neurons(HIDDEN) for unit in range(group.units)]
+
+    def right():
+        with torch.no_grad():
+            encoded = [model.encode(questions().question(questions().instructions[0], item)) for item in asked]
+            answers = [answered(model.model, one, item.gold).exp() for one, item in zip(encoded, asked, strict=True)]
+        return float(sum(answers)) / len(asked)
+
+    after = right()
+    with edited(model.model, NeuronSet(tuple(every), HIDDEN)):
+        before = right()
+    assert float(values(found).sum()) == pytest.approx(after - before, rel=0.02, abs=1e-6)

@@ -6,6 +6,7 @@ import pytest
 import torch
 from captum.attr import LayerGradientXActivation
 
+from biasectomy.attribution.integrated_gradients import _with_factor
 from biasectomy.attribution.products.crispr import Authors, Paper
 from biasectomy.attribution.products.engine import Instance, accumulate
 from biasectomy.attribution.products.slopes import MeanActivations, Slopes
@@ -100,6 +101,20 @@ class TestFamily:
                     ends.append(plain_score(model, PROMPTS[0], PROMPTS[0].options[0]))
             slope = (ends[1] - ends[0]) / (2 * step)
             assert float(recorder.sums[group.module][0][unit]) == pytest.approx(slope, abs=0.02, rel=0.05)
+
+    def test_on_the_way_from_no_neuron_to_all_products_add_up_to_the_slope(self, model):
+        """What integrated gradients are made of: all neurons have one factor, and log P moves with it."""
+        definition = ("linear-output", "ffn-hidden")[len(model.config.model_type) % 2]  # each for half of the families
+        neurons, recorder, at, step = discover_neurons(model, definition), Recorder(), 0.6, 0.0005
+        instances = [Instance("0", PROMPTS[1], 0)]
+        with edited(model, _with_factor(neurons, at)):
+            list(accumulate(model, neurons, instances, recorder, budget=60, layout=layout_for(model, VOCABULARY)))
+        ends = []
+        for factor in (at - step, at + step):
+            with edited(model, _with_factor(neurons, factor)):
+                ends.append(plain_score(model, PROMPTS[1], PROMPTS[1].options[0]))
+        found = sum(float(sums[0].sum()) for sums in recorder.sums.values()) / at
+        assert found == pytest.approx((ends[1] - ends[0]) / (2 * step), abs=0.1, rel=0.03)
 
     def test_sums_over_tokens_equal_captums(self, model):
         if model.config.model_type == "falcon":

@@ -81,7 +81,7 @@ def test_factors_are_learned_among_the_neurons_of_every_attribution(tiny, toy_ta
         ({"factor": 1}, SettingsError, "factor 1 leaves every neuron as it is"),
         ({"options": "instances"}, SettingsError, "holds 'instances'; write NAME=VALUE"),
         ({"options": "steps=3"}, SettingsError, "'steps', which the attribution 'gradient' does not know; its options: "
-         "instances, against, of"),
+         "instances, of, against"),
         ({"options": "instances=none"}, SettingsError, "options instances=none: Input should be a valid integer"),
         ({"attribution": "random", "options": "seed=1"}, SettingsError, "its options: none"),
     ],

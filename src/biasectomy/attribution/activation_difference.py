@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 
 from biasectomy.attribution.base import ATTRIBUTIONS
-from biasectomy.attribution.contrasts import Against, Contrasting, ContrastSettings
+from biasectomy.attribution.contrasts import AGAINST, Against, Contrasting, ContrastSettings
 
 if TYPE_CHECKING:  # slow to import, and `--help` needs nothing of this
     from torch import Tensor
@@ -41,10 +41,7 @@ class ActivationDifference(Contrasting):
     class Settings(ContrastSettings):
         """Options of the attribution."""
 
-        against: Against = Field(
-            "other",
-            description="What the biased answer is compared with: the right answer, or the other person (or text).",
-        )
+        against: Against = Field("other", description=AGAINST)
 
     def __init__(self, settings: "ActivationDifference.Settings") -> None:
         self.settings = settings

@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # slow to import, and `--help` needs nothing of this
 
 
 Against = Literal["right", "other"]
+AGAINST = "What the biased answer is compared with: the right answer, or the other person (or text)."
 
 
 class ContrastSettings(Options):
@@ -32,13 +33,9 @@ class ContrastSettings(Options):
     instances: int = Field(40, ge=1, description="Development items that are read, at most.")
 
 
-class AnswersSettings(ContrastSettings):
-    """Options of those that compare the biased answer with either the right one or the other person's."""
+class SlopeSettings(ContrastSettings):
+    """Options of those that read slopes of the two answers."""
 
-    against: Against = Field(
-        "right",
-        description="What the biased answer is compared with: the right answer, or the other person (or text).",
-    )
     of: Literal["log-probability", "probability"] = Field(
         "log-probability", description="Slopes of log P, whose difference is that of the log odds, or of P."
     )
@@ -76,7 +73,12 @@ def with_other(item: Item) -> Compared | None:
 
 
 def drawn(
-    name: str, development: Task, compare: Callable[[Item], Compared | None], count: int, seed: int
+    name: str,
+    development: Task,
+    compare: Callable[[Item], Compared | None],
+    count: int,
+    seed: int,
+    needed: str = "a biased answer to compare",
 ) -> list[Compared]:
     """At most so many items that can be compared, spread evenly over templates and labels.
 
@@ -87,7 +89,7 @@ def drawn(
     if not found:
         raise SettingsError(
             f"The attribution '{name}' compares the biased answer with another one, and no item of {development.name} "
-            "has a biased answer to compare."
+            f"has {needed}."
         )
     some = replace(development, items=tuple(one.item for one in found)).limited(count, seed=seed)
     names = {item.identifier for item in some.items}

@@ -9,24 +9,26 @@ stereotype names in x and of the other one, and let
     D_i(x)  =  sum over tokens of  h_i * d[log P(b) - log P(c)] / dh_i
 
 be the slope of the log odds of the two people in neuron i's factor (see `gradient`). In the twin the same places belong
-to the others. The score is half the difference of the two slopes, averaged over items and instructions:
+to the others. The score is half the difference of the two, averaged over items and instructions, and integrated on the
+way from the model without these neurons to the model as it is (see `integrated_gradients`):
 
-    score of i  =  mean of  1/2 [ D_i(x) - D_i(x') ]
+    score of i  =  mean of  1/2 [ D_i(x) - D_i(x') ],  at m = a * (1, ..., 1),  integrated over a from 0 to 1
 
-To first order an edit by the factor f moves by (f - 1) times the score how much more the model leans to a person
-because the stereotype names them. What this cancels:
+All scores add up to how much more the model leans to people because the stereotype names them than it does without
+these neurons. What the difference cancels:
 
 - naming somebody at all, against "unknown": both answers are people;
 - the place in the text, in the options and in the story, and what the text says of it, evidence included: that is the
   same in x and x', so D_i is, and the difference is 0;
-- how likely or long the words for a person are: they go with the person, and a question of the other polarity has the
-  other person for its target. So the items are drawn as stories, with both polarities where a task asks both, and
-  both polarities count alike (the half of a larger class is not worth more than that of a smaller one).
+- how likely or long the words for a person are. These go with the person, and a question of the other polarity has the
+  other person for its target: items are drawn as stories, with both polarities where they are there, and both
+  polarities count alike.
 
-What is left is the interaction of who somebody is with what is asked, which is what BBQ's bias scores count. With b the
-target of x and c the target of x', -D_i(x') is the same slope for the person the stereotype names in x', so the score
-is the mean of both items' slopes of target against other. Where an item is a pair of texts about two groups, each is
-the other's twin already, and one reading is enough (CrowS-Pairs, StereoSet).
+What is left is the interaction of who somebody is with what is asked, which is what BBQ's bias scores count. As c is
+the target of x', -D_i(x') is that slope for the person whom the stereotype names in x': the score is the mean of the
+two items' slopes of target against other. Where an item is a pair of texts about two groups, each is the other's
+twin, and one reading is enough (CrowS-Pairs, StereoSet). Where the model is sure of its answer, slopes at the model
+itself say little of what removing a neuron does, hence the integral.
 
 The definition is this project's own. Its parts are known: swapped groups (Zhao et al. 2018; Maudslay et al. 2019), and
 effects of units on a difference of answers between a text and its counterfactual (Vig et al. 2020, "Investigating
@@ -36,16 +38,14 @@ Gender Bias in Language Models Using Causal Mediation Analysis"), here by gradie
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from pydantic import Field
+
 from biasectomy.attribution.base import ATTRIBUTIONS
-from biasectomy.attribution.contrasts import Compared, Contrasting, ContrastSettings, balanced, drawn, with_other
+from biasectomy.attribution.contrasts import Compared, balanced, drawn, with_other
+from biasectomy.attribution.integrated_gradients import IntegratedGradients, PathSettings
 from biasectomy.errors import SettingsError
 
 if TYPE_CHECKING:  # slow to import, and `--help` needs nothing of this
-    from torch import Tensor
-
-    from biasectomy.measuring.session import Session
-    from biasectomy.models.language_model import LanguageModel
-    from biasectomy.neurons.discovery import Neurons
     from biasectomy.tasks.base import Item, Task
 
 NAME = "counterfactual"
@@ -53,29 +53,15 @@ STORY = "story"  # in the `extra` of items that are drawn: those of one name tel
 
 
 @ATTRIBUTIONS.register(NAME)
-class Counterfactual(Contrasting):
+class Counterfactual(IntegratedGradients):
     """What a neuron adds to an answer because of who it is about: items against themselves with the groups swapped."""
 
     name: ClassVar[str] = NAME
 
-    class Settings(ContrastSettings):
+    class Settings(PathSettings):
         """Options of the attribution."""
 
-    def __init__(self, settings: "Counterfactual.Settings") -> None:
-        self.settings = settings
-
-    def scores(
-        self, model: "LanguageModel", neurons: "Neurons", development: "Task", session: "Session"
-    ) -> "dict[str, Tensor]":
-        """Mean over pairs of item and twin, and over instructions; kept in the session's folder.
-
-        Raises:
-            ScoreError: a log-likelihood is not finite; names the item.
-            ModelError: the memory is too small even for one item.
-        """
-        from biasectomy.attribution.products.slopes import Slopes
-
-        return self.means(model, neurons, development, session, Slopes)
+        steps: int = Field(4, ge=1, le=256, description="Points between no neuron and all at which slopes are read.")
 
     def record(self, development: "Task", seed: int) -> dict[str, Any]:
         """The items that were read, and how many of the development items have a twin."""
@@ -99,6 +85,7 @@ class Counterfactual(Contrasting):
             lambda item: with_other(item) if with_twin(development, item) is not None else None,
             self.settings.instances,
             seed,
+            "a twin with a biased answer",
         )
         read: list[Compared] = []
         for one in chosen:

@@ -15,8 +15,10 @@ Inference", eq. 6), and of the parts of language models attribution patching's (
 
 from typing import TYPE_CHECKING, ClassVar
 
+from pydantic import Field
+
 from biasectomy.attribution.base import ATTRIBUTIONS
-from biasectomy.attribution.contrasts import AnswersSettings, Contrasting
+from biasectomy.attribution.contrasts import AGAINST, Against, Contrasting, SlopeSettings
 
 if TYPE_CHECKING:  # slow to import, and `--help` needs nothing of this
     from torch import Tensor
@@ -35,8 +37,10 @@ class Gradient(Contrasting):
 
     name: ClassVar[str] = NAME
 
-    class Settings(AnswersSettings):
+    class Settings(SlopeSettings):
         """Options of the attribution."""
+
+        against: Against = Field("right", description=AGAINST)
 
     def __init__(self, settings: "Gradient.Settings") -> None:
         self.settings = settings

@@ -14,13 +14,14 @@ Interpreting and Mitigating Social Biases in Language Models"), summed over toke
 Gauss and Legendre, which need fewer steps than a plain sum.
 """
 
+import functools
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
 from biasectomy.attribution.base import ATTRIBUTED, ATTRIBUTIONS
-from biasectomy.attribution.contrasts import AnswersSettings, Contrasting
+from biasectomy.attribution.contrasts import AGAINST, Against, Contrasting, SlopeSettings
 
 if TYPE_CHECKING:  # slow to import, and `--help` needs nothing of this
     from torch import Tensor
@@ -35,21 +36,29 @@ NAME = "integrated-gradients"
 BLOCKS = 24  # what a forecast takes a model to have, which it does not see
 
 
+class PathSettings(SlopeSettings):
+    """Options of the way from no neuron to all."""
+
+    instances: int = Field(20, ge=1, description="Development items that are read, at most.")
+    steps: int = Field(8, ge=1, le=256, description="Points between no neuron and all at which slopes are read.")
+    path: Literal["together", "layers"] = Field(
+        "together", description="Whether all neurons go from 0 to 1 together, or those of one layer at a time."
+    )
+
+
 @ATTRIBUTIONS.register(NAME)
 class IntegratedGradients(Contrasting):
     """Integrated gradients (Sundararajan et al. 2017) of the biased answer's odds, from no neuron to all."""
 
     name: ClassVar[str] = NAME
+    alone: ClassVar[bool] = False  # whether the one answer counts by itself, without the one it is compared with
 
-    class Settings(AnswersSettings):
+    class Settings(PathSettings):
         """Options of the attribution."""
 
-        steps: int = Field(8, ge=1, le=256, description="Points between no neuron and all at which slopes are read.")
-        path: Literal["together", "layers"] = Field(
-            "together", description="Whether all neurons go from 0 to 1 together, or those of one layer at a time."
-        )
+        against: Against = Field("right", description=AGAINST)
 
-    def __init__(self, settings: "IntegratedGradients.Settings") -> None:
+    def __init__(self, settings: PathSettings) -> None:
         self.settings = settings
         self.passes = ATTRIBUTED * settings.steps * (BLOCKS if settings.path == "layers" else 1)
 
@@ -68,7 +77,7 @@ class IntegratedGradients(Contrasting):
         from biasectomy.attribution.products.slopes import Slopes
         from biasectomy.neurons.discovery import Neurons
 
-        probability = self.settings.of == "probability"
+        rule = functools.partial(Slopes, self.settings.of == "probability", alone=self.alone)
         nodes, lengths = np.polynomial.legendre.leggauss(self.settings.steps)  # on -1 to 1
         sums = {group.module: torch.zeros(group.units, dtype=torch.float64) for group in neurons}
         for number, groups in enumerate(self._paths(neurons)):
@@ -76,7 +85,7 @@ class IntegratedGradients(Contrasting):
             for step, (node, length) in enumerate(zip(nodes.tolist(), lengths.tolist(), strict=True)):
                 factor, kept = (1 + node) / 2, f"attribution/{number}-{step}"
                 with model.edited(_with_factor(some, factor)):
-                    found = self.means(model, some, development, session, lambda: Slopes(probability), kept)
+                    found = self.means(model, some, development, session, rule, kept)
                 for module, slopes in found.items():
                     # What is multiplied by the gradient there is the activation times the factor.
                     sums[module] += length / 2 * slopes / factor

@@ -41,13 +41,19 @@ class Slopes(_Difference):
 
     h * dlogP/dh, summed over the tokens at which a neuron computes, is the derivative of log P by the factor that an
     edit gives the neuron, at the factor 1. The difference is that of the log odds of the two answers.
+
+    Args:
+        probability: slopes of P in place of log P.
+        alone: the biased answer counts by itself.
     """
 
-    def __init__(self, probability: bool = False) -> None:
+    def __init__(self, probability: bool = False, *, alone: bool = False) -> None:
         super().__init__()
-        self.probability = probability  # of P in place of log P
+        self.probability, self.alone = probability, alone
 
     def _reduced(self, product: Tensor, span: Span, *, biased: bool) -> Tensor:
+        if self.alone and not biased:
+            return product.new_zeros(product.shape[-1], dtype=torch.float64)
         positions, log_probability = (span.biased, span.log_biased) if biased else (span.gold, span.log_gold)
         slopes = positions.of_shared(product).sum(0).double() + positions.of_own(product).sum(0).double()
         return slopes * math.exp(log_probability) if self.probability else slopes
