@@ -1,9 +1,9 @@
-"""Direct preference optimization on pairs of development items: the right answer is preferred over the biased one.
+"""Direct preference optimization on pairs of development items: the right answer is preferred over the wrong ones.
 
 Rafailov et al. 2023, "Direct Preference Optimization: Your Language Model is Secretly a Reward Model" (NeurIPS),
 equation 7: -log sigmoid(beta ((log pi(y_w | x) - log ref(y_w | x)) - (log pi(y_l | x) - log ref(y_l | x)))), with beta
-0.1 and the model itself as the reference. The rejected answer y_l is the item's biased one; where that is the right
-one, the other person or group, so that nobody learns to give up every answer that fits a stereotype.
+0.1 and the model itself as the reference. The rejected answers y_l are all wrong ones, each a pair with the right one.
+Where only the biased one is rejected (`rejected biased`), nothing keeps "unknown" from winning everywhere.
 
 By default LoRA is trained, with the drift term that all methods here have that learn, within a budget of drift and
 perplexity. `preset paper` trains all weights on 64 pairs a step at 0.000001, without that term and without a budget, as
@@ -11,7 +11,7 @@ the authors do; with Adam where they take RMSprop, and without the first 150 ste
 """
 
 import math
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
@@ -36,7 +36,7 @@ PAPER = {
 
 @METHODS.register(NAME)
 class Dpo:
-    """Prefers right answers over biased ones, relative to the model as it was (DPO, Rafailov et al. 2023)."""
+    """Prefers right answers over wrong ones, relative to the model as it was (DPO, Rafailov et al. 2023)."""
 
     title: ClassVar[str] = "DPO"
     profile: ClassVar[Profile] = Profile(
@@ -51,6 +51,11 @@ class Dpo:
 
         beta: float = Field(
             0.1, gt=0, allow_inf_nan=False, description="How strongly the model is held to the reference."
+        )
+        rejected: Literal["every", "biased"] = Field(
+            "every",
+            description="What the right answer is preferred over: every other, or the biased one (the other person "
+            "where that is right).",
         )
         steps: int = Field(150, ge=1, description="Steps of training.")
 
@@ -93,6 +98,7 @@ class Dpo:
             "learned_from": len(lesson.learning.task.items),
             "kind": settings.kind,
             "beta": settings.beta,
+            "rejected": settings.rejected,
             "numbers": len(learned),
         }
         return FittedAdapter(learned, Cost(session.asked.questions + asked, 1.0, len(learned)), record | found.record())
@@ -118,8 +124,8 @@ class Dpo:
         steps = [batches.at(step) for step in range(settings.steps)]
         drift = session.drift if session.drift is not None else math.inf if settings.preset == "paper" else DRIFT
         return Lesson(
-            referenced(model, learning, steps, session),
-            referenced(model, pairs, asked if settings.validation_items else [], session),
+            referenced(model, learning, steps, session, settings.rejected),
+            referenced(model, pairs, asked if settings.validation_items else [], session, settings.rejected),
             preference(settings.beta),
             Budget(drift, settings.perplexity, settings.judged_every),
             settings.rate or RATES[settings.kind],
