@@ -139,7 +139,9 @@ def test_abstention_is_told_by_its_size(unknown: float, words: str | None) -> No
     better = results(
         ambiguous=GAIN, unknown=(unknown, unknown - 0.01, unknown + 0.01), objective="accuracy_ambiguous", control=None
     )
-    assert ("without abstention: none" in " ".join(ranking(better, original="original"))) == (words is not None)
+    ranked = ranking(better, original="original")
+    assert ("without abstention: none" in " ".join(ranked)) == (words is not None)
+    assert ("At least in part by abstaining: CRISPR." in ranked) == (words is not None)
 
 
 def test_one_draw_of_random_neurons_is_no_measure_of_luck() -> None:

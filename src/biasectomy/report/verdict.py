@@ -68,7 +68,7 @@ def ranking(results: Results, *, original: str) -> list[str]:
         return []
     description = results.description(aim).description
     methods = [row.method for row in results.metrics if row.task == tasks[0] and row.metric == aim]
-    better, unharmed = [], []
+    better, unharmed, silent = [], [], []
     for method in methods:
         words = _Words(results, method, original)
         row = results.find_difference(method, original, aim, task=tasks[0])
@@ -77,7 +77,9 @@ def ranking(results: Results, *, original: str) -> list[str]:
         better.append(method)
         changes = words.changes(tasks[0])
         harmed = any(words.gain(one) < 0 for one in changes if words.role(one) == "guard")
-        if not harmed and not words.abstains(changes):
+        if words.abstains(changes):
+            silent.append(method)
+        elif not harmed:
             unharmed.append(method)
     start = f"Clearly better than {results.title(original)} by {description}"
     sentences = [f"{start}: {_listed(results, better)}."]
@@ -85,6 +87,8 @@ def ranking(results: Results, *, original: str) -> list[str]:
         sentences.append(
             f"Of these at no clear loss of what was to be kept, and without abstention: {_listed(results, unharmed)}."
         )
+    if silent:
+        sentences.append(f"At least in part by abstaining: {_listed(results, silent)}.")
     return sentences
 
 
