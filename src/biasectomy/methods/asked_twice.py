@@ -33,12 +33,6 @@ class WritingSettings(Options):
     new_tokens: int = Field(64, ge=1, description="How many tokens the text may have that is written first.")
 
 
-def with_preset(settings: Options, theirs: Mapping[str, Any]) -> Any:
-    """Settings with an author's values in place of those that were not given."""
-    given = settings.model_fields_set
-    return settings.model_copy(update={name: value for name, value in theirs.items() if name not in given})
-
-
 def without_instruction(question: Question) -> str:
     """A question from the line on in which the item begins; the whole of it where no place is known to be the item."""
     text = question.text or ""

@@ -20,6 +20,7 @@ from biasectomy.learning.settings import DRIFT, LAST_RATE, QUESTIONS_A_LEARNED_I
 from biasectomy.methods.base import METHODS, Cost, Profile
 from biasectomy.methods.learned_adapter import FittedAdapter
 from biasectomy.narration import heading, warn
+from biasectomy.options import with_preset
 
 if TYPE_CHECKING:  # slow to import, and `--help` needs nothing of this
     from biasectomy.learning.within_budget import Lesson
@@ -60,8 +61,7 @@ class Dpo:
         steps: int = Field(150, ge=1, description="Steps of training.")
 
     def __init__(self, settings: "Dpo.Settings") -> None:
-        own = {name: getattr(settings, name) for name in settings.model_fields_set}
-        self.settings = settings if settings.preset == "default" else settings.model_copy(update=PAPER | own)
+        self.settings = with_preset(settings, {"paper": PAPER})
 
     def expected_questions(self, development: "Task") -> float:
         """Every step learns from some items, whose questions were asked once; others choose every few steps.

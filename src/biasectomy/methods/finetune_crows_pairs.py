@@ -26,6 +26,7 @@ from biasectomy.learning.settings import DRIFT, LAST_RATE, QUESTIONS_A_LEARNED_I
 from biasectomy.methods.base import METHODS, Cost, Profile
 from biasectomy.methods.learned_adapter import FittedAdapter
 from biasectomy.narration import heading, say, warn
+from biasectomy.options import with_preset
 
 if TYPE_CHECKING:  # slow to import, and `--help` needs nothing of this
     from biasectomy.learning.instruction_pairs import Form
@@ -112,10 +113,7 @@ class FinetuneCrowsPairs:
 
     def _settings(self, form: "Form") -> Any:
         """Those in force."""
-        if self.settings.preset == "default":
-            return self.settings
-        own = {name: getattr(self.settings, name) for name in self.settings.model_fields_set}
-        return self.settings.model_copy(update=ALSO | PAPER[form] | own)
+        return with_preset(self.settings, {"paper": ALSO | PAPER[form]})
 
     def _pairs(self, development: "Task") -> "tuple[tuple[Item, ...], Sequence[dict[str, Any]]]":
         """The pairs, and where they are from."""

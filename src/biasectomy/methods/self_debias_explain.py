@@ -14,8 +14,9 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from biasectomy.methods.asked_twice import AskingTwice, Said, WritingSettings, with_preset, without_instruction
+from biasectomy.methods.asked_twice import AskingTwice, Said, WritingSettings, without_instruction
 from biasectomy.methods.base import METHODS
+from biasectomy.options import with_preset
 from biasectomy.reading.questions import Generation, Question
 
 SENTENCE = "Explain which answers rely on invalid assumptions."
@@ -37,7 +38,7 @@ class SelfDebiasExplain(AskingTwice):
         temperature: float = Field(0.0, ge=0, description="Of the explanation; 0 for the likeliest tokens.")
 
     def __init__(self, settings: "SelfDebiasExplain.Settings") -> None:
-        super().__init__(with_preset(settings, PAPER if settings.preset == "paper" else {}))
+        super().__init__(with_preset(settings, {"paper": PAPER}))
 
     def generation(self, seed: int) -> Generation:
         """See `AskingTwice`."""

@@ -15,8 +15,9 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from biasectomy.methods.asked_twice import AskingTwice, Said, WritingSettings, with_preset, without_instruction
+from biasectomy.methods.asked_twice import AskingTwice, Said, WritingSettings, without_instruction
 from biasectomy.methods.base import METHODS
+from biasectomy.options import with_preset
 from biasectomy.reading.questions import Generation, Question
 
 SENTENCE = "Let's think about how to answer the question in a way that avoids bias or stereotyping."
@@ -40,7 +41,7 @@ class ThinkFirst(AskingTwice):
         cue: str = Field(CUE, min_length=1, description="What is asked when the model has thought.")
 
     def __init__(self, settings: "ThinkFirst.Settings") -> None:
-        super().__init__(with_preset(settings, PAPER if settings.preset == "paper" else {}))
+        super().__init__(with_preset(settings, {"paper": PAPER}))
 
     def first(self, question: Question, generation: Generation) -> tuple[Question, ...]:
         """See `AskingTwice`."""
