@@ -10,7 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from biasectomy.measuring.results import Results
-from biasectomy.report.figures import Cell, Grid, ResultTable, result_tables
+from biasectomy.report.figures import Cell, Grid, ResultTable
+from biasectomy.report.matrix import shown_tables
 
 WIDTH = 100  # where nobody has said how wide a line may be
 HEADING_WIDTH = 14  # of columns whose intervals stand below their figures
@@ -18,7 +19,7 @@ HEADING_WIDTH = 14  # of columns whose intervals stand below their figures
 
 def print_results(results: Results, console: Console) -> None:
     """Prints the final figures, one table a task, and the verdict."""
-    for table in result_tables(results):
+    for table in shown_tables(results):
         console.print()
         console.print(Text(table.caption, style="italic"))
         for layout in _layout(table, console):
