@@ -56,7 +56,7 @@ class Planted(OnlyInference):
         asks = session.answerer(model)
 
         def answer(questions, wanted=None):
-            here = [index for index, one in enumerate(questions) if f"in {self.place} " in one.text]
+            here = [index for index, one in enumerate(questions) if f"in {self.place} " in (one.text or "")]
             yield [(index, guessing(questions[index])) for index in here]
             yield from asks(questions, set(range(len(questions))) - set(here))
 

@@ -111,12 +111,12 @@ class MatrixCell:
 
 @dataclass(frozen=True)
 class Matrix:
-    """Methods by kinds of items: `cells` row by row; `original` is what all are compared with.
+    """Methods by kinds of items: `cells` row by row; `against` is what all are compared with.
 
     `beside` are columns that show what it cost: of each a task and a metric, with figures among those of `Results`.
     """
 
-    original: str
+    against: str
     rows: tuple[str, ...]
     columns: tuple[str, ...]
     cells: tuple[MatrixCell, ...]
@@ -130,12 +130,14 @@ class Matrix:
     def from_json(cls, document: Mapping[str, Any]) -> "Matrix":
         """The inverse of what `Results.to_json` makes of it."""
         lists = {name: tuple(document[name]) for name in ("rows", "columns")}
-        cells = tuple(
-            MatrixCell(**{name: math.nan if one is None and name != "reason" else one for name, one in cell.items()})
-            for cell in document["cells"]
-        )
+        cells = []
+        for cell in document["cells"]:
+            fields_of_it: dict[str, Any] = {
+                name: math.nan if one is None and name != "reason" else one for name, one in cell.items()
+            }
+            cells.append(MatrixCell(**fields_of_it))
         beside = tuple((task, metric) for task, metric in document["beside"])
-        return cls(document["original"], **lists, cells=cells, beside=beside)
+        return cls(document["against"], **lists, cells=tuple(cells), beside=beside)
 
 
 @dataclass(frozen=True)

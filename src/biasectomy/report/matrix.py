@@ -29,7 +29,7 @@ def matrix_table(results: Results) -> ResultTable:
     heads += [results.description(metric).title for _, metric in matrix.beside]
     return ResultTable(
         "",
-        f"How much nearer the best value than {results.title(matrix.original)} (a gain is positive), by kind of items; "
+        f"How much nearer the best value than {results.title(matrix.against)} (a gain is positive), by kind of items; "
         f"{100 * _level(results):g} % intervals",
         Grid("Learned from", tuple(heads), tuple(rows)),
         Grid("", (), ()),
@@ -70,7 +70,7 @@ def _of_row(results: Results, row: str) -> str:
     cells = matrix.of_row(row)
     own, others = [cell for cell in cells if cell.own], [cell for cell in cells if not cell.own]
     if all(cell.value == 0 and not math.isfinite(cell.low) for cell in cells):
-        return f"{results.title(row)}: the answers are those of {results.title(matrix.original)}."
+        return f"{results.title(row)}: the answers are those of {results.title(matrix.against)}."
     told = [f"on its own category, {cell.column}, it {_moved(results, cell)}" for cell in own]
     if not own:
         told = ["none of the columns is of its own category"]
@@ -115,10 +115,10 @@ def _costs(results: Results) -> list[str]:
     for row in matrix.rows:
         told = []
         for task, metric in matrix.beside:
-            before, after = (results.find(name, metric, task=task) for name in (matrix.original, row))
+            before, after = (results.find(name, metric, task=task) for name in (matrix.against, row))
             if before is None or after is None:
                 continue
-            change = results.find_difference(row, matrix.original, metric, task=task)
+            change = results.find_difference(row, matrix.against, metric, task=task)
             unclear = change is not None and change.low <= 0 <= change.high
             said = ", which cannot be told from no change" if unclear else ""
             ends = [number(one.value, decimals=_decimals(results, metric)) for one in (before, after)]
@@ -133,9 +133,9 @@ def _before(results: Results, cells: Sequence[MatrixCell]) -> tuple[str, tuple[C
     assert matrix is not None
     values = [Cell(number(cell.before, decimals=_decimals(results, cell.metric))) for cell in cells]
     for task, metric in matrix.beside:
-        row = results.find(matrix.original, metric, task=task)
+        row = results.find(matrix.against, metric, task=task)
         values.append(Cell(number(row.value, decimals=_decimals(results, metric))) if row is not None else Cell(""))
-    return f"{results.title(matrix.original)} (its figures)", tuple(values)
+    return f"{results.title(matrix.against)} (its figures)", tuple(values)
 
 
 def _gain(cell: MatrixCell, decimals: int, reasons: list[str]) -> Cell:
@@ -158,7 +158,7 @@ def _beside(results: Results, row: str) -> list[Cell]:
     assert matrix is not None
     found = []
     for task, metric in matrix.beside:
-        change = results.find_difference(row, matrix.original, metric, task=task)
+        change = results.find_difference(row, matrix.against, metric, task=task)
         decimals = _decimals(results, metric)
         found.append(format_figure(change, signed=True, decimals=decimals) if change is not None else Cell(""))
     return found

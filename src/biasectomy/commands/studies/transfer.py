@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from biasectomy.commands.settings import LEARNED, FittingSettings, Names
+from biasectomy.commands.settings import FittingSettings, Names
 from biasectomy.commands.studies.base import STUDIES
 from biasectomy.errors import DataError, SettingsError, UnknownNameError
 from biasectomy.methods import METHODS
 from biasectomy.methods.base import Method, OfGroups
+from biasectomy.methods.learned_factors import NAME as LEARNED
 from biasectomy.methods.original import NAME as ORIGINAL
 
 if TYPE_CHECKING:  # slow to import, and `--help` needs nothing of this
