@@ -122,7 +122,8 @@ def _costs(results: Results) -> list[str]:
             unclear = change is not None and change.low <= 0 <= change.high
             said = ", which cannot be told from no change" if unclear else ""
             ends = [number(one.value, decimals=_decimals(results, metric)) for one in (before, after)]
-            told.append(f"{results.description(metric).description} goes from {' to '.join(ends)}{said}")
+            moved = "stays at " + ends[0] if before.value == after.value else f"goes from {' to '.join(ends)}{said}"
+            told.append(f"{results.description(metric).description} {moved}")
         if told:
             sentences.append(f"{results.title(row)}: {'; '.join(told)}.")
     return sentences
