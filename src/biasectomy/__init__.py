@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from biasectomy.commands.find import find_neurons as find_neurons
     from biasectomy.commands.mitigate import mitigate as mitigate
     from biasectomy.commands.outcome import Outcome as Outcome
+    from biasectomy.commands.study import study as study
     from biasectomy.errors import BiasectomyError as BiasectomyError
     from biasectomy.measuring.results import Results as Results
     from biasectomy.measuring.session import Session as Session
@@ -83,6 +84,7 @@ _HOMES = {
     "random_neurons": "methods.random_neurons",
     "rotate_options": "tasks.option_order",
     "split": "tasks",
+    "study": "commands.study",
     "watching": "narration",
 }
 __all__ = sorted(_HOMES)

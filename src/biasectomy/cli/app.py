@@ -26,13 +26,21 @@ ONCE = ("title", "licence")  # columns of lists that are left blank where they s
 class SuggestingGroup(TyperGroup):
     """Commands that answer a wrong name with the nearest right one, in the order they are declared."""
 
+    kind = "command"
+
     def list_commands(self, context: Any) -> list[str]:
         return list(self.commands)
 
     def resolve_command(self, context: Any, args: list[str]) -> Any:
         if args and not args[0].startswith("-") and args[0] not in self.commands:
-            raise UnknownNameError("command", args[0], self.commands)
+            raise UnknownNameError(self.kind, args[0], self.commands)
         return super().resolve_command(context, args)
+
+
+class Studies(SuggestingGroup):
+    """The studies, as commands of a command."""
+
+    kind = "study"
 
 
 def _mitigate(settings: Any, console: "Console") -> None:
@@ -140,14 +148,45 @@ def application(arguments: Sequence[str]) -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     )
     app.callback()(biasectomy)
-    wanted = next((argument for argument in arguments if argument in (*RUNS, "ls")), None)
+    wanted = next((argument for argument in arguments if argument in (*RUNS, "study", "ls")), None)
     if wanted is not None:
         _load_plugins(arguments)
     for name, run in RUNS.items():
         app.command(name)(_command(name, run) if name == wanted else _described(run))
+    app.add_typer(_studies(arguments if wanted == "study" else ()), name="study")
     app.command("validate")(_validate)
     app.command("ls")(_list)
     return app
+
+
+def _studies(arguments: Sequence[str]) -> typer.Typer:
+    """The studies as commands; none is looked for where no words ask for one, since that takes time."""
+    app = typer.Typer(
+        cls=Studies,
+        no_args_is_help=True,
+        help="Run a study: several fits and measurements that answer one question ('study --help' names them).",
+    )
+    app.callback()(lambda: None)
+    if not arguments:
+        return app
+    from biasectomy.commands.studies import STUDIES
+    from biasectomy.registry import described
+
+    wanted = next((argument for argument in arguments if argument in STUDIES), None)
+    for name in STUDIES:
+        run = _study(name, described(STUDIES[name]))
+        app.command(name)(_command(f"study {name}", run) if name == wanted else _described(run))
+    return app
+
+
+def _study(name: str, said: str) -> Callable[[Any, "Console"], None]:
+    def run(settings: Any, console: "Console") -> None:
+        from biasectomy.commands.studies import STUDIES
+
+        _show(STUDIES[name].run(settings), console)
+
+    run.__doc__ = said
+    return run
 
 
 def _show_version(wanted: bool) -> None:
@@ -198,10 +237,9 @@ def _command(name: str, run: Callable[[Any, "Console"], None]) -> Callable[..., 
     from biasectomy.cli.options import option_parameters
     from biasectomy.cli.stopping import kept_in, stoppable, stopped
     from biasectomy.commands.names import check_names
-    from biasectomy.commands.settings import COMMANDS
-    from biasectomy.commands.settings_loading import load_settings
+    from biasectomy.commands.settings_loading import all_commands, load_settings
 
-    kind = COMMANDS[name]
+    kind = all_commands()[name]
     parameters = option_parameters(kind)
     names = {parameter.name: setting for setting, parameter in parameters.items()}
 

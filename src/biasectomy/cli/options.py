@@ -66,7 +66,7 @@ def _parameter(name: str, annotation: Any, details: Any) -> inspect.Parameter:
 
 def _help(field: FieldInfo) -> str:
     description, default = field.description or "", field.default
-    if not field.is_required() and default is not None and default is not False and default != ():
+    if not field.is_required() and default is not None and default is not False and default not in ((), ""):
         shown = ",".join(map(str, default)) if isinstance(default, tuple) else "on" if default is True else str(default)
         description += f" [default: {shown}]"
     if (chosen := choices(field.annotation)) and not _is_short(chosen):

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -38,7 +38,7 @@ from biasectomy.measuring.results import (
     figures,
     interval_settings,
 )
-from biasectomy.measuring.session import ItemLog, Session, naming_items
+from biasectomy.measuring.session import ItemLog, Session, folder_name, naming_items
 from biasectomy.measuring.store import Asked, FileStore, MemoryStore
 from biasectomy.methods import METHODS, Cost, Fitted, Method
 from biasectomy.methods.base import ReadsData
@@ -54,16 +54,37 @@ Comparisons = Sequence[tuple[str, str]]  # (method, against)
 Measurement = tuple[Task, str]  # a task, and which of its items these are, such as "test"
 
 
+@dataclass(frozen=True)
+class Planned:
+    """What a command fits and measures, settled before the model is loaded.
+
+    `methods`, and the items that each learns from in `development`, are by the name of a row; `splits` are those that
+    the items come from, `questions` how many questions' time fitting takes at most, `definitions` the kinds of neurons
+    that methods change.
+    """
+
+    methods: Mapping[str, Method]
+    development: Mapping[str, Task]
+    measured: Sequence[Measurement]
+    splits: Sequence[Split]
+    questions: float
+    definitions: Sequence[str] = ()
+
+
 @dataclass
 class Experiment:
-    """Methods on one model and some tasks, over a run folder that can be resumed, or over none."""
+    """Methods on one model and some tasks, over a run folder that can be resumed, or over none.
+
+    `development` are the items that each method learns from, by the name of its row; `splits` those they come from.
+    """
 
     settings: EvaluationSettings
     processes: Processes
     model: LanguageModel
     run: Run | None
     measured: Sequence[Measurement]
-    split: Split | None = None
+    development: Mapping[str, Task] = field(default_factory=dict)
+    splits: Sequence[Split] = ()
     fitted: dict[str, Fitted] = field(default_factory=dict)
     titles: dict[str, str] = field(default_factory=dict)
     harness: Sequence[HarnessTask] = ()
@@ -113,10 +134,13 @@ class Experiment:
         for name, value in (given or {}).items():
             self.run.same_as_before(name, value)
         self.run.record["model_checksums"] = model_checksums(self.model)
-        if self.split is not None:
-            sides = self.split._asdict()
-            self.run.record["split"] = {name: [item.identifier for item in task.items] for name, task in sides.items()}
-            self.run.record["items"] = {name: len(task.items) for name, task in sides.items()}
+        if self.splits:
+            names = {
+                side: [item.identifier for one in self.splits for item in getattr(one, side).items]
+                for side in Split._fields
+            }
+            self.run.record["split"] = names
+            self.run.record["items"] = {side: len(items) for side, items in names.items()}
         else:
             self.run.record["items"] = {task.name: len(task.items) for task, _ in self.measured}
         self.stage_done("prepare")
@@ -155,28 +179,28 @@ class Experiment:
         if self.run is not None:
             self.run.record |= {"batch_tokens": model.batch_tokens, "seconds_a_question": seconds}
 
-    def fit(self, name: str, method: Method, *, settled: bool = True) -> Fitted:
-        """Fits a method on the development items.
+    def fit(self, name: str, method: Method, *, settled: bool = True, title: str | None = None) -> Fitted:
+        """Fits a method on its development items.
 
         Args:
-            name: of the method.
+            name: of the row.
             method: the method.
             settled: whether the number of neurons of the settings is meant for it.
+            title: of the row; None for the method's own.
         """
-        assert self.split is not None  # what fits has items to learn from
-        if method.expected_questions(self.split.development):
-            heading(f"Fitting {method.title}", FITTING)
+        development, title = self.development[name], title or method.title
+        if method.expected_questions(development):
+            heading(f"Fitting {title}", FITTING)
         session = self.session.within(name)
         session = session if settled else replace(session, neurons=None)
-        fitted = method.fit(self.model, self.split.development, session)
-        return self.take(name, method.title, fitted)
+        return self.take(name, title, method.fit(self.model, development, session))
 
     def take(self, name: str, title: str, fitted: Fitted) -> Fitted:
         """Adds a fitted method to those that are measured, and keeps its neurons."""
         self.fitted[name], self.titles[name] = fitted, title
         neuron_set = fitted.neuron_set
         if self.run is not None and neuron_set is not None:
-            self.run.write(f"methods/{name}/neurons.json", neuron_set.save)
+            self.run.write(f"methods/{folder_name(name)}/neurons.json", neuron_set.save)
         self.stage_done(f"fit {name}")
         return fitted
 
@@ -241,9 +265,7 @@ class Experiment:
     def _goals(self) -> dict[str, str]:
         """The metric that counts most on each task: the one methods were fitted to, else the task's usual one."""
         goals = {task.name: task.goal().metric for task, _ in self.measured if task.goals}
-        if self.split is not None:
-            goals[self.split.development.name] = self.session.goal(self.split.development).metric
-        return goals
+        return goals | {task.name: self.session.goal(task).metric for task in self.development.values()}
 
     def _answers(self) -> dict[str, dict[str, Answers]]:
         """By task and method; every method is entered once for all tasks."""
@@ -375,27 +397,78 @@ def fitting(
     Raises:
         BiasectomyError: whatever can be refused before anything is computed is refused first.
     """
-    names = (TASKS, MODEL, FORECAST, FITTING, MEASURING)
-    with join(settings.device) as processes, claimed(folder, settings, processes, model), stages(*names):
+
+    def plan(processes: Processes) -> Planned:
         methods: dict[str, Method] = {
             name: METHODS[name](settings.section(name)) for name in settings.in_use() if name not in without
         }
-        harness = open_harness(settings, processes)
         tasks = open_tasks(settings, processes, task)
         split = split_task(tasks[0], settings)
         split = split._replace(test=split.test.limited(settings.test_items, seed=settings.seed))
         tasks[0].goal(settings.objective)
-        expected = _expected(methods, split.development, settings.data, optional)
+        questions = _expected(methods, split.development, settings.data, optional)
+        measured = [(split.test, "test"), *((other, "all") for other in tasks[1:])]
+        defined = [getattr(settings.section(name), "definition", None) for name in methods]
+        definitions = [one for one in dict.fromkeys(defined) if one is not None]
+        development = dict.fromkeys(methods, split.development)
+        return Planned(methods, development, measured, (split,), questions, definitions)
+
+    with experimenting(settings, model, folder, plan) as (experiment, planned):
+        yield experiment, dict(planned.methods)
+
+
+@contextmanager
+def experimenting(
+    settings: FittingSettings,
+    model: LanguageModel | str | None,
+    folder: Path | None,
+    plan: Callable[[Processes], Planned],
+) -> Iterator[tuple[Experiment, Planned]]:
+    """A block in which what is planned can be fitted and measured.
+
+    Args:
+        settings: of the command.
+        model: stands in for that of the settings.
+        folder: of the run; None where nothing is kept.
+        plan: opens tasks and makes methods.
+
+    Raises:
+        BiasectomyError: whatever can be refused before anything is computed is refused first.
+    """
+    names = (TASKS, MODEL, FORECAST, FITTING, MEASURING)
+    with join(settings.device) as processes, claimed(folder, settings, processes, model), stages(*names):
+        harness = open_harness(settings, processes)
+        planned = plan(processes)
         language_model = open_model(settings, processes, model)
-        for definition in dict.fromkeys(getattr(settings.section(name), "definition", None) for name in methods):
-            if definition is not None:
-                describe_neurons(language_model, definition)
+        for definition in planned.definitions:
+            describe_neurons(language_model, definition)
         with open_run(folder, settings, processes) as run:
-            measured = [(split.test, "test"), *((other, "all") for other in tasks[1:])]
-            experiment = Experiment(settings, processes, language_model, run, measured, split, harness=harness)
+            experiment = Experiment(
+                settings,
+                processes,
+                language_model,
+                run,
+                planned.measured,
+                planned.development,
+                planned.splits,
+                harness=harness,
+            )
             # A method that is several equivalent ones answers as often.
-            experiment.prepare(expected, sum(getattr(method, "draws", 1) for method in methods.values()))
-            yield experiment, methods
+            draws = sum(getattr(method, "draws", 1) for method in planned.methods.values())
+            experiment.prepare(planned.questions, draws)
+            yield experiment, planned
+
+
+def checked(method: Method, development: Task, data: Path | None) -> float:
+    """How many questions' time fitting a method takes at most.
+
+    Raises:
+        SettingsError, SourceError, DataError: it cannot be fitted to these items, or lacks data of its own.
+    """
+    expected = method.expected_questions(development)
+    if isinstance(method, ReadsData):
+        method.check_data(data)
+    return expected
 
 
 def _expected(methods: dict[str, Method], development: Task, data: Path | None, optional: Collection[str]) -> float:
@@ -403,9 +476,7 @@ def _expected(methods: dict[str, Method], development: Task, data: Path | None, 
     total = 0.0
     for name, method in list(methods.items()):
         try:
-            total += method.expected_questions(development)
-            if isinstance(method, ReadsData):
-                method.check_data(data)
+            total += checked(method, development, data)
         except (SettingsError, SourceError, DataError) as error:
             if name not in optional:
                 raise

@@ -25,7 +25,8 @@ def check_names(settings: Settings) -> None:
         if settings.sections is not None:
             _ = settings.sections[name]
     if isinstance(settings, TaskSettings):
-        parse_names(settings.task)
+        if settings.task:  # a study has tasks of its own
+            parse_names(settings.task)
         also = getattr(settings, "also", "")
         if also and also != "none":
             parse_names(also)

@@ -38,6 +38,13 @@ def open_tasks(settings: TaskSettings, processes: Processes = ALONE, given: Task
     Args:
         given: a task, or a name, in place of `--task`.
     """
+    return [task for some in open_both(settings, processes, given) for task in some]
+
+
+def open_both(
+    settings: TaskSettings, processes: Processes = ALONE, given: Task | str | None = None
+) -> tuple[list[Task], list[Task]]:
+    """As `open_tasks`: those of `--task`, and those of `--also`."""
     everything = not isinstance(given, Task) and (given or settings.task).strip().lower() == EVERYTHING
     with processes.main_first():
         if isinstance(given, Task):
@@ -56,7 +63,7 @@ def open_tasks(settings: TaskSettings, processes: Processes = ALONE, given: Task
     if twice := [other.name for other in others if other.sources != named.get(other.name, other.sources)]:
         raise SettingsError(f"Two tasks with different files have the name '{twice[0]}'; each needs a name of its own.")
     _refuse_idle(settings, [*wanted, *others])
-    tasks = []
+    tasks: tuple[list[Task], list[Task]] = [], []
     for whole in [*wanted, *(other for other in others if other.name not in named)]:
         check_task(whole)
         task = _as_asked(whole, settings).limited(settings.max_items, settings.max_instructions, settings.seed)
@@ -67,7 +74,7 @@ def open_tasks(settings: TaskSettings, processes: Processes = ALONE, given: Task
         if settings.option_order == ROTATE and task.option_order != ROTATE:  # one that was turned before stays so
             task = rotate_options(task, settings.seed)
         _describe(task, whole)
-        tasks.append(task)
+        tasks[whole not in wanted].append(task)
     return tasks
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from biasectomy.commands.settings_base import PLUGIN, Settings, label
-from biasectomy.commands.settings_loading import command_of
+from biasectomy.commands.settings_loading import command_in, command_of
 from biasectomy.errors import BiasectomyError, RunError
 from biasectomy.files import read_json, writing
 from biasectomy.models.manifest import MANIFEST, strange_files
@@ -200,7 +200,7 @@ def _command_of(folder: Path) -> str | None:
     """The command whose run a folder holds; None where its record cannot be read."""
     with contextlib.suppress(BiasectomyError, AttributeError, IndexError):
         record: Any = read_json(folder / RECORD)
-        return str(record.get("command")).split()[1]
+        return command_in(str(record.get("command")))
     return None
 
 

@@ -25,7 +25,7 @@ from typing import Any
 from biasectomy import plugins
 from biasectomy.commands.replacing import KNOWN, RECORD, refuse_run_folder
 from biasectomy.commands.settings_base import Settings
-from biasectomy.commands.settings_loading import explicit_command
+from biasectomy.commands.settings_loading import command_in, explicit_command
 from biasectomy.errors import BiasectomyError, RunError, Stopped
 from biasectomy.files import read_json, write_atomically, write_json, writing
 from biasectomy.measuring.results import Results
@@ -124,7 +124,7 @@ class Run:
 
 def _prepare(folder: Path, command: str, *, resume: bool, overwrite: bool) -> dict[str, Any] | None:
     """Makes the folder ready; the record of the run to be resumed, if any."""
-    entries = refuse_run_folder(folder, resume=resume, overwrite=overwrite, command=command.split()[1])
+    entries = refuse_run_folder(folder, resume=resume, overwrite=overwrite, command=command_in(command))
     _remove_unfinished(folder)
     if entries and resume:
         return _read_record(folder / RECORD)

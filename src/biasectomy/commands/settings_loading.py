@@ -24,10 +24,12 @@ from biasectomy.commands.settings_base import (
     settable,
     validated,
 )
+from biasectomy.commands.studies.base import STUDIES
 from biasectomy.errors import SettingsError, UnknownNameError
 
 ENVIRONMENT_PREFIX = "BIASECTOMY_"
 FOLDERS = ("BIASECTOMY_CACHE", "BIASECTOMY_DATA")  # variables that are no settings
+STUDY = "study"
 FOR_TESTS = "BIASECTOMY_TEST_"
 
 
@@ -62,15 +64,30 @@ def load_settings(kind: type[AnySettings], given: Mapping[str, Any], config: Pat
     return validated(kind, values, origins)
 
 
+def all_commands() -> dict[str, type[Settings]]:
+    """The settings of every command by its name, such as "mitigate" or "study transfer"."""
+    return COMMANDS | {f"{STUDY} {name}": STUDIES[name].Settings for name in STUDIES}
+
+
 def command_of(settings: Settings) -> str:
     """The name of the command that settings are of."""
-    return next(name for name, kind in COMMANDS.items() if kind is type(settings))
+    return next(name for name, kind in all_commands().items() if kind is type(settings))
+
+
+def command_in(line: str) -> str:
+    """The name of the command of a command line.
+
+    Raises:
+        IndexError: it has none.
+    """
+    words = line.split()
+    return " ".join(words[1:3]) if words[1] == STUDY else words[1]
 
 
 def explicit_command(settings: Settings) -> str:
     """The shell command line that makes a run again: every setting that is not the default, spelled out."""
     kind = type(settings)
-    words = ["biasectomy", command_of(settings)]
+    words = ["biasectomy", *command_of(settings).split()]
     words += [str(getattr(settings, name)) for name in kind.positional]
     for name, field in kind.model_fields.items():
         if name not in kind.positional and (name not in HANDLING or name == "out"):
@@ -107,14 +124,14 @@ def _variable(name: str) -> str:
 
 
 def _refuse_unknown_variables() -> None:
-    known = {_variable(name) for kind in COMMANDS.values() for name in settable(kind)} | set(FOLDERS)
+    known = {_variable(name) for kind in all_commands().values() for name in settable(kind)} | set(FOLDERS)
     for name in sorted(os.environ):
         if name.startswith(ENVIRONMENT_PREFIX) and name not in known and not name.startswith(FOR_TESTS):
             raise UnknownNameError("environment variable", name, known)
 
 
 def _refuse_unknown(values: Mapping[str, Any], config: Path) -> None:
-    known = {name for kind in COMMANDS.values() for name in settable(kind)}
+    known = {name for kind in all_commands().values() for name in settable(kind)}
     for name in values:
         if name not in known:
             raise UnknownNameError(f"setting (in {config})", name, known)

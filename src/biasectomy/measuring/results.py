@@ -16,9 +16,10 @@ from biasectomy.measuring.statistics import ClusterBootstrap, Estimate, Measured
 from biasectomy.tasks.base import Task
 from biasectomy.tasks.metrics import Answers, Metric
 
-SCHEMA_VERSION = 3
-# Version 1 describes neither metrics nor methods, and knows no costs; neither of the others keeps the figures of draws.
-READABLE = (1, 2, 3)
+SCHEMA_VERSION = 4
+# Version 1 describes neither metrics nor methods, and knows no costs; only later ones than 2 keep the figures of draws,
+# only later ones than 3 the matrix of a study.
+READABLE = (1, 2, 3, 4)
 NOTICEABLE = 0.005  # what is less is 0.00 in a table
 INTERVAL_KIND = "cluster bootstrap, expanded percentile"
 
@@ -84,13 +85,70 @@ class MetricDescription:
 
 
 @dataclass(frozen=True)
+class MatrixCell:
+    """How much nearer the best value a method is on some items than the original was.
+
+    `value` is the gain, in the metric's unit, paired by item; `before` and `after` are the two figures. `own` says
+    whether the method has learned of the same kind, `holds` whether the gain, or the loss, holds when all cells are
+    looked at together.
+    """
+
+    row: str  # a method's name, such as "unlearn:Women"
+    column: str  # a task's name, such as "crows_pairs:gender"
+    metric: str
+    best: float
+    before: float
+    after: float
+    value: float
+    low: float
+    high: float
+    items: int
+    clusters: int
+    own: bool
+    holds: bool
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """Methods by kinds of items: `cells` row by row; `against` is what all are compared with.
+
+    `beside` are columns that show what it cost: of each a task and a metric, with figures among those of `Results`.
+    """
+
+    against: str
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    cells: tuple[MatrixCell, ...]
+    beside: tuple[tuple[str, str], ...] = ()
+
+    def of_row(self, row: str) -> list[MatrixCell]:
+        """The cells of a method, in the order of the columns."""
+        return [cell for cell in self.cells if cell.row == row]
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> "Matrix":
+        """The inverse of what `Results.to_json` makes of it."""
+        lists = {name: tuple(document[name]) for name in ("rows", "columns")}
+        cells = []
+        for cell in document["cells"]:
+            fields_of_it: dict[str, Any] = {
+                name: math.nan if one is None and name != "reason" else one for name, one in cell.items()
+            }
+            cells.append(MatrixCell(**fields_of_it))
+        beside = tuple((task, metric) for task, metric in document["beside"])
+        return cls(document["against"], **lists, cells=tuple(cells), beside=beside)
+
+
+@dataclass(frozen=True)
 class Results:
     """All figures of a run. Rows of a joined task come before those of its parts.
 
     `titles` are of the methods, `described` of the metrics, `goals` names the metric that each task's methods were
     fitted to, `costs` says what each took: `questions` asked while fitting, `questions_per_answer`, `numbers` stored.
     `notes` say by task how whole texts were judged, which figures that are compared must have in common. `tasks` are
-    those that were asked, without the parts of joined ones.
+    those that were asked, without the parts of joined ones. `matrix` is there where methods were set against kinds of
+    items, as a study does.
     """
 
     metrics: tuple[MetricRow, ...]
@@ -105,6 +163,7 @@ class Results:
     costs: dict[str, dict[str, Any]] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
     tasks: tuple[str, ...] = ()
+    matrix: Matrix | None = None
 
     def title(self, method: str) -> str:
         """A method's title; its name where it has none."""
@@ -159,13 +218,19 @@ class Results:
             raise DataError(
                 f"{name}: expected results of schema version {min(READABLE)} to {max(READABLE)}, found {version}."
             )
-        later: dict[int, tuple[str, ...]] = {1: ("titles", "described", "goals", "costs", "notes"), 2: ("notes",)}
-        optional = (*later.get(version, ()), *(["tasks"] if version < SCHEMA_VERSION else []))
+        later: dict[int, tuple[str, ...]] = {
+            1: ("titles", "described", "goals", "costs", "notes", "tasks", "matrix"),
+            2: ("notes", "tasks", "matrix"),
+            3: ("tasks", "matrix"),
+        }
+        optional = later.get(version, ())
         try:
             known = {entry.name: document[entry.name] for entry in fields(cls) if entry.name not in optional}
             known["metrics"] = tuple(_row(MetricRow, row) for row in known["metrics"])
             known["tasks"] = tuple(known.get("tasks", ()))
             known["differences"] = tuple(_row(DifferenceRow, row) for row in known["differences"])
+            if known.get("matrix") is not None:
+                known["matrix"] = Matrix.from_json(known["matrix"])
             described = known.get("described", {}).items()
             return cls(**{**known, "described": {metric: MetricDescription(**words) for metric, words in described}})
         except KeyError as error:

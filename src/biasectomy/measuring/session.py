@@ -89,7 +89,7 @@ class Session:
 
     def within(self, name: str) -> "Session":
         """The session of one method, with a folder of its own and a count of its own."""
-        folder = self.folder / "methods" / name if self.folder is not None else None
+        folder = self.folder / "methods" / folder_name(name) if self.folder is not None else None
         return replace(self, folder=folder, asked=Asked())
 
     def path(self, name: str) -> Path | None:
@@ -125,6 +125,11 @@ class Session:
         if who is not None:
             self.items.add(_rows(task, answers, arrays, split, who))
         return arrays
+
+
+def folder_name(name: str) -> str:
+    """What the folder of a row of results is called: "unlearn:Women" has a letter that not every disk takes."""
+    return "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in name)
 
 
 def answers_of(task: Task, answers: Sequence[Answer]) -> Answers:

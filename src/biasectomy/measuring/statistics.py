@@ -164,6 +164,23 @@ class ClusterBootstrap:
         least, most = _ends(measured.metric)
         return _within(self._estimate(rests_on, value, replicates, more, lengths, reason), least - most, most - least)
 
+    def gain(self, measured: Measured, against: Measured, best: float) -> Estimate:
+        """How much nearer `measured` comes to a best value than `against`, paired; negative where it goes away.
+
+        Where the best value is an end of what the figure can be, this is their difference, with its sign. Where it lies
+        inside (even odds), it is the difference of the two distances from it, in the sample and in every resample: from
+        one side to as far on the other is no gain.
+
+        Raises:
+            ValueError: the two are different metrics.
+        """
+        least, most = _ends(measured.metric)
+        if best >= most:
+            return self.difference(measured, against)
+        if best <= least or measured.length is not None:  # a length is never below 0
+            return self.difference(against, measured)
+        return self.difference(_closeness(measured, best), _closeness(against, best))
+
     def _estimate(
         self,
         rests_on: Measured,
@@ -202,6 +219,20 @@ class ClusterBootstrap:
 
 def _ends(metric: Metric) -> tuple[float, float]:
     return (0.0, 1.0) if metric.edges == SHARE else metric.ends
+
+
+def _closeness(measured: Measured, best: float) -> Measured:
+    """The same with minus the distance from a best value in place of every value."""
+    distance = abs(measured.value - best)
+    toward, away = (measured.up, measured.down) if measured.value < best else (measured.down, measured.up)
+    return replace(
+        measured,
+        value=-distance,
+        replicates=-np.abs(measured.replicates - best),
+        draws=-np.abs(measured.draws - best),
+        down=max(away, toward - 2 * distance),  # beyond the best value it goes away again
+        up=min(toward, distance),
+    )
 
 
 def _within(found: Estimate, least: float, most: float) -> Estimate:

@@ -1,5 +1,6 @@
 """What a method is: anything that changes how a model answers, fitted on development items, then asked test items."""
 
+from collections.abc import Collection
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,6 +120,19 @@ class ReadsData(Protocol):
         Raises:
             SourceError, DataError, SettingsError: it is not there, cannot be read, or is not enough.
         """
+
+
+@runtime_checkable
+class OfGroups(Protocol):
+    """A method that may learn from data about one group, which its setting `group` names."""
+
+    @property
+    def groups(self) -> Collection[str]:
+        """The groups there are to choose from; none where it learns from development items after all."""
+
+    @property
+    def chooses_on_items(self) -> bool:
+        """Whether development items have a say in what it does with them."""
 
 
 class NothingToLearn:

@@ -10,6 +10,7 @@ and within one standard error of the best. Where there is none it is 0, and the 
 """
 
 import math
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
@@ -92,6 +93,18 @@ class TaskVector:
 
     def __init__(self, settings: "TaskVector.Settings") -> None:
         self.settings = with_preset(settings, {"paper": PAPER})
+
+    @property
+    def groups(self) -> Collection[str]:
+        """See `OfGroups`."""
+        from biasectomy.tasks.harmful_texts import GROUPS
+
+        return GROUPS if self.settings.source == "texts" else ()
+
+    @property
+    def chooses_on_items(self) -> bool:
+        """Yes: they choose the strength."""
+        return True
 
     def expected_questions(self, development: "Task") -> float:
         """Steps of training, then some items under every strength.

@@ -10,6 +10,7 @@ what is within a budget of drift and perplexity the best is kept.
 """
 
 import math
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -58,6 +59,18 @@ class Unlearn:
 
     def __init__(self, settings: "Unlearn.Settings") -> None:
         self.settings = with_preset(settings, {"paper": PAPER})
+
+    @property
+    def groups(self) -> Collection[str]:
+        """See `OfGroups`."""
+        from biasectomy.tasks.harmful_texts import GROUPS
+
+        return GROUPS
+
+    @property
+    def chooses_on_items(self) -> bool:
+        """No: held-out texts choose."""
+        return False
 
     def expected_questions(self, development: "Task") -> float:
         """Every step learns from some texts, whatever the development items are.

@@ -7,7 +7,8 @@ from importlib import resources
 from typing import Any
 
 from biasectomy.measuring.results import Results
-from biasectomy.report.figures import ResultTable, result_tables
+from biasectomy.report.figures import ResultTable
+from biasectomy.report.matrix import shown_tables
 
 __all__ = ["render_markdown"]
 
@@ -35,7 +36,7 @@ def render_markdown(results: Results, record: Mapping[str, Any], neurons: Mappin
         results=results,
         record=record,
         settings=record.get("settings") or {},
-        tables=result_tables(results),
+        tables=shown_tables(results),
         searches=[
             _search(results, method) for method in (record.get("methods") or {}).values() if method.get("search")
         ],

@@ -10,7 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from biasectomy.measuring.results import Results
-from biasectomy.report.figures import Cell, Grid, ResultTable, result_tables
+from biasectomy.report.figures import Cell, Grid, ResultTable
+from biasectomy.report.matrix import shown_tables
 
 WIDTH = 100  # where nobody has said how wide a line may be
 FEW_TASKS = 3  # of more, the tables of their parts would bury their own
@@ -21,7 +22,7 @@ HEADING_WIDTH = 14  # of columns whose intervals stand below their figures
 def print_results(results: Results, console: Console) -> None:
     """Prints the final figures, one table a task, and the verdict; those of parts where there are few tasks."""
     few = len(results.tasks) <= FEW_TASKS
-    for table in result_tables(results, parts=few):
+    for table in shown_tables(results, parts=few):
         console.print()
         console.print(Text(table.caption, style="italic"))
         for layout in _layout(table, console):
@@ -30,7 +31,7 @@ def print_results(results: Results, console: Console) -> None:
             console.print(Text(note, style="dim"))
         for number, footnote in enumerate(table.footnotes, start=1):
             console.print(Text(f"({number}) {footnote}", style="dim"))
-    if not few and (parts := {row.task for row in results.metrics} - set(results.tasks)):
+    if not few and results.matrix is None and (parts := {row.task for row in results.metrics} - set(results.tasks)):
         console.print()
         console.print(Text(f"The report and results.json of the run also have the tables of {len(parts)} parts."))
     if results.verdict:

@@ -1,0 +1,200 @@
+"""A matrix of methods by kinds of items as a table of text, and in words; computed from its cells alone."""
+
+import math
+from collections.abc import Sequence
+
+from biasectomy.measuring.results import MatrixCell, Results
+from biasectomy.report.figures import DECIMALS, USUAL, Cell, Grid, ResultTable, format_figure, number, result_tables
+
+HOLDS, OWN = "*", "own"
+
+
+def shown_tables(results: Results, *, parts: bool = True) -> list[ResultTable]:
+    """The tables that console and report show: of a study its matrix, else one a task, and one a part if wanted."""
+    return [matrix_table(results)] if results.matrix is not None else result_tables(results, parts=parts)
+
+
+def matrix_table(results: Results) -> ResultTable:
+    """What the original has in the first line, then how much nearer the best value each method comes, kind by kind."""
+    matrix = results.matrix
+    assert matrix is not None
+    reasons: list[str] = []
+    first = matrix.of_row(matrix.rows[0])
+    rows = [_before(results, first)]
+    for row in matrix.rows:
+        cells = [_gain(cell, _decimals(results, cell.metric), reasons) for cell in matrix.of_row(row)]
+        rows.append((results.title(row), (*cells, *_beside(results, row))))
+    several = len({column.partition(":")[0] for column in matrix.columns}) > 1
+    heads = [_head(column, several) for column in matrix.columns]
+    heads += [results.description(metric).title for _, metric in matrix.beside]
+    return ResultTable(
+        "",
+        f"How much nearer the best value than {results.title(matrix.against)} (a gain is positive), by kind of items; "
+        f"{100 * _level(results):g} % intervals",
+        Grid("Learned from", tuple(heads), tuple(rows)),
+        Grid("", (), ()),
+        False,
+        tuple(reasons),
+        tuple(_notes(results, first)),
+    )
+
+
+def transfer_verdict(results: Results) -> list[str]:
+    """Whether what each method has learned helps where it was learned, and elsewhere, and what that cost."""
+    matrix = results.matrix
+    assert matrix is not None
+    clear = [cell for cell in matrix.cells if cell.holds]
+    total = sum(math.isfinite(cell.low) for cell in matrix.cells)
+    together = f"when all {total} cells with an interval are looked at together"
+    if not clear:
+        return [
+            f"Nothing can be told from no change: none of the gains and losses holds {together}; neither on the own "
+            "category nor on others is anything shown.",
+            *_costs(results),
+        ]
+    sentences = [_of_row(results, row) for row in matrix.rows]
+    elsewhere = [cell for cell in clear if not cell.own]
+    better = sum(cell.value > 0 for cell in elsewhere)
+    others = sum(not cell.own for cell in matrix.cells)
+    if others:
+        sentences.append(
+            f"Elsewhere than on the own category {better} of {others} cells show a gain and {len(elsewhere) - better} "
+            f"a loss that holds {together} (Holm's correction)."
+        )
+    return [*sentences, *_costs(results)]
+
+
+def _of_row(results: Results, row: str) -> str:
+    matrix = results.matrix
+    assert matrix is not None
+    cells = matrix.of_row(row)
+    own, others = [cell for cell in cells if cell.own], [cell for cell in cells if not cell.own]
+    if all(cell.value == 0 and not math.isfinite(cell.low) for cell in cells):
+        return f"{results.title(row)}: the answers are those of {results.title(matrix.against)}."
+    told = [f"on its own category, {cell.column}, it {_moved(results, cell)}" for cell in own]
+    if not own:
+        told = ["none of the columns is of its own category"]
+    if others:
+        nearer, further = (sum(cell.holds and sign * cell.value > 0 for cell in others) for sign in (1, -1))
+        told.append(
+            f"of {len(others)} other bias types {nearer} got nearer to {_aim(others)}, {further} further, and "
+            f"{len(others) - nearer - further} cannot be told from no change"
+        )
+    return f"{results.title(row)}: {'; '.join(told)}."
+
+
+def _moved(results: Results, cell: MatrixCell) -> str:
+    if not cell.holds:
+        size = f" ({_size(results, cell)})" if math.isfinite(cell.value) else ""
+        return f"cannot be told from no change{size}"
+    return f"got {'nearer to' if cell.value > 0 else 'further from'} {_aim([cell])} ({_size(results, cell)})"
+
+
+def _size(results: Results, cell: MatrixCell) -> str:
+    share = results.description(cell.metric).unit == "share"
+    decimals = _decimals(results, cell.metric)
+
+    def told(value: float) -> str:
+        return f"{100 * value:+.1f}" if share else number(value, signed=True, decimals=decimals)
+
+    unit = " points" if share else ""
+    if not math.isfinite(cell.low):
+        return f"{told(cell.value)}{unit}; {cell.reason}"
+    return f"{told(cell.value)}{unit}, {100 * _level(results):g} % interval {told(cell.low)} to {told(cell.high)}"
+
+
+def _aim(cells: Sequence[MatrixCell]) -> str:
+    return "even odds" if {cell.best for cell in cells} == {0.5} else "the best value"
+
+
+def _costs(results: Results) -> list[str]:
+    """What stands beside the matrix, in words: a gain by destruction shows there."""
+    matrix = results.matrix
+    assert matrix is not None
+    sentences = []
+    for row in matrix.rows:
+        told = []
+        for task, metric in matrix.beside:
+            before, after = (results.find(name, metric, task=task) for name in (matrix.against, row))
+            if before is None or after is None:
+                continue
+            change = results.find_difference(row, matrix.against, metric, task=task)
+            unclear = change is not None and change.low <= 0 <= change.high
+            said = ", which cannot be told from no change" if unclear else ""
+            ends = [number(one.value, decimals=_decimals(results, metric)) for one in (before, after)]
+            moved = "stays at " + ends[0] if before.value == after.value else f"goes from {' to '.join(ends)}{said}"
+            told.append(f"{results.description(metric).description} {moved}")
+        if told:
+            sentences.append(f"{results.title(row)}: {'; '.join(told)}.")
+    return sentences
+
+
+def _before(results: Results, cells: Sequence[MatrixCell]) -> tuple[str, tuple[Cell, ...]]:
+    matrix = results.matrix
+    assert matrix is not None
+    values = [Cell(number(cell.before, decimals=_decimals(results, cell.metric))) for cell in cells]
+    for task, metric in matrix.beside:
+        row = results.find(matrix.against, metric, task=task)
+        values.append(Cell(number(row.value, decimals=_decimals(results, metric))) if row is not None else Cell(""))
+    return f"{results.title(matrix.against)} (its figures)", tuple(values)
+
+
+def _gain(cell: MatrixCell, decimals: int, reasons: list[str]) -> Cell:
+    interval = math.isfinite(cell.low) and math.isfinite(cell.high)
+    mark = ""
+    if not interval and cell.reason:
+        if cell.reason not in reasons:
+            reasons.append(cell.reason)
+        mark = f" ({reasons.index(cell.reason) + 1})"
+    value = number(cell.value, signed=True, decimals=decimals) if math.isfinite(cell.value) else "n/a"
+    ends = [number(end, signed=True, decimals=decimals) for end in (cell.low, cell.high)] if interval else []
+    return Cell(
+        value + (HOLDS if cell.holds else "") + mark, f"[{', '.join(ends)}]" if ends else "", OWN if cell.own else ""
+    )
+
+
+def _beside(results: Results, row: str) -> list[Cell]:
+    """Differences as they are, not towards a best value."""
+    matrix = results.matrix
+    assert matrix is not None
+    found = []
+    for task, metric in matrix.beside:
+        change = results.find_difference(row, matrix.against, metric, task=task)
+        decimals = _decimals(results, metric)
+        found.append(format_figure(change, signed=True, decimals=decimals) if change is not None else Cell(""))
+    return found
+
+
+def _notes(results: Results, first: Sequence[MatrixCell]) -> list[str]:
+    matrix = results.matrix
+    assert matrix is not None
+    judged: dict[tuple[str, float], list[str]] = {}
+    for cell in first:
+        judged.setdefault((cell.metric, cell.best), []).append(cell.column.partition(":")[0])
+    by = "; ".join(
+        f"{', '.join(dict.fromkeys(families))} by {results.description(metric).description} (best {best:g})"
+        for (metric, best), families in judged.items()
+    )
+    total = sum(math.isfinite(cell.low) for cell in matrix.cells)
+    notes = [
+        f"Judged: {by}. {HOLDS} holds when all {total} cells with an interval are looked at together (Holm's "
+        f"correction, {100 * _level(results):g} %); {OWN}: of the bias type that was learned from, on other items."
+    ]
+    if matrix.beside:
+        notes.append("Behind the matrix stand plain differences, in which a gain by destruction shows.")
+    return notes + [f"{task}: {note}." for task, note in results.notes.items()]
+
+
+def _head(column: str, several: bool) -> str:
+    """A column's name in words, so that it can be wrapped."""
+    family, _, member = column.partition(":")
+    shown = f"{family} {member}" if several or not member else member
+    return shown.replace("/", " ").replace("_", " ")
+
+
+def _decimals(results: Results, metric: str) -> int:
+    return DECIMALS.get(results.description(metric).unit, USUAL)
+
+
+def _level(results: Results) -> float:
+    return float(results.interval.get("level", 0.95))
