@@ -89,22 +89,22 @@ def by_transformers(model, prompt) -> torch.Tensor:
 PROMPTS = (text(3, 4), text(1, words=("no", "woman", "can", "park")), text(0, 5))
 
 
-def training(model, parameters, change, prompts, direction="unlearn", weight=0.0, size=None) -> TextTraining:
+def training(model, parameters, change, prompts, ascending=True, weight=0.0, size=None) -> TextTraining:
     batches = Batches(texts_as_task("made", prompts), size or len(prompts))
     return TextTraining(
-        model, batches, no_loss, change, parameters, ALONE, weight, prompts=prompts, direction=direction
+        model, batches, no_loss, change, parameters, ALONE, weight, prompts=prompts, ascending=ascending
     )
 
 
-@pytest.mark.parametrize("direction", ["unlearn", "learn"])
-def test_the_gradient_is_that_of_a_plain_loop(tiny, direction):
+@pytest.mark.parametrize("ascending", [True, False])
+def test_the_gradient_is_that_of_a_plain_loop(tiny, ascending):
     prompts = {str(place): marked(tiny, one) for place, one in enumerate(PROMPTS)}
     weights = FullWeights(tiny)
-    found = training(tiny, weights.values, weights.in_force, prompts, direction)
+    found = training(tiny, weights.values, weights.in_force, prompts, ascending)
     loss, _ = found._gradients(0)
     tiny.model.requires_grad_(True)
     expected = torch.stack([by_transformers(tiny.model, one) for one in prompts.values()]).mean()
-    expected = expected if direction == "unlearn" else -expected
+    expected = expected if ascending else -expected
     expected.backward()
     assert float(loss) == pytest.approx(float(expected.detach()), abs=1e-5)
     for name, value in zip(weights.names, weights.values, strict=True):

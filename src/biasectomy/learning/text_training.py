@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 import torch
 
@@ -14,8 +13,6 @@ from biasectomy.reading.distributions import plan_distributions
 from biasectomy.reading.layouts import Batch
 from biasectomy.reading.questions import Question
 from biasectomy.tasks.base import Item, Task
-
-Direction = Literal["unlearn", "learn"]
 
 
 def texts_as_task(name: str, prompts: Mapping[str, MarkedPrompt]) -> Task:
@@ -37,12 +34,12 @@ def no_loss(*given: object) -> torch.Tensor:
 class TextTraining(Training):
     """Training on marked prompts, by identifier: the loss of a text is the mean log P of its harmful tokens, in nats.
 
-    That is what gradient ascent on their cross-entropy makes small (Lu et al. 2024). With the direction `learn` it is
+    That is what gradient ascent on their cross-entropy makes small (Lu et al. 2024). Where it is not `ascending`, it is
     the cross-entropy itself.
     """
 
     prompts: Mapping[str, MarkedPrompt] = field(kw_only=True)
-    direction: Direction = field(default="unlearn", kw_only=True)
+    ascending: bool = field(default=True, kw_only=True)
 
     def _planned(self, instruction: str, items: Sequence[Item]) -> Iterator[Batch]:
         encoded = [self.prompts[item.identifier].encoded for item in items]
@@ -56,7 +53,7 @@ class TextTraining(Training):
                 f"The text {names[int((~torch.isfinite(values)).nonzero()[0])]} has a loss that is not finite; a lower "
                 "rate or --dtype float32 would be right."
             )
-        losses = (values if self.direction == "unlearn" else -values) / count
+        losses = (values if self.ascending else -values) / count
         losses.sum().backward()  # type: ignore[no-untyped-call]
         return [float(one) for one in losses.detach()]
 

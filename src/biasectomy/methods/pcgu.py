@@ -50,7 +50,7 @@ class PartitionedUnlearning:
         """Options of the method."""
 
         preset: Literal["default", "paper"] = Field(
-            "default", description="'paper': the authors' settings, and no budget but that of --drift."
+            "default", description="The authors' settings (paper) have no budget but that of --drift."
         )
         partitions: int = Field(10_000, ge=1, description="How many partitions a step moves, at most.")
         aggregation: Literal["input", "output"] = Field(

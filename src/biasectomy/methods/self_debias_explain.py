@@ -33,7 +33,7 @@ class SelfDebiasExplain(AskingTwice):
         """Options of the method."""
 
         preset: Literal["default", "paper"] = Field(
-            "default", description="`paper`: 25 tokens at a temperature of 1, unless said otherwise."
+            "default", description="The authors' (paper): 25 tokens at a temperature of 1, unless said otherwise."
         )
         temperature: float = Field(0.0, ge=0, description="Of the explanation; 0 for the likeliest tokens.")
 

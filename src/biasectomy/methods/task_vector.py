@@ -70,7 +70,7 @@ class TaskVector:
 
         preset: Literal["default", "paper"] = Field(
             "default",
-            description="'paper': all weights learn whole texts, without a drift term; twenty strengths up to 1.",
+            description="With paper all weights learn whole texts, without a drift term; twenty strengths up to 1.",
         )
         source: Literal["items", "texts"] = Field(
             "items",
@@ -182,7 +182,7 @@ class TaskVector:
         texts = selected_texts(settings, session.data)
         learned, _ = learned_and_held_out(model, texts.texts, whole=settings.tokens == "all")
         batches = Batches(texts_as_task(NAME, learned), settings.items_a_step, session.seed)
-        training = TextTraining(model, batches, no_loss, *common, prompts=learned, direction="learn")
+        training = TextTraining(model, batches, no_loss, *common, prompts=learned, ascending=False)
         described = {"group": texts.group, "named_by": texts.named, "tokens": settings.tokens}
         return training, {**described, "learned_from": len(learned), "sources": list(texts.sources)}
 

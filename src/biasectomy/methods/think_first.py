@@ -35,7 +35,7 @@ class ThinkFirst(AskingTwice):
         """Options of the method."""
 
         preset: Literal["default", "paper"] = Field(
-            "default", description="`paper`: Kojima et al.'s sentence and 128 tokens, unless said otherwise."
+            "default", description="With paper Kojima et al.'s sentence and 128 tokens, unless said otherwise."
         )
         sentence: str = Field(SENTENCE, min_length=1, description="What stands behind the question at first.")
         cue: str = Field(CUE, min_length=1, description="What is asked when the model has thought.")

@@ -45,7 +45,7 @@ class Unlearn:
         """Options of the method."""
 
         preset: Literal["default", "paper"] = Field(
-            "default", description="'paper': all weights, no drift term, no budget but that of --drift."
+            "default", description="With paper all weights, no drift term, no budget but that of --drift."
         )
         drift_weight: float = Field(
             1.0, ge=0, allow_inf_nan=False, description="Weight of the drift from the original on neutral texts."
