@@ -56,6 +56,7 @@ def results(
         titles={"crispr": "CRISPR", "original": "Original"},
         described=described,
         goals={"bbq:age": objective},
+        tasks=("bbq:age", "perplexity:packaged"),
     )
 
 
@@ -192,6 +193,8 @@ def test_perplexity_with_and_without_its_interval() -> None:
     assert "Perplexity per word of neutral text goes from 60.00 to 60.80 (+0.80, 95 % interval +0.20 to +1.40)." in text
     assert "no change" in said(results(perplexity=(0.1, -0.2, 0.4))).rpartition("Perplexity")[2]
     assert said(results(perplexity=(0.8, math.nan, math.nan))).endswith("goes from 60.00 to 60.80.")
+    part = dataclasses.replace(results(perplexity=(0.8, 0.2, 1.4)), tasks=("bbq:age",))  # of something else
+    assert "Perplexity" not in said(part)
 
 
 def single(metric: MetricDescription, before: float, after: float, change: Change, goal: bool = True) -> Results:

@@ -55,7 +55,7 @@ def verdict(
     if judgement:
         text = "; ".join(judgement)
         sentences.append(f"{text[0].upper()}{text[1:]}.")
-    whole = [task for task in tasks[1:] if not any(_is_part(task, other) for other in tasks if other != task)]
+    whole = [task for task in tasks[1:] if task in results.tasks]
     others = [row for task in whole for row in words.changes(task)]
     return sentences + [words.of_other_task(row) for row in others if words.role(row)]
 
@@ -225,12 +225,6 @@ class _Words:
         if self._describe(row).unit == "share":
             return f"{level:g} % interval {100 * row.low:+.1f} to {100 * row.high:+.1f}"
         return f"{level:g} % interval {self._size(row, row.low)} to {self._size(row, row.high)}"
-
-
-def _is_part(task: str, whole: str) -> bool:
-    """Whether a task's rows are also counted in those of the whole."""
-    family, _, members = whole.partition(":")
-    return task.partition(":")[0] == family and (members in ("", "all") or task.partition(":")[2] in members.split(","))
 
 
 def _listed(results: Results, methods: list[str]) -> str:
