@@ -89,7 +89,8 @@ def test_the_preference_is_that_of_summed_log_likelihoods_behind_the_prefix_toke
     )
     words = sum(len(sentence.split()) for row in ROWS for sentence in row[1:3])
     assert outcome.results.notes == {
-        "crows_pairs:age,socioeconomic": f"48 whole texts, {words} words judged behind `{token}` (--prefix {rule})"
+        "crows_pairs:age,socioeconomic": f"48 whole texts, {words} words judged behind `{token}` (--prefix {rule}); "
+        "its authors warn that some pairs are noisy"
     }
 
 

@@ -219,7 +219,7 @@ class Experiment:
             rows = figures(task, split, answers[task.name], there, self.session.bootstrap)
             metrics, differences = [*metrics, *rows[0]], [*differences, *rows[1]]
             note = self._describe_whole_texts(task)
-            said = "; ".join(part for part in (note, task.judged_by()) if part)
+            said = "; ".join(part for part in (note, task.judged_by(), task.caution) if part)
             notes |= {task.name: said} if said else {}
             for metric in task.metrics:
                 of_it = MetricDescription.of(metric)

@@ -70,6 +70,7 @@ class Task:
     option_order: str = "file"  # of the options: "rotate" where it was turned, "fixed" where it means something
     sources: tuple[dict[str, Any], ...] = ()  # file, sha256, where from, verified
     part_metrics: Mapping[str, tuple[Metric, ...]] = field(default_factory=dict)  # of what it was joined from, by name
+    caution: str = ""  # what must be known to read its figures, without the full stop; told beside them
     # By name, rules that make another item of one, in the same cluster; None where a rule does not apply.
     variants: Mapping[str, Variant] = field(default_factory=dict)
     # A rule that makes of an item the same with the groups exchanged, so that the stereotype points the other way: the
@@ -237,6 +238,7 @@ def join(tasks: Sequence[Task], name: str | None = None) -> Task:
         metrics=tuple(metrics.values()),
         goals={key: goal for key, goal in first.goals.items() if all(key in task.goals for task in tasks)},
         version=",".join(dict.fromkeys(task.version for task in tasks)),
+        caution="; ".join(dict.fromkeys(task.caution for task in tasks if task.caution)),
         sources=tuple(sources.values()),
         part_metrics={part.name: part.metrics for task in tasks for part in task.parts()},
         variants={key: rule for key, rule in first.variants.items() if all(key in task.variants for task in tasks)},

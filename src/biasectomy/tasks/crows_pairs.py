@@ -123,6 +123,7 @@ def load(members: Sequence[str], data_folder: Path | None, instructions: Path | 
             spread=(DIRECTION,),
             twin=own_twin,
             sources=(file.source(),),
+            caution="its authors warn that some pairs are noisy",
         )
         for member in members
     ]

@@ -84,6 +84,7 @@ def _of_version(version: str) -> Selector:
     return lambda item: item.labels[VERSION] == version
 
 
+SECOND = "type 2 names the right person second in all but four sentences, so a model that takes the first scores low"
 METRICS = (
     replace(choice.accuracy("accuracy_winobias", "Accuracy, WinoBias", "accuracy on WinoBias"), role="guard"),
     *(
@@ -306,6 +307,7 @@ def load(members: Sequence[str], data_folder: Path | None, instructions: Path | 
             choice.LIKELIHOOD_OR_TEXT,
             spread=(VERSION, PRONOUN),
             sources=found[member].sources,
+            caution=SECOND if member == "type2" else "",
         )
         for member in members
     ]
