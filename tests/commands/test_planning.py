@@ -23,6 +23,12 @@ def test_a_plan_has_a_row_for_what_a_verdict_reads(tiny, toy_task):
     assert len(document["rows"]) == len(plan.rows) and document["power"] == 0.8
 
 
+def test_of_many_clusters_a_first_pass_asks_some_with_several_items_each(tiny, toy_task):
+    plan = run(EvaluateSettings.of(plan=True, also="none"), tiny, toy_task(clusters=120, per_cluster=8, instructions=1))
+    row = next(row for row in plan.rows if row.metric == "accuracy_disambiguated")
+    assert (row.items, row.clusters, row.asked) == (480, 120, 150)  # of 75 clusters, half of four items each
+
+
 def test_a_small_change_needs_more(tiny, toy_task):
     task = toy_task(clusters=20, per_cluster=8)
     small, large = (

@@ -1,7 +1,10 @@
 """`evaluate --plan`: what so many items can show, before they are asked."""
 
+import itertools
 import math
-from dataclasses import asdict, dataclass
+import random
+from collections import Counter
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from biasectomy.commands.forecast import fitting_batch_tokens
@@ -18,7 +21,8 @@ from biasectomy.tasks import Task
 from biasectomy.tasks.metrics import Booleans
 
 PLANNING = "plan"  # a stage of the command
-LEAST, A_CLUSTER, WORDINGS = 100, 4, 2  # items, items of each cluster and instructions that a first pass asks
+# Items, items of each cluster and instructions that a first pass asks; of many clusters those that have so many items.
+LEAST, A_CLUSTER, WORDINGS, MOST = 100, 4, 2, 300
 
 
 @dataclass(frozen=True)
@@ -98,7 +102,7 @@ def run(settings: EvaluateSettings, model: LanguageModel | str | None = None, ta
         language_model.batch_tokens, seconds = fitting_batch_tokens(language_model, probes, processes)
         session = Session(processes=processes, seed=settings.seed, level=settings.level)
         answerer = session.answerer(language_model)
-        first = [one.limited(_some(one), WORDINGS, settings.seed) for one in tasks]
+        first = [_some(one, settings.seed) for one in tasks]
         found: list[Planned] = []
         with progress("Scoring", sum(len(one.items) * len(one.instructions) for one in first)) as advance:
             for whole, some in zip(tasks, first, strict=True):
@@ -108,8 +112,14 @@ def run(settings: EvaluateSettings, model: LanguageModel | str | None = None, ta
         return Plan(tuple(found), questions, seconds * questions / processes.count, settings.level)
 
 
-def _some(task: Task) -> int:
-    return min(len(task.items), max(LEAST, A_CLUSTER * len({item.cluster for item in task.items})))
+def _some(task: Task, seed: int) -> Task:
+    """What a first pass asks: several items of each cluster, which tell how alike they are."""
+    sizes = Counter(item.cluster for item in task.items)
+    drawn = random.Random(seed).sample(sorted(sizes), len(sizes))
+    totals = itertools.accumulate(min(sizes[cluster], A_CLUSTER) for cluster in drawn)
+    asked = {cluster for cluster, total in zip(drawn, totals, strict=True) if total <= MOST}
+    items = tuple(item for item in task.items if item.cluster in asked)
+    return replace(task, items=items).limited(max(LEAST, A_CLUSTER * len(asked)), WORDINGS, seed)
 
 
 def _of_task(whole: Task, some: Task, answers: Any, settings: EvaluateSettings) -> list[Planned]:
