@@ -110,12 +110,12 @@ class Experiment:
             fitted=self.fitted,
         )
 
-    def prepare(self, fitting: float, methods: int = 1, given: Mapping[str, Any] | None = None) -> None:
+    def prepare(self, fitting: float, methods: float = 1, given: Mapping[str, Any] | None = None) -> None:
         """Settles the batch size, says what to expect, and records what everything rests on.
 
         Args:
             fitting: how many questions' time fitting takes at most.
-            methods: how many are measured, each draw counted.
+            methods: how many are measured, each draw and each question of an answer counted.
             given: further values that a resumed run must find unchanged.
 
         Raises:
@@ -159,7 +159,7 @@ class Experiment:
         prefix = asdict(asking.prefix) if asking.prefix is not None else None
         return {"format": asking.name, "prefix": prefix, "checksum": digest.hexdigest()}
 
-    def _settle_batches(self, fitting: float, methods: int) -> None:
+    def _settle_batches(self, fitting: float, methods: float) -> None:
         """The batch size, from the run that is resumed where there is one: the same batches give the same bits."""
         model, asked = self.model, self.model.batch_tokens
         previous = self.run.previous if self.run is not None else {}
@@ -453,10 +453,15 @@ def experimenting(
                 planned.splits,
                 harness=harness,
             )
-            # A method that is several equivalent ones answers as often.
-            draws = sum(getattr(method, "draws", 1) for method in planned.methods.values())
-            experiment.prepare(planned.questions, draws)
+            experiment.prepare(planned.questions, sum(map(_times_asked, planned.methods.values())))
             yield experiment, planned
+
+
+def _times_asked(method: Method) -> float:
+    """How many questions an answer of a method takes, as far as that is known beforehand, under all of its draws."""
+    cost = getattr(method, "cost", None)
+    asked = cost.questions_per_answer if isinstance(cost, Cost) else 1.0
+    return float(getattr(method, "draws", 1) * asked)
 
 
 def checked(method: Method, development: Task, data: Path | None) -> float:

@@ -73,6 +73,7 @@ class Experts:
 
     def __init__(self, settings: "Experts.Settings") -> None:
         self.settings = settings
+        self.cost = Cost(questions_per_answer=1.0 + len(PARTS[settings.variant]))
         self.given = {EXPERT: settings.expert, ANTI_EXPERT: settings.anti_expert}
         for part, name in self.given.items():
             if name is not None and part not in PARTS[settings.variant]:
