@@ -15,7 +15,7 @@ from torch import Tensor
 
 from biasectomy.kept_tensors import keep_tensors, kept_tensors
 from biasectomy.learning.neutral import judged_by
-from biasectomy.learning.settings import LAST_RATE
+from biasectomy.learning.settings import DRIFT, LAST_RATE
 from biasectomy.learning.training import CHECKPOINT, Progress, Training, recent
 from biasectomy.measuring.session import Session
 from biasectomy.narration import progress, say, warn
@@ -38,6 +38,12 @@ class Budget:
     drift: float = math.inf
     perplexity: float = math.inf
     every: int = EVERY
+
+    @classmethod
+    def of(cls, session: Session, preset: str, perplexity: float, every: int = EVERY) -> "Budget":
+        """What --drift allows, else what is usual; without it the authors' settings have no limit of drift."""
+        usual = math.inf if preset == "paper" else DRIFT
+        return cls(usual if session.drift is None else session.drift, perplexity, every)
 
     def allows(self, judged: "Judged") -> bool:
         """Whether a judgement is within the budget; what is not a number is not."""

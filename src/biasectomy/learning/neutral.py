@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from biasectomy.errors import DataError
+from biasectomy.learning.settings import JUDGED_BY
 from biasectomy.models.language_model import LanguageModel
 from biasectomy.reading.distributions import divergences, next_token_log_probabilities
 from biasectomy.reading.prompts import EncodedPrompt
@@ -20,7 +21,6 @@ from biasectomy.reading.questions import Question
 
 FILE = "neutral_training.txt"
 LEARNED_FROM = 32  # texts; the original's distributions on them are kept in memory
-JUDGED_BY = 12
 SHORTEST = 8  # words
 KEPT = torch.float16  # of log-probabilities: those that weigh are near 0, where it is fine enough
 

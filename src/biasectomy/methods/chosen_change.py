@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from pydantic import Field
 
 from biasectomy.files import without_nan
+from biasectomy.learning.settings import DRIFT, JUDGED_BY, VALIDATION_WORDINGS
 from biasectomy.methods.base import METHODS, Cost
 from biasectomy.methods.search import Choice, choose_count
 from biasectomy.narration import heading, progress, say, warn
@@ -23,8 +24,6 @@ if TYPE_CHECKING:  # slow to import, and `--help` needs nothing of this
     from biasectomy.tasks.base import Task
     from biasectomy.tasks.metrics import Answers
 
-DRIFT = 0.05  # nats
-NEUTRAL_TEXTS = 12  # that drift is measured on
 TRIES = 6  # of a strength
 NEAR_ENOUGH = 0.7  # of the drift allowed: a strength that goes so far is strong enough
 
@@ -101,9 +100,7 @@ def in_force(model: "LanguageModel", change: Change | None) -> Iterator[None]:
 
 def expected(settings: ChoosingSettings, candidates: int, development: "Task") -> float:
     """About how many questions' time so many candidates take: to be learned, measured and asked."""
-    from biasectomy.learning.settings import VALIDATION_WORDINGS
-
-    read = 2 * min(settings.items, len(development.items)) + NEUTRAL_TEXTS * candidates
+    read = 2 * min(settings.items, len(development.items)) + JUDGED_BY * candidates
     if candidates == 1:
         return read
     validated = min(settings.validation_items, round(settings.validation_share * len(development.items)))

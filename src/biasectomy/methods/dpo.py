@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import Field
 
 from biasectomy.errors import DataError, SettingsError
-from biasectomy.learning.settings import DRIFT, LAST_RATE, QUESTIONS_A_LEARNED_ITEM, BudgetedSettings
+from biasectomy.learning.settings import LAST_RATE, QUESTIONS_A_LEARNED_ITEM, BudgetedSettings
 from biasectomy.methods.base import METHODS, Cost, Profile
 from biasectomy.methods.learned_adapter import FittedAdapter
 from biasectomy.narration import heading, warn
@@ -122,12 +122,11 @@ class Dpo:
         variants = tuple(learning.variants) if settings.variants else ()
         batches = Batches(learning, settings.items_a_step, seed, variants)
         steps = [batches.at(step) for step in range(settings.steps)]
-        drift = session.drift if session.drift is not None else math.inf if settings.preset == "paper" else DRIFT
         return Lesson(
             referenced(model, learning, steps, session, settings.rejected),
             referenced(model, pairs, asked if settings.validation_items else [], session, settings.rejected),
             preference(settings.beta),
-            Budget(drift, settings.perplexity, settings.judged_every),
+            Budget.of(session, settings.preset, settings.perplexity, settings.judged_every),
             settings.rate or RATES[settings.kind],
             LAST_RATE,
         )

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from biasectomy.learning.settings import DRIFT, LAST_RATE, QUESTIONS_A_LEARNED_ITEM, BudgetedSettings
+from biasectomy.learning.settings import LAST_RATE, QUESTIONS_A_LEARNED_ITEM, BudgetedSettings
 from biasectomy.methods.base import METHODS, Cost, Profile
 from biasectomy.methods.learned_adapter import FittedAdapter
 from biasectomy.narration import heading, say, warn
@@ -151,12 +151,11 @@ class FinetuneCrowsPairs:
         epoch = -(-len(learning.items) // settings.items_a_step)
         steps = settings.epochs * epoch
         judged = settings.judged_every if not paper else epoch if back else steps
-        drift = session.drift if session.drift is not None else math.inf if paper else DRIFT
         return Lesson(
             Prepared(learning, [batches.at(step) for step in range(steps)]),
             Prepared(task, [(task.instructions[0], shuffled[:back])] if back else []),
             answer_loss,
-            Budget(drift, settings.perplexity, judged),
+            Budget.of(session, settings.preset, settings.perplexity, judged),
             settings.rate or RATES[settings.kind],
             0.0 if paper else LAST_RATE,
         )

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from biasectomy.learning.settings import DRIFT, QUESTIONS_A_LEARNED_ITEM
+from biasectomy.learning.settings import QUESTIONS_A_LEARNED_ITEM
 from biasectomy.methods.base import METHODS, Cost, Profile
 from biasectomy.methods.learned_adapter import FittedAdapter
 from biasectomy.narration import heading
@@ -126,8 +126,7 @@ class PartitionedUnlearning:
             chosen=settings.partitions,
             update=settings.update,
         )
-        usual = math.inf if settings.preset == "paper" else DRIFT
-        budget = Budget(usual if session.drift is None else session.drift, settings.perplexity, settings.judged_every)
+        budget = Budget.of(session, settings.preset, settings.perplexity, settings.judged_every)
         trained = train_within(
             training,
             settings.steps,

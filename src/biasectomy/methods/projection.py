@@ -33,9 +33,9 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from biasectomy.errors import SettingsError
+from biasectomy.learning.settings import JUDGED_BY
 from biasectomy.methods.base import METHODS, Profile
 from biasectomy.methods.chosen_change import (
-    NEUTRAL_TEXTS,
     TRIES,
     ChoosingSettings,
     Drifts,
@@ -122,7 +122,7 @@ class Projection:
         with_pairs(development, self.settings.pairs, self.title)
         candidates = len(self.settings.layers or (0, 0, 0)) * len(self.settings.components)
         if self.settings.share is None:
-            return expected(self.settings, candidates + 1, development) + TRIES * candidates * NEUTRAL_TEXTS
+            return expected(self.settings, candidates + 1, development) + TRIES * candidates * JUDGED_BY
         return expected(self.settings, candidates, development)
 
     def fit(self, model: "LanguageModel", development: "Task", session: "Session") -> FittedChange:

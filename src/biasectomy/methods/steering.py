@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from biasectomy.errors import SettingsError
+from biasectomy.learning.settings import JUDGED_BY
 from biasectomy.methods.base import METHODS, Profile
 from biasectomy.methods.chosen_change import (
-    NEUTRAL_TEXTS,
     TRIES,
     ChoosingSettings,
     Drifts,
@@ -99,7 +99,7 @@ class Steering:
         with_pairs(development, "answers", self.title)
         layers = len(self.settings.layers or (0, 0, 0))
         if self.settings.strengths is None:
-            return expected(self.settings, 2 * layers, development) + TRIES * layers * NEUTRAL_TEXTS
+            return expected(self.settings, 2 * layers, development) + TRIES * layers * JUDGED_BY
         return expected(self.settings, layers * len(self.settings.strengths), development)
 
     def fit(self, model: "LanguageModel", development: "Task", session: "Session") -> FittedChange:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field
 
 from biasectomy.learning.harmful_settings import HarmfulSettings, check, selected_texts
-from biasectomy.learning.settings import DRIFT, QUESTIONS_A_LEARNED_ITEM
+from biasectomy.learning.settings import QUESTIONS_A_LEARNED_ITEM
 from biasectomy.methods.base import METHODS, Cost, Profile
 from biasectomy.methods.learned_adapter import FittedAdapter
 from biasectomy.narration import heading, say
@@ -105,8 +105,7 @@ class Unlearn:
         learned, held_out = learned_and_held_out(model, texts.texts, whole=settings.tokens == "all")
         told = list(held_out.values())
         before = mean_log_probability(model, told)
-        usual = math.inf if settings.preset == "paper" else DRIFT
-        budget = Budget(usual if session.drift is None else session.drift, settings.perplexity, settings.judged_every)
+        budget = Budget.of(session, settings.preset, settings.perplexity, settings.judged_every)
         with trained_part(self.title, settings.part, model, seed) as part:
             training = TextTraining(
                 model,
