@@ -93,6 +93,20 @@ def attached(model: LanguageModel, config: Any, tensors: dict[str, Tensor] | Non
 
 
 @contextlib.contextmanager
+def learnable(model: LanguageModel, config: Any, seed: int) -> Iterator[tuple[Any, Sequence[Tensor]]]:
+    """A block in which a fresh adapter stands beside the weights, disabled until `enabled`, and its parameters.
+
+    It begins as a seed says.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        with attached(model, config) as adapted:
+            parameters = trained(adapted)  # what is disabled does not say what it would learn
+            adapted.base_model.disable_adapter_layers()
+            yield adapted, parameters
+
+
+@contextlib.contextmanager
 def enabled(adapted: Any) -> Iterator[None]:
     """A block in which an adapter that is disabled otherwise is in force."""
     adapted.base_model.enable_adapter_layers()

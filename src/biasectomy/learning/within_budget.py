@@ -102,16 +102,12 @@ def trained_part(title: str, settings: BudgetedSettings, model: LanguageModel, s
         yield Part(weights.in_force, weights.values, weights.learned)
         return
     config = adapters.configured(adapters.low_rank(settings.rank), model, title, transposed=True)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)  # of what an adapter begins with
-        with adapters.attached(model, config) as adapted:
-            parameters = adapters.trained(adapted)
-            adapted.base_model.disable_adapter_layers()
-            yield Part(
-                lambda: adapters.enabled(adapted),
-                parameters,
-                lambda: adapters.Adapter(config, adapters.learned_tensors(adapted)),
-            )
+    with adapters.learnable(model, config, seed) as (adapted, parameters):
+        yield Part(
+            lambda: adapters.enabled(adapted),
+            parameters,
+            lambda: adapters.Adapter(config, adapters.learned_tensors(adapted)),
+        )
 
 
 def mean_loss(model: LanguageModel, prepared: Prepared, loss: Loss) -> float:

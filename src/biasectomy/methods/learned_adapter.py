@@ -84,8 +84,6 @@ class LearnedAdapter:
             SettingsError: `peft` is not installed, the model's experts are fused, or nothing can be learned.
             ScoreError: the loss is not finite.
         """
-        import torch
-
         from biasectomy.learning import peft_adapters as adapters
         from biasectomy.learning.setting_up import training_of
         from biasectomy.learning.unpruned import train
@@ -96,16 +94,10 @@ class LearnedAdapter:
         )
         learning = development.limited(settings.items, seed=seed)
         heading(f"Learning {self.title}")
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)  # of what an adapter begins with
-            with adapters.attached(model, config) as adapted:
-                parameters = adapters.trained(adapted)
-                adapted.base_model.disable_adapter_layers()
-                training = training_of(
-                    settings, model, learning, session, lambda: adapters.enabled(adapted), parameters
-                )
-                shown = train(training, settings.steps, settings.rate, session)
-                adapter = adapters.Adapter(config, adapters.learned_tensors(adapted))
+        with adapters.learnable(model, config, seed) as (adapted, parameters):
+            training = training_of(settings, model, learning, session, lambda: adapters.enabled(adapted), parameters)
+            shown = train(training, settings.steps, settings.rate, session)
+            adapter = adapters.Adapter(config, adapters.learned_tensors(adapted))
         folder = session.path("adapter")
         if folder is not None and session.processes.main:
             adapter.save(model, folder)
