@@ -12,6 +12,7 @@ from biasectomy.errors import SettingsError
 from biasectomy.options import Options
 from biasectomy.tasks.ambiguity import POLARITY
 from biasectomy.tasks.base import Item, Task
+from biasectomy.tasks.opposites import other_side, right_other
 
 if TYPE_CHECKING:  # slow to import, and `--help` needs nothing of this
     from torch import Tensor
@@ -57,19 +58,16 @@ def against(kind: Against) -> Callable[[Item], Compared | None]:
 
 
 def _with_right(item: Item) -> Compared | None:
-    if item.target is None or item.gold is None or item.gold == item.target:
-        return None
-    return Compared(item, item.target, item.gold)
+    return _compared(item, right_other(item))
 
 
 def with_other(item: Item) -> Compared | None:
     """With the right answer where that is another person or text than the biased one, else with the only such one."""
-    if item.target is None:
-        return None
-    others = [place for place in range(len(item.options)) if place not in (item.target, item.unknown)]
-    if item.gold in others:
-        return Compared(item, item.target, item.gold)
-    return Compared(item, item.target, others[0]) if len(others) == 1 else None
+    return _compared(item, other_side(item))
+
+
+def _compared(item: Item, other: int | None) -> Compared | None:
+    return Compared(item, item.target, other) if item.target is not None and other is not None else None
 
 
 def drawn(

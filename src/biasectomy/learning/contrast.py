@@ -19,9 +19,9 @@ from biasectomy.learning.partitions import Partitions
 from biasectomy.learning.training import Progress, Training
 from biasectomy.learning.within_budget import Prepared
 from biasectomy.reading.layouts import Batch
-from biasectomy.reading.questions import Question
 from biasectomy.tasks.base import Item, Task
 from biasectomy.tasks.metrics import Goal
+from biasectomy.tasks.opposites import right_other, with_options
 
 Update = Literal["lower-target", "raise-gold", "both"]
 GOLD, TARGET = 0, 1  # places of the two answers
@@ -34,21 +34,18 @@ def pairs_of(task: Task) -> Task:
     Raises:
         SettingsError: there are none.
     """
-    form, rule = task.form, "mean" if task.answer_rule == "mean" else "sum"
-    items = tuple(one for one in task.items if None not in (one.gold, one.target) and one.gold != one.target)
+    items = [item for item in task.items if right_other(item) is not None]
     if not items:
         raise SettingsError(
             f"No item of '{task.name}' has a right answer and another that is the biased one; a task that has such "
             "pairs, as bbq or crows_pairs, would be right."
         )
 
-    def with_two(instruction: str, item: Item) -> Question:
-        question = form(instruction, item)
+    def both(item: Item) -> tuple[int, int]:
         assert item.gold is not None and item.target is not None
-        options = (question.options[item.gold], question.options[item.target])
-        return replace(question, options=options, generation=None, unknown=None)
+        return item.gold, item.target
 
-    return replace(task, items=items, form=with_two, answer_rules=(rule,))
+    return with_options(task, items, both)
 
 
 def learned_and_told(pairs: Task, count: int, seed: int) -> tuple[Task, Prepared | None]:

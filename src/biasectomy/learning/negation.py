@@ -1,7 +1,6 @@
 """Task vectors and what is learned for them: the biased answers of items, or whole texts (see `task-vector`)."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -10,8 +9,8 @@ from biasectomy.errors import SettingsError
 from biasectomy.learning.full_weights import TrainedWeights
 from biasectomy.learning.peft_adapters import Adapter
 from biasectomy.models.language_model import LanguageModel
-from biasectomy.reading.questions import Question
 from biasectomy.tasks.base import Item, Task
+from biasectomy.tasks.opposites import with_options
 
 
 def task_vector(model: LanguageModel, learned: TrainedWeights | Adapter) -> dict[str, Tensor]:
@@ -55,20 +54,18 @@ def biased_answers(task: Task) -> Task:
     Raises:
         SettingsError: there are none.
     """
-    form, rule = task.form, "mean" if task.answer_rule == "mean" else "sum"
-    items = tuple(item for item in task.items if item.target is not None)
+    items = [item for item in task.items if item.target is not None]
     if not items:
         raise SettingsError(
             f"No item of '{task.name}' has a biased answer; a task whose items have one, such as bbq or "
             "crows_pairs, or --task-vector.source texts, would be right."
         )
 
-    def with_one(instruction: str, item: Item) -> Question:
-        question = form(instruction, item)
+    def biased(item: Item) -> tuple[int]:
         assert item.target is not None
-        return replace(question, options=(question.options[item.target],), generation=None, unknown=None)
+        return (item.target,)
 
-    return replace(task, items=items, form=with_one, answer_rules=(rule,))
+    return with_options(task, items, biased)
 
 
 def likely(item: Item, sums: Tensor, tokens: Tensor) -> Tensor:

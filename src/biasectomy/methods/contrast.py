@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Literal
 
 from biasectomy.errors import SettingsError
+from biasectomy.tasks.opposites import other_side, right_other
 
 if TYPE_CHECKING:  # slow to import, and `--help` needs nothing of this
     from torch import Tensor
@@ -24,14 +25,10 @@ def pair_of(item: "Item", pairs: Pairs) -> tuple[int, int] | None:
     "answers" are the right and the biased one; "groups" the biased one's opposite and itself: of the options that do
     not say that it cannot be known there must be two.
     """
-    if item.target is None:
+    if item.target is None or (pairs == "groups" and item.target == item.unknown):
         return None
-    if pairs == "answers":
-        return None if item.gold is None or item.gold == item.target else (item.gold, item.target)
-    others = [place for place in range(len(item.options)) if place not in (item.target, item.unknown)]
-    if len(others) > 1 and item.gold in others:  # further, meaningless options, as StereoSet has
-        others = [item.gold]
-    return (others[0], item.target) if len(others) == 1 and item.target != item.unknown else None
+    other = right_other(item) if pairs == "answers" else other_side(item)
+    return None if other is None else (other, item.target)
 
 
 def with_pairs(task: "Task", pairs: Pairs, title: str) -> "list[Item]":
