@@ -1,7 +1,8 @@
 """What an attribution is: a score for each neuron of a model."""
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+from biasectomy.options import Options
 from biasectomy.registry import Registry
 
 if TYPE_CHECKING:  # an attribution's settings are asked for by `--help`, which needs nothing of this
@@ -38,6 +39,22 @@ class Attribution(Protocol):
 
     def record(self, development: "Task", seed: int) -> dict[str, Any]:
         """What is noted beside the neurons that were found: JSON-like values."""
+
+
+class ReadsNoItems:
+    """What such attributions have in common that ask nothing of the items."""
+
+    Settings: ClassVar[type[Options]] = Options
+
+    def __init__(self, settings: Options) -> None:
+        self.settings = settings
+
+    def check(self, development: "Task") -> None:
+        """Everything is right for it."""
+
+    def record(self, development: "Task", seed: int) -> dict[str, Any]:
+        """Nothing was drawn from the items."""
+        return {}
 
 
 ATTRIBUTIONS: Registry[Any] = Registry("attribution")  # classes of attributions

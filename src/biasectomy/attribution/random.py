@@ -1,9 +1,8 @@
 """Random scores: the floor that every other attribution must beat."""
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING
 
-from biasectomy.attribution.base import ATTRIBUTIONS
-from biasectomy.options import Options
+from biasectomy.attribution.base import ATTRIBUTIONS, ReadsNoItems
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -15,16 +14,8 @@ if TYPE_CHECKING:
 
 
 @ATTRIBUTIONS.register("random")
-class Random:
+class Random(ReadsNoItems):
     """Random scores, drawn with the run's seed: the floor that every attribution must beat."""
-
-    Settings: ClassVar[type[Options]] = Options
-
-    def __init__(self, settings: Options) -> None:
-        self.settings = settings
-
-    def check(self, development: "Task") -> None:
-        """Everything is right for it."""
 
     def scores(
         self, model: "LanguageModel", neurons: "Neurons", development: "Task", session: "Session"
@@ -34,7 +25,3 @@ class Random:
 
         generator = torch.Generator().manual_seed(session.seed)
         return {group.module: torch.rand(group.units, generator=generator, dtype=torch.float64) for group in neurons}
-
-    def record(self, development: "Task", seed: int) -> dict[str, Any]:
-        """Nothing was drawn from the items."""
-        return {}

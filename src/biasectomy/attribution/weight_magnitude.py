@@ -4,11 +4,10 @@ The usual score of structured pruning (Li et al. 2017, "Pruning Filters for Effi
 attributions that read items: a set that does no better was found by size.
 """
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING
 
-from biasectomy.attribution.base import ATTRIBUTIONS
+from biasectomy.attribution.base import ATTRIBUTIONS, ReadsNoItems
 from biasectomy.errors import ModelError
-from biasectomy.options import Options
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -20,16 +19,8 @@ if TYPE_CHECKING:
 
 
 @ATTRIBUTIONS.register("weight-magnitude")
-class WeightMagnitude:
+class WeightMagnitude(ReadsNoItems):
     """Euclidean norm of the weights that an edit of the neuron scales; asks nothing of the model."""
-
-    Settings: ClassVar[type[Options]] = Options
-
-    def __init__(self, settings: Options) -> None:
-        self.settings = settings
-
-    def check(self, development: "Task") -> None:
-        """Everything is right for it."""
 
     def scores(
         self, model: "LanguageModel", neurons: "Neurons", development: "Task", session: "Session"
@@ -40,10 +31,6 @@ class WeightMagnitude:
             ModelError: the weights are quantised.
         """
         return {group.module: _norms(model.model, group) for group in neurons}
-
-    def record(self, development: "Task", seed: int) -> dict[str, Any]:
-        """Nothing was drawn from the items."""
-        return {}
 
 
 def _norms(model: "nn.Module", group: "NeuronGroup") -> "Tensor":

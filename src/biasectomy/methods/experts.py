@@ -16,7 +16,6 @@ Their experts are fine-tuned with all weights on many texts, those here learn fe
 their variant without an expert, where the model itself is in its place; "expert-only" is the other way round.
 """
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -123,6 +122,7 @@ class Experts:
     def _learned(
         self, part: str, model: "LanguageModel", items: "Task", session: "Session"
     ) -> "tuple[Companion, dict[str, Any]]":
+        from biasectomy.kept_tensors import checksum_of
         from biasectomy.learning.factors import Factors
         from biasectomy.learning.objectives import towards_gold
         from biasectomy.learning.setting_up import training_of
@@ -145,7 +145,7 @@ class Experts:
         record = {
             "learned_from": len(items.items),
             "numbers": len(factors),
-            "key": hashlib.sha256(factors.values.cpu().numpy().tobytes()).hexdigest(),
+            "key": checksum_of({part: factors.values.cpu()}),
         }
         if shown is not None:
             say(f"{len(factors):,} numbers: loss {shown.loss:.3f}, drift {shown.drift:.3f} nats")

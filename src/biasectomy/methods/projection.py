@@ -23,7 +23,6 @@ direction, of means over tokens, at the end (`--projection.preset paper`; theirs
 taken behind the last norm, which a decoder's answers go through).
 """
 
-import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -230,10 +229,9 @@ class Projected:
     @property
     def key(self) -> Any:
         """See `Change`."""
-        digest = hashlib.sha256()
-        for place, own in sorted(self.directions.items()):
-            digest.update(place.encode() + own.contiguous().numpy().tobytes())
-        return [NAME, self.where, self.share, digest.hexdigest()]
+        from biasectomy.kept_tensors import checksum_of
+
+        return [NAME, self.where, self.share, checksum_of(self.directions)]
 
     @property
     def described(self) -> dict[str, Any]:

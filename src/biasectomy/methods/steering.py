@@ -12,7 +12,6 @@ vector is beside the stream differs between models and layers, so each layer is 
 that keeps within, and with its half. By default the vector is added at every token, which any way of reading can do.
 """
 
-import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -163,8 +162,9 @@ class Steered:
     @property
     def key(self) -> Any:
         """See `Change`."""
-        digest = hashlib.sha256(self.vector.contiguous().numpy().tobytes()).hexdigest()
-        return [NAME, self.block, self.positions, self.strength, digest]
+        from biasectomy.kept_tensors import checksum_of
+
+        return [NAME, self.positions, self.strength, checksum_of({self.block: self.vector})]
 
     @property
     def described(self) -> dict[str, Any]:
