@@ -156,26 +156,39 @@ def parse_jsonl(text: str, name: str) -> list[tuple[int, dict[str, Any]]]:
     Raises:
         DataError: a line is not a JSON object, or there is none at all; names `name` and the line.
     """
-    rows: list[tuple[int, dict[str, Any]]] = []
-    for number, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise DataError(
-                f"{name}, line {number}: not valid JSON ({error.msg}); each line must be one object."
-            ) from None
-        except RecursionError:
-            raise DataError(f"{name}, line {number}: not usable JSON (objects within objects without end).") from None
-        except ValueError:
-            raise DataError(f"{name}, line {number}: a number has too many digits.") from None
-        if not isinstance(row, dict):
-            raise DataError(f"{name}, line {number}: expected a JSON object, found {type(row).__name__}.")
-        rows.append((number, row))
+    rows = [
+        (number, _object(line, f"{name}, line {number}"))
+        for number, line in enumerate(text.split("\n"), start=1)
+        if line.strip()
+    ]
     if not rows:
         raise DataError(f"{name} is empty; expected one JSON object a line.")
     return rows
+
+
+def json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Rows of a JSON-lines file with their line numbers (from 1), read as they are wanted: it may be large.
+
+    Raises:
+        DataError: a line is not a JSON object; names it.
+    """
+    with path.open(encoding="utf-8") as stream:
+        for number, line in enumerate(stream, start=1):
+            yield number, _object(line, f"'{path}', line {number}")
+
+
+def _object(line: str, place: str) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise DataError(f"{place}: not valid JSON ({error.msg}); each line must be one object.") from None
+    except RecursionError:
+        raise DataError(f"{place}: not usable JSON (objects within objects without end).") from None
+    except ValueError:
+        raise DataError(f"{place}: a number has too many digits.") from None
+    if not isinstance(row, dict):
+        raise DataError(f"{place}: expected a JSON object, found {type(row).__name__}.")
+    return row
 
 
 def _read_text(path: Path) -> str:

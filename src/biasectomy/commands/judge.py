@@ -1,17 +1,15 @@
 """`judge`: the generated texts of a finished run judged again, without a model."""
 
-import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from biasectomy.commands.settings import JudgeSettings
 from biasectomy.errors import DataError, RunError
-from biasectomy.files import read_json, write_json
+from biasectomy.files import json_lines, read_json, write_json
 from biasectomy.measuring.results import MetricDescription, Results, figures
 from biasectomy.measuring.session import judged
 from biasectomy.measuring.statistics import ClusterBootstrap
@@ -85,7 +83,7 @@ def _texts(path: Path) -> dict[tuple[str, str], dict[str, dict[Place, str]]]:
         DataError: a line is not that of an answer; names it.
     """
     found: dict[tuple[str, str], dict[str, dict[Place, str]]] = defaultdict(lambda: defaultdict(dict))
-    for number, row in _rows(path):
+    for number, row in json_lines(path):
         if "texts" not in row:
             continue
         if missing := [field for field in FIELDS if field not in row]:
@@ -93,18 +91,6 @@ def _texts(path: Path) -> dict[tuple[str, str], dict[str, dict[Place, str]]]:
         place = row["draw"], row["instruction"], row["item"]
         found[row["task"], row["split"]][row["method"]][place] = " ".join(row["texts"])
     return found
-
-
-def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    with path.open(encoding="utf-8") as stream:
-        for number, line in enumerate(stream, start=1):
-            try:
-                row = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise DataError(f"'{path}', line {number}: not valid JSON ({error.msg}).") from None
-            if not isinstance(row, dict):
-                raise DataError(f"'{path}', line {number}: expected an object.")
-            yield number, row
 
 
 def _of_items(task: Task, by_method: Mapping[str, Mapping[Place, str]]) -> Task:
