@@ -71,7 +71,7 @@ def test_what_cannot_be_judged_is_named(finished, data, tmp_path):
     lines = (copy / "items.jsonl").read_text().splitlines()
     for text, error, said in (
         ("{", DataError, "line 1: not valid JSON"),
-        ("[]", DataError, "line 1: expected an object"),
+        ("[]", DataError, "line 1: expected a JSON object"),
         ('{"texts": ["a"]}', DataError, "line 1: the field 'method' is missing"),
         (lines[0].replace("honest:binary/0", "honest:binary/99"), DataError, "has no item honest:binary/99 any more"),
         ("", RunError, "holds no generated texts"),
