@@ -70,7 +70,7 @@ def test_one_layer_s_directions_for_all(tiny, toy_task):
     assert list(own) == ["model.layers.1"]
     assert all(torch.equal(one, own["model.layers.1"]) for one in found.directions.values())
     assert found.numbers == 16
-    layers = fitted(tiny, toy_task(2), preset="paper").change
+    layers = Projection(Projection.Settings(preset="paper")).fit(tiny, toy_task(2), Session()).change
     assert (layers.where, list(layers.directions)) == ("residual", ["model.layers.1"])
 
 

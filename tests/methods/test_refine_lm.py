@@ -111,7 +111,8 @@ def test_it_learns_from_quadruples_of_a_model(tiny, tmp_path):
 def test_three_options_are_another_layer(tiny):
     task = with_unknown(task_of(1))
     method = RefineLm(RefineLm.Settings(preset="paper", rate=0.9))
-    assert (method.settings.rate, method.settings.inputs, method.settings.batch) == (5e-5, "probabilities", 20)
+    assert (method.settings.rate, method.settings.inputs, method.settings.batch) == (0.9, "probabilities", 20)
+    assert RefineLm(RefineLm.Settings(preset="paper")).settings.rate == 5e-5
     found = method.fit(tiny, task, Session())
     assert list(found.layers) == [3] and not found.layers[3].logarithms
     assert found.layers[3].weight.shape == (3, 3)

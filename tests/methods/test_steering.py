@@ -186,8 +186,8 @@ def test_without_such_a_bias_there_is_a_sentence(tiny, toy_task, tmp_path, posit
 
 
 def test_settings_of_the_paper_and_layers_that_are_not_there(tiny, toy_task):
-    settings = Steering.Settings(preset="paper")
-    assert (settings.positions, settings.tokens) == ("answer", "last")
+    settings = Steering(Steering.Settings(preset="paper", strengths=(0.5,))).settings
+    assert (settings.positions, settings.tokens, settings.strengths) == ("answer", "last", (0.5,))
     assert Steering.Settings(layers="1,0", strengths="0.5, 2").strengths == (0.5, 2.0)
     with pytest.raises(SettingsError, match="names layer 2; the model's layers are 0 to 1"):
         fitted(tiny, toy_task(2), layers=(2,))

@@ -43,8 +43,6 @@ def negated(model: LanguageModel, vector: Mapping[str, Tensor], strength: float)
             name: (own[name].detach().float() - strength * added).to(own[name].dtype).cpu()
             for name, added in vector.items()
         }
-        if strength
-        else {}
     )
 
 

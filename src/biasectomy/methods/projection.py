@@ -29,7 +29,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from biasectomy.errors import SettingsError
 from biasectomy.learning.settings import JUDGED_BY
@@ -44,6 +44,7 @@ from biasectomy.methods.chosen_change import (
 )
 from biasectomy.methods.contrast import Pairs, Tokens, differences, with_pairs
 from biasectomy.methods.layer_choice import LAST, Layers, layers_of, numbers_in
+from biasectomy.options import with_preset
 
 if TYPE_CHECKING:  # slow to import, and `--help` needs nothing of this
     from torch import Tensor
@@ -54,6 +55,9 @@ if TYPE_CHECKING:  # slow to import, and `--help` needs nothing of this
 
 NAME = "projection"
 FILE = "directions.safetensors"
+PAPER: dict[str, Any] = {
+    "where": "residual", "layers": (LAST,), "components": (1,), "share": 1.0, "embeddings": "no", "tokens": "mean",
+}  # fmt: skip
 Where = Literal["weights", "residual"]
 Components = Annotated[tuple[Annotated[int, Field(ge=1)], ...], numbers_in(int, "1,2,4"), Field(min_length=1)]
 
@@ -101,16 +105,8 @@ class Projection:
             "mean", description="Where answers are compared: at their last token, or the mean over all of theirs."
         )
 
-        @model_validator(mode="before")
-        @classmethod
-        def _as_the_authors(cls, given: Any) -> Any:
-            if isinstance(given, dict) and given.get("preset") == "paper":
-                own = {"where": "residual", "layers": (LAST,), "components": (1,), "share": 1.0}
-                return given | own | {"embeddings": "no", "tokens": "mean"}
-            return given
-
     def __init__(self, settings: "Projection.Settings") -> None:
-        self.settings = settings
+        self.settings = with_preset(settings, {"paper": PAPER})
 
     def expected_questions(self, development: "Task") -> float:
         """Every pair is read, every candidate answers the validation items.

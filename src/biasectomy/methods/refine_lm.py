@@ -25,12 +25,12 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from biasectomy.errors import ScoreError, SettingsError
 from biasectomy.methods.base import METHODS, Cost, OnlyInference, Profile
 from biasectomy.narration import heading, say
-from biasectomy.options import Options
+from biasectomy.options import Options, with_preset
 from biasectomy.reading.questions import Answer, Answerer, Question
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 NAME = "refine-lm"
 FILE = "layers.json"
+PAPER: dict[str, Any] = {"steps": 0, "batch": 20, "rate": 5e-5, "inputs": "probabilities"}
 Inputs = Literal["logarithms", "probabilities"]
 
 
@@ -63,15 +64,8 @@ class RefineLm:
         rate: float = Field(0.02, gt=0, le=1, description="Rate of training (AdamW).")
         inputs: Inputs = Field("logarithms", description="What the layer sees of the options.")
 
-        @model_validator(mode="before")
-        @classmethod
-        def _as_the_authors(cls, given: Any) -> Any:
-            if isinstance(given, dict) and given.get("preset") == "paper":
-                return given | {"steps": 0, "batch": 20, "rate": 5e-5, "inputs": "probabilities"}
-            return given
-
     def __init__(self, settings: "RefineLm.Settings") -> None:
-        self.settings = settings
+        self.settings = with_preset(settings, {"paper": PAPER})
 
     def expected_questions(self, development: "Task") -> float:
         """Every quadruple is asked under every instruction.

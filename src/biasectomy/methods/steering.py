@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from biasectomy.errors import SettingsError
 from biasectomy.learning.settings import JUDGED_BY
@@ -33,6 +33,7 @@ from biasectomy.methods.chosen_change import (
 )
 from biasectomy.methods.contrast import Tokens, differences, with_pairs
 from biasectomy.methods.layer_choice import Layers, layers_of, numbers_in
+from biasectomy.options import with_preset
 
 if TYPE_CHECKING:  # slow to import, and `--help` needs nothing of this
     from torch import Tensor
@@ -43,6 +44,7 @@ if TYPE_CHECKING:  # slow to import, and `--help` needs nothing of this
 
 NAME = "steering"
 FILE = "vectors.safetensors"
+PAPER: dict[str, Any] = {"positions": "answer", "tokens": "last", "strengths": (1.0,)}
 Positions = Literal["all", "answer"]
 Strengths = Annotated[
     tuple[Annotated[float, Field(allow_inf_nan=False)], ...], numbers_in(float, "0.5,1,2"), Field(min_length=1)
@@ -79,15 +81,8 @@ class Steering:
             "last", description="Where answers are compared: at their last token, or the mean over all of theirs."
         )
 
-        @model_validator(mode="before")
-        @classmethod
-        def _as_the_authors(cls, given: Any) -> Any:
-            if isinstance(given, dict) and given.get("preset") == "paper":
-                return given | {"positions": "answer", "tokens": "last", "strengths": (1.0,)}
-            return given
-
     def __init__(self, settings: "Steering.Settings") -> None:
-        self.settings = settings
+        self.settings = with_preset(settings, {"paper": PAPER})
 
     def expected_questions(self, development: "Task") -> float:
         """Every pair is read, every candidate answers the validation items.

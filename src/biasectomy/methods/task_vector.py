@@ -5,55 +5,43 @@ model becomes theta - lambda tau, and lambda is chosen on held-out data. Theirs 
 fine-tuned on toxic comments; Dige et al. 2024 ("Can Machine Unlearning Reduce Social Bias in Language Models?", EMNLP)
 take it to social bias. Learned from are the biased answers of development items, or hate speech (`source: texts`).
 `preset: paper`: all weights, whole texts, no drift term, lambdas from 0.05 to 1 in steps of 0.05. Of several, lambda is
-chosen on development items by the task's goal, among those within the budget of drift: the smallest whose gain is clear
-and within one standard error of the best. Where there is none it is 0, and the model stays as it is.
+chosen on validation items by the task's goal, among those within the drift allowed. Where none clearly helps, the model
+stays as it is.
 """
 
-import math
 from collections.abc import Collection
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
-from biasectomy.errors import DataError
 from biasectomy.learning.harmful_settings import HarmfulSettings, check, selected_texts
-from biasectomy.learning.settings import DRIFT, QUESTIONS_A_LEARNED_ITEM, VALIDATION_WORDINGS
+from biasectomy.learning.settings import QUESTIONS_A_LEARNED_ITEM
 from biasectomy.methods.base import METHODS, Cost, Profile
-from biasectomy.methods.learned_adapter import FittedAdapter
-from biasectomy.narration import heading, say, warn
+from biasectomy.methods.chosen_change import ChoosingSettings, Drifts, FittedChange, expected, fit_chosen
+from biasectomy.methods.layer_choice import numbers_in
+from biasectomy.narration import heading
 from biasectomy.options import with_preset
 
 if TYPE_CHECKING:  # slow to import, and `--help` needs nothing of this
     from torch import Tensor
 
-    from biasectomy.learning.full_weights import TrainedWeights
     from biasectomy.learning.training import Training
     from biasectomy.learning.within_budget import Part
     from biasectomy.measuring.session import Session
     from biasectomy.models.language_model import LanguageModel
     from biasectomy.tasks.base import Task
-    from biasectomy.tasks.metrics import Answers
 
 NAME = "task-vector"
 PAPER: dict[str, Any] = {
     "source": "texts", "kind": "full", "tokens": "all", "drift_weight": 0.0,
     "strengths": tuple(round(0.05 * step, 2) for step in range(1, 21)),
 }  # fmt: skip
-
-
-def _parse_strengths(value: object) -> object:
-    pieces = [piece.strip() for piece in value.split(",") if piece.strip()] if isinstance(value, str) else value
-    try:
-        found = sorted({float(piece) for piece in pieces})  # type: ignore[attr-defined]
-    except (ValueError, TypeError):
-        found = []
-    if not found or not all(0 < strength < math.inf for strength in found):
-        raise ValueError("numbers above 0 joined by commas, such as 0.25,0.5,1")
-    return tuple(found)
-
-
-Strengths = Annotated[tuple[float, ...], BeforeValidator(_parse_strengths)]
+Strengths = Annotated[
+    tuple[Annotated[float, Field(gt=0, allow_inf_nan=False)], ...], numbers_in(float, "0.25,0.5,1"), Field(min_length=1)
+]
 
 
 @METHODS.register(NAME)
@@ -65,7 +53,7 @@ class TaskVector:
         "weights", "some hundred steps of training, then answers for each strength", ("weights", "gradients"), True
     )
 
-    class Settings(HarmfulSettings):
+    class Settings(ChoosingSettings, HarmfulSettings):
         """Options of the method."""
 
         preset: Literal["default", "paper"] = Field(
@@ -78,17 +66,11 @@ class TaskVector:
         )
         strengths: Strengths = Field(
             (0.2, 0.4, 0.6, 0.8, 1.0),
-            description="How many times what was learned is taken off (lambda), joined by commas; development items "
+            description="How many times what was learned is taken off (lambda), joined by commas; validation items "
             "choose, and one alone is settled.",
         )
         drift_weight: float = Field(
             0.0, ge=0, allow_inf_nan=False, description="Weight of the drift from the original while it is taught."
-        )
-        chosen_by: int = Field(
-            200, ge=1, description="Development items that choose the strength; of 'items' they are not learned from."
-        )
-        learned_share: float = Field(
-            0.7, gt=0, lt=1, description="With items: share of their templates that is learned from."
         )
 
     def __init__(self, settings: "TaskVector.Settings") -> None:
@@ -117,52 +99,49 @@ class TaskVector:
         settings = self.settings
         check(settings) if settings.source == "texts" else biased_answers(development)
         development.goal()
-        asked = min(settings.chosen_by, len(development.items)) * min(
-            VALIDATION_WORDINGS, len(development.instructions)
-        )
-        return settings.steps * settings.items_a_step * QUESTIONS_A_LEARNED_ITEM + asked * (1 + len(settings.strengths))
+        learned = settings.steps * settings.items_a_step * QUESTIONS_A_LEARNED_ITEM
+        return learned + expected(settings, len(settings.strengths), development)
 
     def check_data(self, data_folder: Path | None) -> None:
         """See `ReadsData`."""
         if self.settings.source == "texts":
             selected_texts(self.settings, data_folder)
 
-    def fit(self, model: "LanguageModel", development: "Task", session: "Session") -> FittedAdapter:
+    def fit(self, model: "LanguageModel", development: "Task", session: "Session") -> FittedChange:
         """Teaches, then chooses how much of it is taken off.
 
         Raises:
-            SourceError, DataError: texts are wanted and not there, or there are too few items.
+            SourceError: texts are wanted and not there.
+            DataError: texts cannot be read, or there are too few templates to learn from some and choose by others.
             SettingsError: this part of the model cannot be trained, or the task sets no goal.
             ScoreError: a loss is not finite.
         """
         from biasectomy.learning.budgeted import Budget, train_within
-        from biasectomy.learning.negation import negated, task_vector
-        from biasectomy.learning.setting_up import learned_and_validated
+        from biasectomy.learning.negation import task_vector
         from biasectomy.learning.within_budget import RATES, trained_part
 
-        settings, seed = self.settings, session.seed
-        learning, choosing = development, development.limited(settings.chosen_by, VALIDATION_WORDINGS, seed)
-        if settings.source == "items" and len(settings.strengths) > 1:
-            try:
-                learning, choosing = learned_and_validated(
-                    development, 1 - settings.learned_share, None, settings.chosen_by, seed
-                )
-            except DataError as error:
-                raise DataError(
-                    f"'{development.name}' has too few templates among its {len(development.items)} development items "
-                    "to learn from some and choose the strength by others; more items would be right, or a single "
-                    "strength."
-                ) from error
-        heading("Teaching what is then taken off")
-        with trained_part(self.title, settings.part, model, seed) as part:
-            training, record = self._training(model, learning, session, part)
-            trained = train_within(training, settings.steps, settings.rate or RATES[settings.kind], session, Budget())
-            vector = task_vector(model, part.learned())
-        strength, tried = self._strength(model, choosing, session, vector)
-        taken = negated(model, vector, strength)
-        record |= {"source": settings.source, "strength": strength, "tried": tried}
-        cost = Cost(session.asked.questions + trained.taken * settings.items_a_step, 1.0, len(taken))
-        return FittedAdapter(taken, cost, record | trained.record())
+        settings = self.settings
+        record: dict[str, Any] = {"source": settings.source}
+        steps = 0
+
+        def made(learning: "Task", drifts: Drifts) -> list[TakenOff]:
+            nonlocal steps
+            heading("Teaching what is then taken off")
+            with trained_part(self.title, settings.part, model, session.seed) as part:
+                training, taught = self._training(model, learning, session, part)
+                rate = settings.rate or RATES[settings.kind]
+                trained = train_within(training, settings.steps, rate, session, Budget())
+                vector = task_vector(model, part.learned())
+            steps = trained.taken
+            record.update(taught | trained.record())
+            return [TakenOff(vector, strength) for strength in sorted(set(settings.strengths))]
+
+        several = len(set(settings.strengths)) > 1
+        settled = f"one strength (--{NAME}.strengths 1)" if several else None
+        fitted = fit_chosen(NAME, model, development, session, settings, made, settled=settled)
+        numbers = fitted.change.numbers if fitted.change is not None else 0
+        cost = Cost(session.asked.questions + steps * settings.items_a_step, 1.0, numbers)
+        return replace(fitted, cost=cost, record=fitted.record | record)
 
     def _training(
         self, model: "LanguageModel", learning: "Task", session: "Session", part: "Part"
@@ -186,60 +165,39 @@ class TaskVector:
         described = {"group": texts.group, "named_by": texts.named, "tokens": settings.tokens}
         return training, {**described, "learned_from": len(learned), "sources": list(texts.sources)}
 
-    def _strength(
-        self, model: "LanguageModel", choosing: "Task", session: "Session", vector: "dict[str, Tensor]"
-    ) -> tuple[float, list[dict[str, Any]]]:
-        """The strength that serves the goal within the budget, 0 where none does; and what was found of each."""
+
+@dataclass(frozen=True)
+class TakenOff:
+    """A vector of weights, by name, that is taken off so many times."""
+
+    vector: "dict[str, Tensor]"
+    strength: float
+    by_itself = True
+
+    @property
+    def key(self) -> Any:
+        """See `Change`."""
+        from biasectomy.kept_tensors import checksum_of
+
+        return [NAME, self.strength, checksum_of(self.vector)]
+
+    @property
+    def described(self) -> dict[str, Any]:
+        """See `Change`."""
+        return {"strength": self.strength}
+
+    @property
+    def numbers(self) -> int:
+        """See `Change`."""
+        return sum(one.numel() for one in self.vector.values())
+
+    def made(self, model: "LanguageModel") -> AbstractContextManager[None]:
+        """See `Change`; the weights are made when they are wanted, since each strength's take a model's memory."""
         from biasectomy.learning.negation import negated
-        from biasectomy.methods.search import choose_count
 
-        budget = DRIFT if session.drift is None else session.drift
-        strengths = (0.0, *self.settings.strengths)
-        drifts = self._drifts(model, session, vector)
-        allowed = [place for place, drift in enumerate(drifts) if drift <= budget]
-        tried = [
-            {"strength": strength, "drift": drift if math.isfinite(drift) else None}
-            for strength, drift in zip(strengths, drifts, strict=True)
-        ]
-        if len(allowed) < 2:
-            warn(f"Nothing is taken off: every strength is beyond the budget of {budget:g} nats of drift.")
-            return 0.0, tried
-        if len(strengths) == 2:
-            say(f"Taken off {strengths[1]:g} times: drift {drifts[1]:.3f} nats")
-            return strengths[1], tried
+        return negated(model, self.vector, self.strength).merged(model)
 
-        heading("Choosing the strength on development items")
-
-        def examine(some: "Task", place: int) -> "Answers":
-            taken = negated(model, vector, strengths[place])
-            who = {"method": NAME, "strength": strengths[place]}
-            with model.changed(lambda: taken.merged(model), taken.key if place else None):
-                return session.ask(some, session.answerer(model), split="development", who=who)
-
-        goal = session.goal(choosing)
-        choice = choose_count(examine, choosing, allowed, goal, level=session.level, seed=session.seed)
-        for one in choice.candidates:
-            tried[one.neurons] |= {name: value for name, value in one.record().items() if name != "n"}
-        strength = strengths[choice.neurons]
-        if strength:
-            best = choice.best
-            say(f"Taken off {strength:g} times: {goal.metric.replace('_', ' ')} {best.value:.3f} on development items")
-        else:
-            warn(f"Nothing is taken off: no strength improves {goal.metric.replace('_', ' ')} clearly.")
-        return strength, tried
-
-    def _drifts(self, model: "LanguageModel", session: "Session", vector: "dict[str, Tensor]") -> list[float]:
-        """Mean drift under every strength, 0 first; nats a token."""
-        from biasectomy.learning.negation import negated
-        from biasectomy.learning.neutral import judged_by
-
-        texts = judged_by(model)
-
-        def of(taken: "TrainedWeights") -> float:
-            with model.changed(lambda: taken.merged(model), taken.key):
-                return texts.mean_drift()
-
-        def all_of() -> list[float]:
-            return [0.0, *(of(negated(model, vector, strength)) for strength in self.settings.strengths)]
-
-        return session.processes.once(all_of)
+    def save(self, model: "LanguageModel", folder: Path, dtype: str) -> float | None:
+        """Writes a plain checkpoint."""
+        with model.changed(lambda: self.made(model), self.key):
+            return model.save(folder, dtype=dtype)
