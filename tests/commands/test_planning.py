@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from biasectomy.commands.planning import run
+from biasectomy.commands.planning import Planned, run
 from biasectomy.commands.settings import EvaluateSettings
 from biasectomy.errors import SettingsError
 
@@ -39,6 +39,13 @@ def test_a_small_change_needs_more(tiny, toy_task):
     assert few.smallest_change == many.smallest_change and few.clusters_for_change <= many.clusters_for_change
     assert "templates" in many.row()[-1] or "items" in many.row()[-1]
     assert math.isfinite(many.clusters_for_change)
+
+
+def test_more_items_than_there_are_are_said_to_be_more():
+    def needed(items: float) -> str:
+        return Planned("t", "m", "M", 1508, 9, 100, 0.1, 0.05, items, math.inf).row()[-1]
+
+    assert needed(1507.2) == "1,508 items of these" and needed(1561.5) == "1,562 items of these, more than there are"
 
 
 def test_a_plan_keeps_nothing(tmp_path):

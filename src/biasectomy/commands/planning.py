@@ -53,7 +53,8 @@ class Planned:
         if math.isnan(self.smallest_change):
             return "n/a: nothing varied in the first pass"
         if math.isfinite(self.items_for_change):
-            return f"{math.ceil(self.items_for_change):,} items of these"
+            wanted = math.ceil(self.items_for_change)
+            return f"{wanted:,} items of these" + (", more than there are" if wanted > self.items else "")
         if math.isfinite(self.clusters_for_change):
             return f"{math.ceil(self.clusters_for_change):,} templates with as many items each"
         return "more than there can be"
