@@ -1,5 +1,6 @@
 """Experts and anti-experts: by hand, against one token at a time, learned and given."""
 
+import logging
 from dataclasses import replace
 
 import numpy as np
@@ -7,10 +8,12 @@ import pytest
 import torch
 
 from biasectomy.errors import DataError, SettingsError
-from biasectomy.learning import unpruned
+from biasectomy.learning import neutral, unpruned
 from biasectomy.measuring.session import Session
+from biasectomy.methods import chosen_change, search
 from biasectomy.methods.base import Cost
-from biasectomy.methods.experts import ANTI_EXPERT, EXPERT, Experts, FittedExperts, items_of
+from biasectomy.methods.expert_models import ANTI_EXPERT, EXPERT, FittedExperts, items_of
+from biasectomy.methods.experts import Experts
 from biasectomy.models.decoding import Companion
 from biasectomy.models.language_model import load
 from biasectomy.neurons.neuron_set import NeuronSet
@@ -23,7 +26,7 @@ from tests.conftest import build_llama, save_tiny
 from tests.models import decoders
 from tests.models.test_decoding import QUESTIONS
 
-QUICK = {"steps": 6, "items_a_step": 4, "rate": 0.2}
+QUICK = {"steps": 6, "items_a_step": 4, "rate": 0.2, "alpha": 2}
 
 
 def fitted(model, task, session=None, **settings):
@@ -147,15 +150,49 @@ def test_a_question_that_an_expert_cannot_read_is_refused_before_anything_is_com
     assert refused.value.question == QUESTIONS[0]
 
 
-def test_alpha_0_leaves_the_original_under_another_key(tiny, toy_task):
+def test_alpha_0_is_the_original(tiny, toy_task):
     task, session = toy_task(clusters=2), Session()
     leaving, steering = (fitted(tiny, task, alpha=alpha, nucleus=1, steps=2) for alpha in (0, 2))
     with leaving.answering(tiny, session) as answerer, steering.answering(tiny, session) as other:
-        assert len({tiny.key, answerer.computing.key, other.computing.key}) == 3
+        assert answerer.computing.key == tiny.key != other.computing.key
     original = {index: answer for batch in tiny(QUESTIONS) for index, answer in batch}
-    for index, answer in enumerate(asked(leaving, tiny, session=session)):
-        decoders.same(answer, original[index], within=1e-4)
+    assert asked(leaving, tiny, session=session) == [original[index] for index in range(len(QUESTIONS))]
     assert asked(steering, tiny, session=session)[0] != original[0]
+    assert leaving.cost.questions_per_answer == 1 and steering.cost.questions_per_answer == 3
+
+
+def test_of_several_alphas_the_validation_items_choose_among_those_within_the_drift(tiny, toy_task, monkeypatch):
+    asked_of = []
+
+    def choose(examine, task, grid, goal, **_):
+        asked_of.extend(examine(task.limited(2), place).log_likelihoods.tolist() for place in (0, *grid))
+        return search.Choice(grid[-1], [search.Candidate(place) for place in (0, *grid)], 0.0)
+
+    monkeypatch.setattr(chosen_change, "choose_count", choose)
+    monkeypatch.setattr(neutral, "JUDGED_BY", 1)
+    task, alphas = toy_task(clusters=6), {"alpha": "3,0.01,0.02", "drift": 0.01}
+    drift = alphas.pop("drift")
+    found = fitted(tiny, task, Session(drift=drift), **alphas)
+    rows = found.record["candidates"]
+    assert [row["alpha"] for row in rows] == [0.01, 0.02, 3]
+    assert rows[1]["drift"] <= drift < rows[2]["drift"]
+    assert found.record["alpha"] == 0.02 and len(asked_of) == 3  # 3 goes too far and is not asked
+    assert asked_of[0] != asked_of[1] != asked_of[2]
+    questions = neutral.judging_questions(tiny)
+    measured = [value for answer in asked(found, tiny, questions) for value in answer.divergences]
+    assert rows[1]["drift"] == pytest.approx(np.mean(measured))
+
+
+def test_where_every_alpha_goes_too_far_the_model_stays_and_that_is_said(tiny, toy_task, monkeypatch, caplog):
+    monkeypatch.setattr(neutral, "JUDGED_BY", 1)
+    with caplog.at_level(logging.WARNING, "biasectomy"):
+        found = fitted(tiny, toy_task(clusters=6), Session(drift=1e-9), alpha=(1, 2))
+    assert found.record["alpha"] == 0 and "no candidate stays within a drift" in caplog.text
+
+
+def test_the_authors_weight_is_2_unless_another_is_set_beside_it():
+    assert Experts(Experts.Settings(preset="paper")).settings.alpha == (2.0,)
+    assert Experts(Experts.Settings(preset="paper", alpha="3.2")).settings.alpha == (3.2,)
 
 
 def test_two_fits_never_read_each_others_answers(tiny, toy_task):
@@ -210,7 +247,7 @@ def test_without_biased_answers_there_is_a_sentence(tiny, toy_task):
     with pytest.raises(SettingsError, match="No item of 'toy:age' has a biased answer other than the right one"):
         Experts(Experts.Settings()).expected_questions(right)
     for settings in ({"variant": "expert-only"}, {"anti_expert": "some"}):
-        assert Experts(Experts.Settings(**settings)).expected_questions(right) == 60 * 8 * 3
+        assert Experts(Experts.Settings(alpha=1, **settings)).expected_questions(right) == 60 * 8 * 3
 
 
 def test_what_is_interrupted_goes_on_and_ends_alike(tiny, toy_task, tmp_path, monkeypatch):

@@ -21,7 +21,7 @@ from tests.tasks.made_posts import write_mirrors
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "crispr": {"instances": 2, "trials": 1},
-    "experts": {"steps": 2, "items_a_step": 4, "rate": 0.2, "variant": "anti-only"},
+    "experts": {"steps": 2, "items_a_step": 4, "rate": 0.2, "variant": "anti-only", "alpha": 2},
     "projection": {"layers": (0,), "components": (1,), "share": 1.0},
     "steering": {"layers": (0,), "strengths": (2.0,)},
     "edited-neurons": {"options": "instances=2", "factor": 0.5},

@@ -100,15 +100,21 @@ def judged_by(model: LanguageModel) -> NeutralTexts:
     return NeutralTexts(model, packaged()[-JUDGED_BY:])
 
 
+def judging_questions(model: LanguageModel) -> list[Question]:
+    """The same texts as questions for the divergence, for whoever answers in the place of the model itself."""
+    return [Question(None, (_as_long_as_fits(model, text)[0],), divergence=True) for text in packaged()[-JUDGED_BY:]]
+
+
 def _encoded(model: LanguageModel, texts: Sequence[str]) -> list[EncodedPrompt]:
-    return [_as_long_as_fits(model, text.split()) for text in texts]
+    return [_as_long_as_fits(model, text)[1] for text in texts]
 
 
-def _as_long_as_fits(model: LanguageModel, words: Sequence[str]) -> EncodedPrompt:
-    """A text's tokens, or those of its first words where a model takes no more."""
+def _as_long_as_fits(model: LanguageModel, text: str) -> tuple[str, EncodedPrompt]:
+    """A text with its tokens, or its first words where a model takes no more."""
     try:
-        return model.encode(Question(None, (" ".join(words),)))
+        return text, model.encode(Question(None, (text,)))
     except DataError:
+        words = text.split()
         if len(words) < SHORTEST:
             raise
-        return _as_long_as_fits(model, words[: len(words) // 2])
+        return _as_long_as_fits(model, " ".join(words[: len(words) // 2]))

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -162,13 +162,18 @@ def fit_chosen(
     if validation is not None:
         change, chosen = None, None
         if near:
-            chosen = _chosen(name, model, validation, session, near, racing=settings.racing)
+            words = {n: told(one) for n, one in near.items()}
+
+            @contextmanager
+            def answering(number: int) -> "Iterator[Answerer]":
+                with in_force(model, near.get(number)):
+                    yield session.answerer(model)
+
+            chosen = chosen_among(name, validation, session, words, answering, racing=settings.racing)
             change = near.get(chosen.neurons)
-            say(_told(chosen, near, session.level))
-            record |= {"validated_on": len(validation.items), "search": [one.record() for one in chosen.candidates]}
-            record |= {"by_chance": without_nan(chosen.by_chance)}
+            record |= chosen_record(chosen, validation)
         else:
-            warn(f"{title}: no candidate stays within a drift of {allowed:g} nats; a larger --drift would allow some.")
+            warn(none_within(title, allowed))
     record |= {"chosen": change.described if change is not None else None}
     cost = Cost(session.asked.questions, 1.0, change.numbers if change is not None else 0)
     return FittedChange(change, cost, record)
@@ -222,19 +227,51 @@ class Drifts:
         return [(changes[place], drifts[place]) for place in order]
 
 
-def _chosen(
-    name: str, model: "LanguageModel", items: "Task", session: "Session", near: dict[int, Change], *, racing: bool
+def chosen_among(
+    name: str,
+    items: "Task",
+    session: "Session",
+    words: Mapping[int, str],
+    answering: "Callable[[int], AbstractContextManager[Answerer]]",
+    *,
+    racing: bool = True,
 ) -> Choice:
+    """The candidate, by its number, that validation items speak for, and says so; 0 is the model as it is.
+
+    Args:
+        name: of the method.
+        items: that choose.
+        session: whose goal, level and seed count.
+        words: what each candidate is called, by its number.
+        answering: a block in which a candidate answers; of 0, the model.
+        racing: whether clearly worse ones are dropped early.
+    """
     heading("Choosing on validation items")
 
     def examine(some: "Task", number: int) -> "Answers":
-        with in_force(model, near.get(number)):
+        with answering(number) as answerer:
             who = {"method": name, "candidate": number}
-            return session.ask(some, session.answerer(model), split="validation", who=who)
+            return session.ask(some, answerer, split="validation", who=who)
 
-    return choose_count(
-        examine, items, list(near), session.goal(items), racing=racing, level=session.level, seed=session.seed
+    found = choose_count(
+        examine, items, list(words), session.goal(items), racing=racing, level=session.level, seed=session.seed
     )
+    say(_told(found, words, session.level))
+    return found
+
+
+def chosen_record(choice: Choice, items: "Task") -> dict[str, Any]:
+    """How the choice went, for the record of a run."""
+    return {
+        "validated_on": len(items.items),
+        "search": [one.record() for one in choice.candidates],
+        "by_chance": without_nan(choice.by_chance),
+    }
+
+
+def none_within(title: str, allowed: float) -> str:
+    """What is said where every candidate goes too far from the original."""
+    return f"{title}: no candidate stays within a drift of {allowed:g} nats; a larger --drift would allow some."
 
 
 def _rounded_down(value: float) -> float:
@@ -248,16 +285,14 @@ def told(change: Change) -> str:
     return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in change.described.items())
 
 
-def _told(choice: Choice, near: dict[int, Change], level: float) -> str:
+def _told(choice: Choice, words: Mapping[int, str], level: float) -> str:
     """What was chosen, and what its gain on validation items is worth."""
     before, best = choice.candidates[0].value, choice.best
     if not choice.neurons:
         nearest = max(choice.candidates[1:], key=lambda one: (one.within_margin, one.difference), default=best)
-        tried = (
-            f"; the nearest, {told(near[nearest.neurons])}, brings the goal from {before:.3f} to {nearest.value:.3f}"
-        )
-        return f"Chosen: the model as it is, for none of {len(near)} candidates clearly helps{tried}"
+        tried = f"; the nearest, {words[nearest.neurons]}, brings the goal from {before:.3f} to {nearest.value:.3f}"
+        return f"Chosen: the model as it is, for none of {len(words)} candidates clearly helps{tried}"
     return (
-        f"Chosen: {told(near[choice.neurons])}; the goal on validation items {before:.3f} -> {best.value:.3f}, a gain "
+        f"Chosen: {words[choice.neurons]}; the goal on validation items {before:.3f} -> {best.value:.3f}, a gain "
         f"of at least {best.bound:.3f} ({100 * level:g} %, for all tried at once). Judge it by the test items"
     )

@@ -12,9 +12,11 @@ LAST = -1
 
 
 def numbers_in(kind: type[int] | type[float], example: str) -> Any:
-    """What reads numbers joined by commas."""
+    """What reads numbers joined by commas, or one alone."""
 
     def parse(value: object) -> object:
+        if isinstance(value, int | float):
+            return (value,)
         if not isinstance(value, str):
             return value
         try:
