@@ -12,6 +12,11 @@ from biasectomy.errors import UnknownNameError
 from biasectomy.files import read_json, write_atomically, write_json
 
 DOCUMENT, RAW = Path("docs/evidence.md"), Path("docs/evidence")
+# Results of runs of `biasectomy compare`, put there by hand.
+COMPARED = {
+    "methods": "Every method on the same items: SmolLM2",
+    "methods-organism": "Every method on the same items: a Llama with a planted stereotype",
+}
 MARK = "<!-- tables: made by python -m benchmarks.evidence -->"
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -50,13 +55,18 @@ def run(
 def write_tables() -> None:
     """Puts the tables of all raw results behind the mark in the document."""
     from benchmarks.evidence.studies import STUDIES
-    from benchmarks.evidence.table import rendered
+    from benchmarks.evidence.table import compared, rendered
     from biasectomy.measuring.results import Results
 
     said = DOCUMENT.read_text(encoding="utf-8").partition(MARK)[0]
     tables = [
         rendered(Results.from_json(read_json(RAW / f"{name}.json")), study.title)
         for name, study in STUDIES.items()
+        if (RAW / f"{name}.json").exists()
+    ]
+    tables += [
+        compared(Results.from_json(read_json(RAW / f"{name}.json")), title)
+        for name, title in COMPARED.items()
         if (RAW / f"{name}.json").exists()
     ]
     write_atomically(DOCUMENT, "\n\n".join([said.rstrip(), MARK, *tables]) + "\n")

@@ -56,6 +56,27 @@ def rendered(results: Results, title: str) -> str:
     return "\n\n".join([*blocks, "### Cost", _costs(results), *_verdicts(results)])
 
 
+def compared(results: Results, title: str) -> str:
+    """The table of a run of `biasectomy compare`, in Markdown: a row a method, a few columns a task."""
+    asked = results.tasks[0]
+    columns = [Column(asked, metric, name) for metric, name in FORM if results.find("original", metric, task=asked)]
+    for task in results.tasks[1:]:
+        first = next(row.metric for row in results.metrics if row.task == task)
+        metric = results.goals.get(task, first)
+        columns.append(Column(task, metric, KEPT.get(task.partition(":")[0], ("", f"{task}: {metric}"))[1]))
+    rows = []
+    for name in dict.fromkeys(row.method for row in results.metrics):
+        cost = results.costs.get(name, {})
+        cells = [_cell(results.find(name, column.metric, task=column.task)) for column in columns]
+        tokens = cost.get("tokens_per_answer")
+        rows.append([results.title(name), *cells, "n/a" if tokens is None else f"{tokens:,.0f}"])
+    reported = ", ".join(
+        f"{task} {max(row.items for row in results.metrics if row.task == task)}" for task in results.tasks
+    )
+    about = f"Model: {results.settings['model']}. Items asked: {reported}."
+    return "\n\n".join([f"## {title}", about, _markdown([*(one.title for one in columns), "tokens an answer"], rows)])
+
+
 def _is_whole(task: str, tasks: Sequence[tuple[str, str]]) -> bool:
     """Whether a task is none of the parts of a joined one."""
     family, _, members = task.partition(":")

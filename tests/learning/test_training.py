@@ -219,3 +219,10 @@ def test_templates_that_choose_are_not_learned_from(toy_task):
     assert not {item.cluster for item in learned.items} & {item.cluster for item in validated.items}
     assert (len(learned.items), len(validated.items)) == (12, 9)
     assert len(validated.instructions) == 2
+
+
+@pytest.mark.parametrize(("templates", "choosing"), [(40, 12), (12, 5), (10, 5), (6, 3)])
+def test_few_templates_choose_by_as_many_as_can_tell_a_gain_from_chance(toy_task, templates, choosing):
+    learned, validated = learned_and_validated(toy_task(clusters=templates), 0.3, None, 1000, 0)
+    assert len({item.cluster for item in validated.items}) == choosing
+    assert len({item.cluster for item in learned.items}) == templates - choosing

@@ -12,7 +12,7 @@ from scipy import stats
 
 from biasectomy.errors import UnknownNameError
 from biasectomy.measuring.linearised import Linearised, at_once
-from biasectomy.methods.search import MINIMUM_CLUSTERS, MINIMUM_ITEMS, choose_count
+from biasectomy.methods.search import MINIMUM_CLUSTERS, MINIMUM_ITEMS, Choice, choose_count
 from biasectomy.tasks.ambiguity import GOALS
 from biasectomy.tasks.base import Item, Task
 from biasectomy.tasks.metrics import Answers, Goal, Metric
@@ -293,3 +293,13 @@ def test_too_few_templates_choose_nothing(development) -> None:
     one = replace(development, items=tuple(item for item in development.items if item.cluster == "toy:age/0"))
     count, candidates, _ = choose(one, lambda item, count: count > 0)
     assert count == 0 and candidates[2].difference > 0 and candidates[2].record()["bound"] is None
+
+
+def test_so_few_templates_are_said_to_be_too_few(development) -> None:
+    def chosen(clusters: int) -> Choice:
+        some = {f"toy:age/{number}" for number in range(clusters)}
+        task = replace(development, items=tuple(item for item in development.items if item.cluster in some))
+        return choose_count(Examine(lambda item, count: count > 0), task, (0, 2), GOALS["balanced"])
+
+    assert "4 templates are too few" in chosen(4).too_few and chosen(4).neurons == 0
+    assert chosen(5).too_few == "" and chosen(5).neurons == 2

@@ -8,7 +8,7 @@ from torch import Tensor
 from biasectomy.errors import DataError, SettingsError
 from biasectomy.learning.batches import Batches
 from biasectomy.learning.objectives import Loss, loss_of
-from biasectomy.learning.settings import VALIDATION_WORDINGS, TrainingSettings
+from biasectomy.learning.settings import VALIDATION_TEMPLATES, VALIDATION_WORDINGS, TrainingSettings
 from biasectomy.learning.training import Training
 from biasectomy.measuring.session import Session
 from biasectomy.models.language_model import LanguageModel
@@ -60,7 +60,8 @@ def learned_and_validated(
 
     Args:
         development: the items.
-        share: of the templates that only choose.
+        share: of the templates that only choose; more where they would be too few to tell a gain from chance, up to
+            half.
         items: at most so many are learned from.
         validated: at most so many choose.
         seed: of the split.
@@ -69,10 +70,11 @@ def learned_and_validated(
     Raises:
         DataError: there are too few templates for both.
     """
+    templates = len({item.cluster for item in development.items})
+    share = max(share, min(0.5, VALIDATION_TEMPLATES / max(1, templates)))
     try:
         learning, validation = split(development, "template", 1 - share, seed)
     except DataError as error:
-        templates = len({item.cluster for item in development.items})
         raise DataError(
             f"'{development.name}' has {templates} templates among its {len(development.items)} development items, too "
             f"few to learn from some and choose by others; more items would be right, or {settled}."

@@ -8,6 +8,7 @@ from biasectomy.options import Options
 
 QUESTIONS_A_LEARNED_ITEM = 3.0  # a forward pass, a backward pass, and a share of a neutral text's
 VALIDATION_WORDINGS = 2  # instructions under which items are asked that only choose
+VALIDATION_TEMPLATES = 5  # of fewer, even a gain on every one of them says nothing at a level of 95 %: 0.5 ** 5 < 0.05
 DRIFT = 0.05  # nats: how far from the original a method may go where --drift says nothing else
 JUDGED_BY = 12  # neutral texts that tell how far a candidate has gone
 LAST_RATE = 0.2  # of the first: where rates fall to

@@ -291,6 +291,7 @@ def _told(choice: Choice, words: Mapping[int, str], level: float) -> str:
     if not choice.neurons:
         nearest = max(choice.candidates[1:], key=lambda one: (one.within_margin, one.difference), default=best)
         tried = f"; the nearest, {words[nearest.neurons]}, brings the goal from {before:.3f} to {nearest.value:.3f}"
+        tried += choice.too_few
         return f"Chosen: the model as it is, for none of {len(words)} candidates clearly helps{tried}"
     return (
         f"Chosen: {words[choice.neurons]}; the goal on validation items {before:.3f} -> {best.value:.3f}, a gain "

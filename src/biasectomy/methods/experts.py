@@ -39,7 +39,6 @@ from biasectomy.narration import heading, say, warn
 from biasectomy.options import with_preset
 
 if TYPE_CHECKING:  # slow to import, and `--help` needs nothing of this
-
     from biasectomy.measuring.session import Session
     from biasectomy.models.decoding import Companion
     from biasectomy.models.language_model import LanguageModel

@@ -169,7 +169,8 @@ def _told(choice: "Choice", goal: str, level: float) -> str:
         nearest = max(choice.candidates[1:], key=lambda one: (one.within_margin, one.difference), default=best)
         return (
             f"Chosen: n = 0, for none of {len(tried)} numbers of neurons clearly helps; the nearest, n = "
-            f"{nearest.neurons}, brings {goal} on development items from {before:.3f} to {nearest.value:.3f}{chance}"
+            f"{nearest.neurons}, brings {goal} on development items from {before:.3f} to {nearest.value:.3f}"
+            f"{choice.too_few or chance}"
         )
     return (
         f"Chosen: n = {choice.neurons} of {len(tried)} numbers tried up to {max(tried)}; {goal} on development items "

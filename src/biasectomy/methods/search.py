@@ -59,6 +59,14 @@ class Choice:
     neurons: int
     candidates: list[Candidate]
     by_chance: float
+    clusters: int = MINIMUM_CLUSTERS  # of the items that chose
+
+    @property
+    def too_few(self) -> str:
+        """Said where a gain cannot be told from chance, however large it is; else nothing."""
+        if self.clusters >= MINIMUM_CLUSTERS:
+            return ""
+        return f"; {self.clusters} templates are too few to tell a gain from chance, and more items would be right"
 
     @property
     def best(self) -> Candidate:
@@ -158,7 +166,8 @@ class _Judge:
             one.bound = bound
         best = max(fit, key=self.rank, default=original)
         as_good = [one for one in fit if self._within_one_error(one, best) and one.bound > 0]
-        return Choice(min((one.neurons for one in as_good), default=0), candidates, by_chance)
+        clusters = len({item.cluster for item in self.items})
+        return Choice(min((one.neurons for one in as_good), default=0), candidates, by_chance, clusters)
 
     def _within_one_error(self, candidate: Candidate, best: Candidate) -> bool:
         short = self._gain(best, candidate, self.metric)
