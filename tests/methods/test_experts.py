@@ -12,8 +12,8 @@ from biasectomy.learning import neutral, unpruned
 from biasectomy.measuring.session import Session
 from biasectomy.methods import chosen_change, search
 from biasectomy.methods.base import Cost
-from biasectomy.methods.expert_models import ANTI_EXPERT, EXPERT, FittedExperts, items_of
-from biasectomy.methods.experts import Experts
+from biasectomy.methods.expert_models import ANTI_EXPERT, EXPERT, items_of
+from biasectomy.methods.experts import Experts, FittedExperts
 from biasectomy.models.decoding import Companion
 from biasectomy.models.language_model import load
 from biasectomy.neurons.neuron_set import NeuronSet

@@ -1,23 +1,16 @@
-"""What experts and anti-experts are made of, items to learn from or models of their own, and how they answer."""
+"""What experts and anti-experts are made of: items to learn from, or models of their own."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from biasectomy.errors import SettingsError
-from biasectomy.methods.base import Cost, OnlyInference
 
 if TYPE_CHECKING:  # slow to import, and `--help` needs nothing of this
     from torch import Tensor
 
-    from biasectomy.measuring.session import Session
-    from biasectomy.models.decoding import Companion
     from biasectomy.models.language_model import LanguageModel
-    from biasectomy.reading.questions import Answerer
     from biasectomy.tasks.base import Task
 
-NAME, TITLE = "experts", "Experts"
 EXPERT, ANTI_EXPERT = "expert", "anti_expert"
 
 
@@ -72,50 +65,7 @@ def in_words(part: str) -> str:
     return part.replace("_", "-")
 
 
-@dataclass(frozen=True)
-class FittedExperts(OnlyInference):
-    """Experts that are read beside the model."""
-
-    companions: "Mapping[str, Companion]"
-    record: dict[str, Any]
-    cost: Cost
-    title = TITLE
-
-    @contextmanager
-    def answering(self, model: "LanguageModel", session: "Session", draw: int = 0) -> "Iterator[Answerer]":
-        """See `Fitted`."""
-        from biasectomy.models.decoding import Decoding
-
-        if not self.record["alpha"]:
-            yield session.answerer(model)
-            return
-        who = [NAME, {name: self.record[name] for name in ("variant", "alpha", "nucleus", *self.companions)}]
-        yield session.answerer(
-            Decoding(model, list(self.companions.values()), self.steered, who, self.record["nucleus"])
-        )
-
-    def drift(self, model: "LanguageModel", session: "Session") -> float:
-        """How far they take the model from itself on neutral texts, nats a token."""
-        from biasectomy.learning.neutral import judging_questions
-
-        with self.answering(model, session) as answerer:
-            found = [answer.divergences for batch in answerer(judging_questions(model)) for _, answer in batch]
-        return sum(map(sum, found)) / sum(map(len, found))
-
-    def steered(self, own: "Tensor", others: "Iterable[Tensor]") -> "Tensor":
-        """The model's log-probabilities [..., vocabulary] as the experts move them.
-
-        What makes logits probabilities is the same number for all tokens of a place, and falls out.
-        """
-        import torch
-
-        moved = torch.zeros_like(own)
-        for part, other in zip(self.companions, others, strict=True):
-            moved += (_as_wide(other, own) - own) * (1 if part == EXPERT else -1)
-        return torch.log_softmax(own + self.record["alpha"] * moved.masked_fill(own == -torch.inf, 0), dim=-1)
-
-
-def _as_wide(other: "Tensor", own: "Tensor") -> "Tensor":
+def as_wide(other: "Tensor", own: "Tensor") -> "Tensor":
     """Values over as many tokens as the model has: those filled up beyond the tokenizer's differ among sizes."""
     import torch
 

@@ -18,7 +18,9 @@ outside of it would be impossible. "anti-only" is
 their variant without an expert, where the model itself is in its place; "expert-only" is the other way round.
 """
 
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
@@ -31,19 +33,23 @@ from biasectomy.learning.settings import (
     VALIDATION_WORDINGS,
     TrainingSettings,
 )
-from biasectomy.methods.base import METHODS, Cost, Profile
+from biasectomy.methods.base import METHODS, Cost, OnlyInference, Profile
 from biasectomy.methods.chosen_change import chosen_among, chosen_record, none_within
-from biasectomy.methods.expert_models import ANTI_EXPERT, EXPERT, NAME, TITLE, FittedExperts, in_words, items_of, opened
+from biasectomy.methods.expert_models import ANTI_EXPERT, EXPERT, as_wide, in_words, items_of, opened
 from biasectomy.methods.layer_choice import numbers_in
 from biasectomy.narration import heading, say, warn
 from biasectomy.options import with_preset
 
 if TYPE_CHECKING:  # slow to import, and `--help` needs nothing of this
+    from torch import Tensor
+
     from biasectomy.measuring.session import Session
     from biasectomy.models.decoding import Companion
     from biasectomy.models.language_model import LanguageModel
+    from biasectomy.reading.questions import Answerer
     from biasectomy.tasks.base import Task
 
+NAME = "experts"
 PARTS = {"both": (EXPERT, ANTI_EXPERT), "anti-only": (ANTI_EXPERT,), "expert-only": (EXPERT,)}
 PAPER: dict[str, Any] = {"alpha": (2.0,)}
 Weights = Annotated[
@@ -55,7 +61,7 @@ Weights = Annotated[
 class Experts:
     """Adds what an expert says more readily than an anti-expert to what the model says (DExperts, Liu et al. 2021)."""
 
-    title: ClassVar[str] = TITLE
+    title: ClassVar[str] = "Experts"
     profile: ClassVar[Profile] = Profile(
         "decoding", "two further readings of each question, and training for experts that are not given", ("gradients",)
     )
@@ -210,3 +216,46 @@ class Experts:
         if shown is not None:
             say(f"{len(factors):,} numbers: loss {shown.loss:.3f}, drift {shown.drift:.3f} nats")
         return Companion(in_force=factors.in_force), record
+
+
+@dataclass(frozen=True)
+class FittedExperts(OnlyInference):
+    """Experts that are read beside the model."""
+
+    companions: "Mapping[str, Companion]"
+    record: dict[str, Any]
+    cost: Cost
+    title = Experts.title
+
+    @contextmanager
+    def answering(self, model: "LanguageModel", session: "Session", draw: int = 0) -> "Iterator[Answerer]":
+        """See `Fitted`."""
+        from biasectomy.models.decoding import Decoding
+
+        if not self.record["alpha"]:
+            yield session.answerer(model)
+            return
+        who = [NAME, {name: self.record[name] for name in ("variant", "alpha", "nucleus", *self.companions)}]
+        yield session.answerer(
+            Decoding(model, list(self.companions.values()), self.steered, who, self.record["nucleus"])
+        )
+
+    def drift(self, model: "LanguageModel", session: "Session") -> float:
+        """How far they take the model from itself on neutral texts, nats a token."""
+        from biasectomy.learning.neutral import judging_questions
+
+        with self.answering(model, session) as answerer:
+            found = [answer.divergences for batch in answerer(judging_questions(model)) for _, answer in batch]
+        return sum(map(sum, found)) / sum(map(len, found))
+
+    def steered(self, own: "Tensor", others: "Iterable[Tensor]") -> "Tensor":
+        """The model's log-probabilities [..., vocabulary] as the experts move them.
+
+        What makes logits probabilities is the same number for all tokens of a place, and falls out.
+        """
+        import torch
+
+        moved = torch.zeros_like(own)
+        for part, other in zip(self.companions, others, strict=True):
+            moved += (as_wide(other, own) - own) * (1 if part == EXPERT else -1)
+        return torch.log_softmax(own + self.record["alpha"] * moved.masked_fill(own == -torch.inf, 0), dim=-1)
