@@ -47,14 +47,14 @@ def _mitigate(settings: Any, console: "Console") -> None:
     """Fit a method to a model, write the checkpoint, and show what changed beside a control."""
     from biasectomy.commands.mitigate import run
 
-    _show(run(settings), console)
+    _show(run(settings), settings, console)
 
 
 def _compare(settings: Any, console: "Console") -> None:
     """Fit several methods, ask each the same items, and show them in one table."""
     from biasectomy.commands.compare import run
 
-    _show(run(settings), console)
+    _show(run(settings), settings, console)
 
 
 def _evaluate(settings: Any, console: "Console") -> None:
@@ -64,7 +64,7 @@ def _evaluate(settings: Any, console: "Console") -> None:
         return
     from biasectomy.commands.evaluate import run
 
-    _show(run(settings), console)
+    _show(run(settings), settings, console)
 
 
 def _plan(settings: Any, console: "Console") -> None:
@@ -119,7 +119,7 @@ def _judge(settings: Any, console: "Console") -> None:
         return  # there is nothing to divide
     from biasectomy.commands.judge import run
 
-    _show_results(run(settings), console)
+    _show_results(run(settings), console, None, full=settings.full)
 
 
 RUNS: dict[str, Callable[[Any, "Console"], None]] = {
@@ -154,6 +154,7 @@ def application(arguments: Sequence[str]) -> typer.Typer:
     for name, run in RUNS.items():
         app.command(name)(_command(name, run) if name == wanted else _described(run))
     app.add_typer(_studies(arguments if wanted == "study" else ()), name="study")
+    app.command("show")(_show_run)
     app.command("validate")(_validate)
     app.command("ls")(_list)
     return app
@@ -183,7 +184,7 @@ def _study(name: str, said: str) -> Callable[[Any, "Console"], None]:
     def run(settings: Any, console: "Console") -> None:
         from biasectomy.commands.studies import STUDIES
 
-        _show(STUDIES[name].run(settings), console)
+        _show(STUDIES[name].run(settings), settings, console)
 
     run.__doc__ = said
     return run
@@ -290,6 +291,20 @@ def _validate(
         raise typer.Exit(2)
 
 
+def _show_run(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Folder of a finished run.", show_default=False)],
+    full: Annotated[bool, typer.Option("--full", help="Print all figures, not the first ones only.")] = False,
+    json_output: Annotated[bool, typer.Option("--json", help="Print what the run found as JSON.")] = False,
+) -> None:
+    """Show what a finished run found, without a model."""
+    from biasectomy.cli.console import Console
+    from biasectomy.files import expanded
+    from biasectomy.report.finished import FinishedRun
+
+    finished = FinishedRun.read(expanded(run))
+    _show_results(finished.results, Console(json_output=json_output, muted=not is_main()), finished.folder, full=full)
+
+
 def _list(
     kind: Annotated[str, typer.Argument(metavar="|".join(LISTS), help="What to list.", show_default=False)],
     json_output: Annotated[bool, typer.Option("--json", help="Print the list as JSON.")] = False,
@@ -349,15 +364,15 @@ def main() -> NoReturn:
     run_and_exit(lambda: application(arguments), "biasectomy", arguments, speaks=speaks)
 
 
-def _show(outcome: Any, console: "Console") -> None:
-    _show_results(outcome.results, console)
+def _show(outcome: Any, settings: Any, console: "Console") -> None:
+    _show_results(outcome.results, console, outcome.folder, full=settings.full)
 
 
-def _show_results(results: Any, console: "Console") -> None:
+def _show_results(results: Any, console: "Console", folder: Path | None, *, full: bool) -> None:
     if console.json_output:
         console.print_json(results.to_json())
     else:
-        console.results(results)
+        console.results(results, folder, full=full)
 
 
 def _cell(value: Any) -> str:

@@ -53,6 +53,14 @@ class OutputSettings(Settings):
     json_output: bool = Field(False, description="Print the result as JSON on standard output, and nothing else there.")
 
 
+class ResultSettings(OutputSettings):
+    """How much of the result appears on the terminal."""
+
+    panel: ClassVar[str] = "Output"
+
+    full: bool = Field(False, description="Print all figures, not the first ones only.")
+
+
 class ModelSettings(OutputSettings):
     """Which model, and how it is run."""
 
@@ -116,7 +124,7 @@ class TaskSettings(ModelSettings):
     max_instructions: int | None = Field(None, ge=1, description="At most so many instructions. [default: all]")
 
 
-class EvaluationSettings(TaskSettings):
+class EvaluationSettings(TaskSettings, ResultSettings):
     """How answers are judged."""
 
     panel: ClassVar[str] = "Evaluation"
@@ -326,7 +334,7 @@ class ApplySettings(ModelSettings):
         _check_form(self.save_as, self.save_dtype)
 
 
-class JudgeSettings(OutputSettings):
+class JudgeSettings(ResultSettings):
     """Settings of `judge`."""
 
     panel: ClassVar[str] = "Judging"
