@@ -18,6 +18,7 @@ outside of it would be impossible. "anti-only" is
 their variant without an expert, where the model itself is in its place; "expert-only" is the other way round.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
@@ -39,7 +40,6 @@ from biasectomy.narration import heading, say, warn
 from biasectomy.options import with_preset
 
 if TYPE_CHECKING:  # slow to import, and `--help` needs nothing of this
-
     from biasectomy.measuring.session import Session
     from biasectomy.models.decoding import Companion
     from biasectomy.models.language_model import LanguageModel
@@ -63,6 +63,8 @@ class Experts:
 
     class Settings(TrainingSettings):
         """Options of the method."""
+
+        presets: ClassVar[Mapping[str, Any]] = {"quick": {"steps": 20}}
 
         preset: Literal["default", "paper"] = Field(
             "default", description="With paper alpha is the authors' 2 against toxicity, and nothing is chosen."
