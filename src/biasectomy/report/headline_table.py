@@ -24,6 +24,7 @@ HEADING_WIDTH, HEADLINE_HEADING = 13, 15  # of columns: methods, and figures wit
 NEW_LINE = "\n"
 ARROWS = {"up": "↑", "down": "↓", "to": "→"}
 ASCII_ARROWS = {"up": "^", "down": "v", "to": "->"}
+ASCII_BOX = box.Box(str(box.SIMPLE_HEAD).replace("─", "-"), ascii=True)  # without bars between columns
 STYLES = {1: "bold green", -1: "bold red"}
 MARKS = {1: " +", -1: " -", 0: "  "}
 
@@ -112,7 +113,7 @@ class HeadlineTable:
         intervals: bool,
         stacked: bool = False,
     ) -> "_Form":
-        form = _Form("Figure", names, lead=not stacked)
+        form = _Form("Figure", names, self.console.options.ascii_only, lead=not stacked)
         level = 100 * float(self.headline.results.interval.get("level", 0.95))
         for method in methods:
             form.column(self.headline.results.title(method), HEADING_WIDTH)
@@ -164,7 +165,7 @@ class HeadlineTable:
     def _methods_as_rows(
         self, methods: Sequence[str], figures: Sequence[Figure], count: int, *, intervals: bool
     ) -> "_Form":
-        form = _Form("Method", NAMES_WIDTH, lead=bool(self.letters))
+        form = _Form("Method", NAMES_WIDTH, self.console.options.ascii_only, lead=bool(self.letters))
         for figure in figures[:count]:
             form.column(f"{self._arrow(figure)} {self._name(figure)}".lstrip(), HEADLINE_HEADING)
         marked = False
@@ -219,11 +220,13 @@ class HeadlineTable:
 class _Form:
     """A table under construction, with the notes that belong to it; names have room for so many characters.
 
-    `lead` puts a narrow column in front of them.
+    `lead` puts a narrow column in front of them, `plain` draws with characters that every console has.
     """
 
-    def __init__(self, corner: str, names: int, *, lead: bool = False) -> None:
-        self.table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
+    def __init__(self, corner: str, names: int, plain: bool, *, lead: bool = False) -> None:
+        self.table = Table(
+            box=ASCII_BOX if plain else box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0)
+        )
         self._names = names
         if lead:
             self.table.add_column("", no_wrap=True, style="bold")
