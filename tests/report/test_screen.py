@@ -57,7 +57,7 @@ def test_verdict_then_five_rows_by_role_then_the_plane() -> None:
     assert "0.10" in rows["Gain"] and "0.80" in rows["Gain"] and "+0.70 [+0.68, +0.72]" in rows["Gain"]
     assert rows["Kept"].startswith("↑") and rows["Silent"].startswith("↓") and rows["Damage"].startswith("↓")
     assert "+0.0239" in rows["Damage"]  # nats have four decimals
-    assert any(line.startswith("Gain   B Before  A After") for line in lines)
+    assert any(line.startswith("Gain ↑   B Before  A After") for line in lines)
 
 
 def test_bold_where_the_interval_excludes_no_change_and_colour_says_which_way() -> None:

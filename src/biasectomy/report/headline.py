@@ -128,6 +128,21 @@ class Headline:
             return 1 if (row.value > 0) == (best > 0) else -1
         return 1 if abs(after.value - best) < abs(before.value - best) else -1
 
+    def towards(self, figure: Figure) -> tuple[str, float]:
+        """Where better lies: "up", "down", or "to" the best value; empty where no value is best.
+
+        It is "to" where figures lie on both sides of the best value, or where a share's best is at neither end.
+        """
+        described = self.describe(figure)
+        best = described.best
+        if best is None:
+            return "", math.nan
+        rows = [self.row(figure, method) for method in self.methods]
+        ends = [end for row in rows if row is not None for end in (row.value, row.low, row.high) if math.isfinite(end)]
+        if (described.unit == "share" and 0 < best < 1) or (ends and min(ends) < best < max(ends)):
+            return "to", best
+        return ("up" if not ends or min(ends) < best or max(ends) == best == 1 else "down"), best
+
     def caption(self) -> str:
         """What the figures rest on: the first task's items, or how many tasks there are where they are many."""
         if not self.tasks:

@@ -49,8 +49,10 @@ class HeadlineTable:
         rows = self._best(methods, most_rows) if by_method else methods
         forms = self._by_method(rows, figures) if by_method else self._by_figure(rows, figures)
         table = self._first_that_fits(forms)
+        judged_intervals = "level" in self.headline.results.interval and self.headline.results.differences
         notes = [Text(note, style="dim") for note in [*self.notes, *self._unchanged()]]
-        return [Text(self.headline.caption(), style="italic"), table, *notes]
+        told = ", bold where they exclude no change" if self.console.color_system and judged_intervals else ""
+        return [Text(f"{self.headline.caption()}{told}", style="italic"), table, *notes]
 
     def _methods(self) -> list[str]:
         return [one for one in self.headline.methods if one not in self.headline.unchanged]
@@ -200,18 +202,10 @@ class HeadlineTable:
         return title
 
     def _arrow(self, figure: Figure) -> str:
-        """Up or down; towards a value where figures lie on both sides of it, or a share's best is neither end."""
+        """Where better lies: up, down, or towards a value."""
         arrows = ASCII_ARROWS if self.console.options.ascii_only else ARROWS
-        described = self.headline.describe(figure)
-        best = described.best
-        if best is None:
-            return ""
-        rows = [self.headline.row(figure, method) for method in self.headline.methods]
-        ends = [end for row in rows if row is not None for end in (row.value, row.low, row.high) if math.isfinite(end)]
-        within = described.unit == "share" and 0 < best < 1
-        if within or (ends and min(ends) < best < max(ends)):
-            return f"{arrows['to']} {number(best, decimals=1 if best % 1 else 0)}"
-        return arrows["up"] if not ends or min(ends) < best or max(ends) == best == 1 else arrows["down"]
+        kind, best = self.headline.towards(figure)
+        return f"{arrows[kind]} {number(best, decimals=1 if best % 1 else 0)}" if kind == "to" else arrows.get(kind, "")
 
     def _decimals(self, figure: Figure) -> int:
         return DECIMALS.get(self.headline.describe(figure).unit, USUAL)

@@ -65,15 +65,11 @@ def drawn(
     between = width - sum(map(len, ends)) - 2
     inside = len(names[0]) <= between  # the name of what goes across stands between its ticks, else below them
     height = rows - len(heads) - (2 if inside else 3)
+    seen, hidden = _placed(points, (across, up), (width, height))
+    if hidden:  # the line that says so takes one of the field
+        height -= 1
+        seen, hidden = _placed(points, (across, up), (width, height))
     field = [[" "] * width for _ in range(height)]
-    seen: dict[tuple[int, int], Point] = {}
-    hidden: dict[str, list[str]] = {}
-    for point in points:
-        place = _place(point.x, across, width), height - 1 - _place(point.y, up, height)
-        if place in seen:
-            hidden.setdefault(seen[place].letter, []).append(point.letter)
-            continue
-        seen[place] = point
     for (column, row), point in seen.items():
         if point.marked:
             _draw_intervals(field, (column, row), point, (across, up), signs)
@@ -96,6 +92,21 @@ def drawn(
     if hidden:
         lines.append(Text(f"{'':>{left}}  At the same place: {'; '.join(_shared(hidden))}", style="dim"))
     return lines
+
+
+def _placed(
+    points: Sequence[Point], ranges: tuple[Range, Range], size: tuple[int, int]
+) -> tuple[dict[tuple[int, int], Point], dict[str, list[str]]]:
+    """The points that are seen, by column and row; and the letters of those that each of them hides."""
+    seen: dict[tuple[int, int], Point] = {}
+    hidden: dict[str, list[str]] = {}
+    for point in points:
+        place = _place(point.x, ranges[0], size[0]), size[1] - 1 - _place(point.y, ranges[1], size[1])
+        if place in seen:
+            hidden.setdefault(seen[place].letter, []).append(point.letter)
+        else:
+            seen[place] = point
+    return seen, hidden
 
 
 def _shared(hidden: Mapping[str, Sequence[str]]) -> Iterable[str]:

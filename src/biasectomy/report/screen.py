@@ -24,6 +24,8 @@ from biasectomy.report.text import WIDTH, print_results
 HEIGHT = 39  # lines; one more is the shell's
 VERDICT_WIDTH = 100
 SHORTEST_VERDICT = 9  # lines; what is left of a longer one is in the report
+SIGNS = {"up": "→", "down": "←"}, {"up": "↑", "down": "↓"}  # of what goes across and of what goes up
+ASCII_SIGNS = {"up": "->", "down": "<-"}, {"up": "^", "down": "v"}
 AXES = 3  # lines of the plane that are no field
 
 
@@ -156,10 +158,11 @@ def _plot(
                 method == headline.judged,
             )
         )
-    told = {one: headline.results.title(one) for one in places}
-    legend = "  ".join(
-        f"{known[one]} {title}{' with its intervals' * (one == headline.judged)}" for one, title in told.items()
-    )
-    names = [headline.describe(across).title, headline.describe(up).title]
+    legend = "  ".join(f"{known[one]} {headline.results.title(one)}" for one in places)
+    arrows = ASCII_SIGNS if console.options.ascii_only else SIGNS
+    names = [
+        f"{headline.describe(one).title} {signs.get(headline.towards(one)[0], '')}".rstrip()
+        for one, signs in zip((across, up), arrows, strict=True)
+    ]
     size = console.width, room
     return [*drawn(points, names, "" if headline.judged is None else legend, size, console.options.ascii_only)]
