@@ -226,7 +226,7 @@ def test_points_lie_where_their_figures_are() -> None:
 
 
 def test_points_at_one_place_are_told_and_little_is_not_drawn_as_much() -> None:
-    points = [Point("a", 0.512, 0.5), Point("b", 0.5121, 0.5), Point("c", 0.512, 0.5001)]
+    points = [Point(letter, 0.512, 0.5) for letter in "abc"]
     lines = [one.plain for one in drawn(points, ("x", "y"), "", (41, 12), True)]
     text = "\n".join(lines)
     assert "At the same place: a = b = c" in text and text.isascii() and len(lines) <= 12

@@ -24,8 +24,6 @@ HIDDEN_COLUMNS = ("citation", "source")  # of lists, but for --json; they stand 
 HELP, HELP_ALL = {"-h", "--help"}, "--help-all"
 NAMING = ("--method", "--methods", "--attribution")  # options that name what has options of its own
 ONCE = ("title", "licence")  # columns of lists that are left blank where they say what stands above
-
-
 PANELS = (
     dict.fromkeys(("mitigate", "compare", "evaluate", "study"), "Mitigate and measure")
     | dict.fromkeys(("show", "judge", "describe"), "Look at what was found")
@@ -37,8 +35,6 @@ EXAMPLES = (
     ("biasectomy evaluate MODEL --task bbq:all --out before", "Only measure: how biased is it?"),
     ("biasectomy show run", "What a finished run found, and what to do with it."),
 )
-
-
 OWN_EXAMPLES = {  # of commands that have no settings
     "show": (
         ("biasectomy show run", "Verdict, headline figures, a small plot and what to do now."),
@@ -327,7 +323,7 @@ def _teaching(name: str, kind: Any, shown: Any, arguments: Sequence[str]) -> typ
     if more > 0:
         hints.append(f"{more} more options: biasectomy {name} --help-all.")
     if kind.sections is not None and shown is not None:
-        option = next(one for one in NAMING if one[2:] in kind.model_fields)
+        option = next((one for one in NAMING if one[2:] in kind.model_fields), NAMING[0])
         hints.append(f"Those of one of the {option[2:].rstrip('s')}s: biasectomy {name} {option} NAME --help.")
     return teaching(kind.examples, told_presets(kind, _named(arguments)), " ".join(hints))
 

@@ -22,7 +22,7 @@ from biasectomy.registry import Registry
 PLUGIN = "plugin"
 # How a run is handled, not what it computes: neither compared when it is resumed nor repeated to make it again. What a
 # preset stands for is.
-HANDLING = frozenset({"quiet", "json_output", "full", PRESET, "preset", "resume", "overwrite", "store", "out"})
+HANDLING = frozenset({"quiet", "json_output", "full", PRESET, "resume", "overwrite", "store", "out"})
 
 
 class Settings(Options):
