@@ -78,7 +78,7 @@ def test_the_first_help_has_what_most_need_and_says_where_the_rest_is(run: Run) 
     out = " ".join(out.replace("│", " ").split())
     for name, purpose in PURPOSES.items():
         assert f"--preset {name} {purpose}" in out
-    assert "--dpo.preset paper" in out and "--dpo.steps 50" in out  # of the method that is named
+    assert "--dpo.preset paper" in out and "--dpo.steps 30" in out  # of the method that is named
 
 
 @pytest.mark.parametrize("name", ["judge", "show", "ls", "validate"])

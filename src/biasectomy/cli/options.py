@@ -72,7 +72,7 @@ def shown_in_help(kind: type[Settings], named: Collection[str]) -> Collection[st
 
 
 def _argument(kind: type[Settings], name: str) -> tuple[Any, Any]:
-    details = {"help": _help(kind.model_fields[name]), "autocompletion": values_of(name, ())}
+    details: dict[str, Any] = {"help": _help(kind.model_fields[name]), "autocompletion": values_of(name, ())}
     return str, typer.Argument(metavar=label(kind, name), show_default=False, **details)
 
 
@@ -81,7 +81,8 @@ def _option(name: str, field: FieldInfo, panel: str) -> tuple[Any, Any]:
     if field.annotation is bool:
         declared = f"{option}/--no-{option[2:]}" if field.default else option
         return bool, typer.Option(declared, help=_help(field), show_default=False, rich_help_panel=panel)
-    details = {"metavar": _metavar(field.annotation), "autocompletion": values_of(name, choices(field.annotation))}
+    completed = values_of(name, choices(field.annotation))
+    details: dict[str, Any] = {"metavar": _metavar(field.annotation), "autocompletion": completed}
     return str, typer.Option(option, help=_help(field), show_default=False, rich_help_panel=panel, **details)
 
 

@@ -52,7 +52,7 @@ class Dpo:
     class Settings(BudgetedSettings):
         """Options of the method."""
 
-        presets: ClassVar[Mapping[str, Any]] = {"quick": {"steps": 50}}
+        presets: ClassVar[Mapping[str, Any]] = {"quick": {"steps": 30}}
 
         beta: float = Field(
             0.1, gt=0, allow_inf_nan=False, description="How strongly the model is held to the reference."
