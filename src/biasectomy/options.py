@@ -1,7 +1,7 @@
 """Settings of things that are chosen by name: methods and attributions, each beside its own code."""
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -9,8 +9,12 @@ Chosen = TypeVar("Chosen", bound="Options")
 
 
 class Options(BaseModel):
-    """Base of all settings: frozen, and no unknown names; descriptions are the help text."""
+    """Base of all settings: frozen, and no unknown names; descriptions are the help text.
 
+    `presets` says by the name of a command's preset what it sets here; a class adds to those of its bases.
+    """
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, defer_build=True)
 
 

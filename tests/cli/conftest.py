@@ -38,7 +38,9 @@ def called(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Any]:
     monkeypatch.chdir(tmp_path)
     calls: list[Any] = []
     row = MetricRow("original", "bbq:age", "test", "accuracy", 0.5, 0.25, 0.75, 9, 3, 1.0)
-    outcome = SimpleNamespace(results=Results((row,), verdict=["Nothing changed."], interval={"level": 0.95}))
+    outcome = SimpleNamespace(
+        results=Results((row,), verdict=["Nothing changed."], interval={"level": 0.95}), folder=None
+    )
 
     def command(answer: Any) -> Callable[[Any], Any]:
         def run(settings: Any) -> Any:

@@ -47,7 +47,7 @@ def test_no_words_show_the_help(run: Run) -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_help_of_a_command_names_every_option_and_its_default(run: Run, name: str) -> None:
-    code, out, _ = run(name, "--help")
+    code, out, _ = run(name, "--help-all")
     assert code == 0
     for field in settable(COMMANDS[name]):
         shown = field.removesuffix("_file").upper() if field in COMMANDS[name].positional else option_name(field)

@@ -46,9 +46,10 @@ def make_results(*methods: str) -> Results:
     )
 
 
-def printed(width: int, results: Results, **options: bool) -> str:
+def printed(width: int, results: Results) -> str:
+    """All figures, as --full shows them."""
     stream = io.StringIO()
-    Console(output=stream, width=width, **options).results(results)
+    Console(output=stream, width=width).results(results, full=True)
     return stream.getvalue()
 
 

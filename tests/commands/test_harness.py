@@ -67,7 +67,7 @@ def test_evaluate_puts_the_harness_beside_the_tasks_as_it_is_and_edited(case, ta
     assert len(rows) == 2 * 24 and rows[0]["item"] == f"{CHOICE}/0" and len(rows[0]["log_likelihoods"]) == 3
     by_method = [row["harness_toy_choice_acc"] for row in rows if row["method"] == "edited"]
     assert sum(by_method) / 24 == pytest.approx(expected["acc,none"])
-    text = str(outcome)
+    text = outcome.tables()
     assert f"{CHOICE} (all): 24 items, 95 % intervals" in text and "toy_choice, acc (lm-eval)" in text
     assert "2 instructions" in text  # of bbq:age, and not of what the harness asks
 

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
-from typer.core import TyperGroup
 
+from biasectomy.cli.completion import asked_words, values_of, whole_words
 from biasectomy.cli.exits import run_and_exit
+from biasectomy.cli.help import SuggestingGroup, TeachingCommand, teaching
 from biasectomy.errors import BiasectomyError, UnknownNameError
 from biasectomy.processes import is_main, speaks
 
@@ -20,21 +21,43 @@ if TYPE_CHECKING:
 
 LISTS = ("attributions", "judges", "methods", "models", "tasks")
 HIDDEN_COLUMNS = ("citation", "source")  # of lists, but for --json; they stand below
+HELP, HELP_ALL = {"-h", "--help"}, "--help-all"
+NAMING = ("--method", "--methods", "--attribution")  # options that name what has options of its own
 ONCE = ("title", "licence")  # columns of lists that are left blank where they say what stands above
+PANELS = (
+    dict.fromkeys(("mitigate", "compare", "evaluate", "study"), "Mitigate and measure")
+    | dict.fromkeys(("show", "judge", "describe"), "Look at what was found")
+    | dict.fromkeys(("find", "apply"), "Step by step")
+    | dict.fromkeys(("ls", "validate"), "What there is")
+)
+EXAMPLES = (
+    ("biasectomy mitigate smollm2 --preset quick", "Edit a small model and prove what changed, in minutes."),
+    ("biasectomy evaluate MODEL --task bbq:all --out before", "Only measure: how biased is it?"),
+    ("biasectomy show run", "What a finished run found, and what to do with it."),
+)
+OWN_EXAMPLES = {  # of commands that have no settings
+    "show": (
+        ("biasectomy show run", "Verdict, headline figures, a small plot and what to do now."),
+        ("biasectomy show run --full", "Every figure."),
+        ("biasectomy show run --json | jq .verdict", "The same for programs."),
+    ),
+    "validate": (
+        ("biasectomy validate mine.toml", "What a task of your own is, and whether it is sound."),
+        ("biasectomy validate mine.toml --json", "The same for programs."),
+        ("biasectomy evaluate smollm2 --task mine.toml", "Asks it."),
+    ),
+    "ls": (
+        ("biasectomy ls tasks", "What can be asked; 'ls methods': what can be done."),
+        ("biasectomy ls models", "Models that have a short name."),
+        ("biasectomy ls methods --plugin mine.py --json", "With methods of your own, for programs."),
+    ),
+}
 
 
-class SuggestingGroup(TyperGroup):
-    """Commands that answer a wrong name with the nearest right one, in the order they are declared."""
+class Commands(SuggestingGroup):
+    """All commands."""
 
-    kind = "command"
-
-    def list_commands(self, context: Any) -> list[str]:
-        return list(self.commands)
-
-    def resolve_command(self, context: Any, args: list[str]) -> Any:
-        if args and not args[0].startswith("-") and args[0] not in self.commands:
-            raise UnknownNameError(self.kind, args[0], self.commands)
-        return super().resolve_command(context, args)
+    examples = EXAMPLES
 
 
 class Studies(SuggestingGroup):
@@ -47,14 +70,14 @@ def _mitigate(settings: Any, console: "Console") -> None:
     """Fit a method to a model, write the checkpoint, and show what changed beside a control."""
     from biasectomy.commands.mitigate import run
 
-    _show(run(settings), console)
+    _show(run(settings), settings, console)
 
 
 def _compare(settings: Any, console: "Console") -> None:
     """Fit several methods, ask each the same items, and show them in one table."""
     from biasectomy.commands.compare import run
 
-    _show(run(settings), console)
+    _show(run(settings), settings, console)
 
 
 def _evaluate(settings: Any, console: "Console") -> None:
@@ -64,7 +87,7 @@ def _evaluate(settings: Any, console: "Console") -> None:
         return
     from biasectomy.commands.evaluate import run
 
-    _show(run(settings), console)
+    _show(run(settings), settings, console)
 
 
 def _plan(settings: Any, console: "Console") -> None:
@@ -119,7 +142,7 @@ def _judge(settings: Any, console: "Console") -> None:
         return  # there is nothing to divide
     from biasectomy.commands.judge import run
 
-    _show_results(run(settings), console)
+    _show_results(run(settings), console, None, full=settings.full)
 
 
 RUNS: dict[str, Callable[[Any, "Console"], None]] = {
@@ -141,8 +164,8 @@ def application(arguments: Sequence[str]) -> typer.Typer:
             bring options of their own.
     """
     app = typer.Typer(
-        cls=SuggestingGroup,
-        add_completion=False,
+        cls=Commands,
+        add_completion=True,
         rich_markup_mode="rich",
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
@@ -152,11 +175,29 @@ def application(arguments: Sequence[str]) -> typer.Typer:
     if wanted is not None:
         _load_plugins(arguments)
     for name, run in RUNS.items():
-        app.command(name)(_command(name, run) if name == wanted else _described(run))
-    app.add_typer(_studies(arguments if wanted == "study" else ()), name="study")
-    app.command("validate")(_validate)
-    app.command("ls")(_list)
+        _add(app, name, run, arguments if name == wanted else None)
+    app.add_typer(_studies(arguments if wanted == "study" else ()), name="study", rich_help_panel=PANELS["study"])
+    app.command("show", cls=teaching(OWN_EXAMPLES["show"]), rich_help_panel=PANELS["show"])(_show_run)
+    app.command("validate", cls=teaching(OWN_EXAMPLES["validate"]), rich_help_panel=PANELS["validate"])(_validate)
+    app.command("ls", cls=teaching(OWN_EXAMPLES["ls"]), rich_help_panel=PANELS["ls"])(_list)
     return app
+
+
+def _add(
+    app: typer.Typer,
+    name: str,
+    run: Callable[[Any, "Console"], None],
+    arguments: Sequence[str] | None,
+    full_name: str | None = None,
+) -> None:
+    """Adds a command; its options only where the arguments of the command line ask for it."""
+    panel = PANELS.get(name)
+    if arguments is None:
+        app.command(name, rich_help_panel=panel)(_described(run))
+        return
+    made = _command(full_name or name, run, arguments)
+    lenient = {"ignore_unknown_options": True} if made["lenient"] else {}
+    app.command(name, cls=made["cls"], rich_help_panel=panel, context_settings=lenient)(made["call"])
 
 
 def _studies(arguments: Sequence[str]) -> typer.Typer:
@@ -175,7 +216,7 @@ def _studies(arguments: Sequence[str]) -> typer.Typer:
     wanted = next((argument for argument in arguments if argument in STUDIES), None)
     for name in STUDIES:
         run = _study(name, described(STUDIES[name]))
-        app.command(name)(_command(f"study {name}", run) if name == wanted else _described(run))
+        _add(app, name, run, arguments if name == wanted else None, f"study {name}")
     return app
 
 
@@ -183,7 +224,7 @@ def _study(name: str, said: str) -> Callable[[Any, "Console"], None]:
     def run(settings: Any, console: "Console") -> None:
         from biasectomy.commands.studies import STUDIES
 
-        _show(STUDIES[name].run(settings), console)
+        _show(STUDIES[name].run(settings), settings, console)
 
     run.__doc__ = said
     return run
@@ -232,15 +273,18 @@ def _described(run: Callable[..., None]) -> Callable[[], None]:
     return call
 
 
-def _command(name: str, run: Callable[[Any, "Console"], None]) -> Callable[..., None]:
-    """`run(settings, console)` as a command whose options are the settings of its name."""
-    from biasectomy.cli.options import option_parameters
+def _command(name: str, run: Callable[[Any, "Console"], None], arguments: Sequence[str]) -> dict[str, Any]:
+    """What typer takes to make a command of `run(settings, console)`, whose options are the settings of its name."""
+    from biasectomy.cli.options import option_parameters, shown_in_help
     from biasectomy.cli.stopping import kept_in, stoppable, stopped
     from biasectomy.commands.names import check_names
     from biasectomy.commands.settings_loading import all_commands, load_settings
 
     kind = all_commands()[name]
-    parameters = option_parameters(kind)
+    # Where help is asked for, only the options are made that it shows: hundreds take time.
+    brief = not HELP.isdisjoint(arguments) and HELP_ALL not in arguments
+    shown = shown_in_help(kind, _named(arguments)) if brief else None
+    parameters = option_parameters(kind, shown)
     names = {parameter.name: setting for setting, parameter in parameters.items()}
 
     def call(**given: Any) -> None:
@@ -264,7 +308,29 @@ def _command(name: str, run: Callable[[Any, "Console"], None]) -> Callable[..., 
     call.__signature__ = inspect.Signature(list(parameters.values()))  # type: ignore[attr-defined]
     call.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters.values()}
     call.__doc__ = run.__doc__
-    return call
+    return {"call": call, "cls": _teaching(name, kind, parameters if brief else None, arguments), "lenient": brief}
+
+
+def _teaching(name: str, kind: Any, shown: Any, arguments: Sequence[str]) -> type[TeachingCommand]:
+    """How a command's help looks: its examples, what presets stand for, and where other options are told."""
+    if HELP.isdisjoint(arguments) and HELP_ALL not in arguments:
+        return TeachingCommand
+    from biasectomy.commands.settings_base import settable
+    from biasectomy.commands.settings_loading import told_presets
+
+    hints = []
+    more = len(settable(kind)) - len(shown) + 2 if shown is not None else 0  # two are no settings
+    if more > 0:
+        hints.append(f"{more} more options: biasectomy {name} --help-all.")
+    if kind.sections is not None and shown is not None:
+        option = next((one for one in NAMING if one[2:] in kind.model_fields), NAMING[0])
+        hints.append(f"Those of one of the {option[2:].rstrip('s')}s: biasectomy {name} {option} NAME --help.")
+    return teaching(kind.examples, told_presets(kind, _named(arguments)), " ".join(hints))
+
+
+def _named(arguments: Sequence[str]) -> list[str]:
+    """The methods or attributions that a command line names."""
+    return [name for option in NAMING for name in (_given(arguments, option) or "").split(",") if name]
 
 
 def _validate(
@@ -290,8 +356,27 @@ def _validate(
         raise typer.Exit(2)
 
 
+def _show_run(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Folder of a finished run.", show_default=False)],
+    full: Annotated[bool, typer.Option("--full", help="Print all figures, not the first ones only.")] = False,
+    json_output: Annotated[bool, typer.Option("--json", help="Print what the run found as JSON.")] = False,
+) -> None:
+    """Show what a finished run found, without a model."""
+    from biasectomy.cli.console import Console
+    from biasectomy.files import expanded
+    from biasectomy.report.finished import FinishedRun
+
+    finished = FinishedRun.read(expanded(run))
+    _show_results(finished.results, Console(json_output=json_output, muted=not is_main()), finished.folder, full=full)
+
+
 def _list(
-    kind: Annotated[str, typer.Argument(metavar="|".join(LISTS), help="What to list.", show_default=False)],
+    kind: Annotated[
+        str,
+        typer.Argument(
+            metavar="|".join(LISTS), help="What to list.", show_default=False, autocompletion=values_of("", LISTS)
+        ),
+    ],
     json_output: Annotated[bool, typer.Option("--json", help="Print the list as JSON.")] = False,
     plugin: Annotated[str, typer.Option("--plugin", metavar="LIST", help="Plugins to load before.")] = "",
 ) -> None:
@@ -345,19 +430,20 @@ def _entries(kind: str) -> Sequence[Mapping[str, Any]]:
 
 def main() -> NoReturn:
     """The console command."""
-    arguments = sys.argv[1:] or ["--help"]
-    run_and_exit(lambda: application(arguments), "biasectomy", arguments, speaks=speaks)
+    arguments = asked_words() or sys.argv[1:] or ["--help"]
+    with whole_words():
+        run_and_exit(lambda: application(arguments), "biasectomy", arguments, speaks=speaks)
 
 
-def _show(outcome: Any, console: "Console") -> None:
-    _show_results(outcome.results, console)
+def _show(outcome: Any, settings: Any, console: "Console") -> None:
+    _show_results(outcome.results, console, outcome.folder, full=settings.full)
 
 
-def _show_results(results: Any, console: "Console") -> None:
+def _show_results(results: Any, console: "Console", folder: Path | None, *, full: bool) -> None:
     if console.json_output:
         console.print_json(results.to_json())
     else:
-        console.results(results)
+        console.results(results, folder, full=full)
 
 
 def _cell(value: Any) -> str:

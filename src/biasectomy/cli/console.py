@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from rich import box
@@ -19,7 +20,8 @@ from rich.text import Text
 from biasectomy.files import without_nan
 from biasectomy.narration import HEADING, LOGGER, Advance, watching
 from biasectomy.report.description import print_description
-from biasectomy.report.text import WIDTH, duration, print_results
+from biasectomy.report.screen import print_screen
+from biasectomy.report.text import WIDTH, duration
 
 if TYPE_CHECKING:
     from biasectomy.measuring.results import Results
@@ -105,10 +107,10 @@ class Console:
         else:
             yield from self._plain_progress(description, total, unit)
 
-    def results(self, results: "Results") -> None:
-        """The final figures, one table a task, and the verdict."""
+    def results(self, results: "Results", folder: Path | None = None, *, full: bool = False) -> None:
+        """Verdict, headline figures and what can be done with the run's folder; with `full` all figures instead."""
         if not self.silent:
-            print_results(results, self._out)
+            print_screen(results, self._out, folder, full=full)
 
     def description(self, description: "Description") -> None:
         """What the neurons of a set are."""

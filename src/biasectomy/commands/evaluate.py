@@ -39,12 +39,14 @@ def evaluate(
         task: a task, or what `load_tasks` takes.
         neurons: a set to be in force for a second row of figures.
         out: a folder for the results; None keeps nothing but what is returned.
-        options: those of `biasectomy evaluate` with underscores; `also` is "none" here unless it is given.
+        options: those of `biasectomy evaluate` with underscores; `also` is "none" here unless it, or
+            a preset, is given.
 
     Raises:
         BiasectomyError: see the tree in `errors`.
     """
-    settings = EvaluateSettings.of(**{"also": "none", **options}, **({"out": out} if out is not None else {}))
+    usual = {} if "preset" in options else {"also": "none"}
+    settings = EvaluateSettings.of(**usual | options, **({"out": out} if out is not None else {}))
     return run(settings, model, task, neurons)
 
 

@@ -354,6 +354,7 @@ class Experiment:
                 if one.neuron_set is not None
             }
             self.run.finish(outcome.results, neurons)
+            outcome = replace(outcome, folder=self.run.folder)
         return outcome
 
 

@@ -12,7 +12,6 @@ from biasectomy.commands.settings import MitigateSettings
 from biasectomy.errors import NeuronSetError, RunError, SettingsError
 from biasectomy.files import writing
 from biasectomy.methods import Fitted
-from biasectomy.methods.learned_factors import NAME as LEARNED
 from biasectomy.methods.original import NAME as ORIGINAL
 from biasectomy.methods.random_neurons import NAME as CONTROL
 from biasectomy.models.adapters import save_adapter, told_adapter
@@ -27,7 +26,7 @@ from biasectomy.tasks import Task
 def mitigate(
     model: LanguageModel | str = "smollm2",
     task: Task | str = "bbq:age",
-    method: str = LEARNED,
+    method: str | None = None,
     out: Path | str | None = None,
     **options: Any,
 ) -> Outcome:
@@ -36,7 +35,7 @@ def mitigate(
     Args:
         model: a loaded model, or what `load` takes.
         task: a task, or what `load_task` takes.
-        method: one of `METHODS`.
+        method: one of `METHODS`; None for learned factors, or what a preset takes.
         out: a run folder; None keeps nothing but what is returned.
         options: those of `biasectomy mitigate` with underscores, and those of a method as a dictionary under its
             name: `max_items=200, crispr={"grid": (0, 8)}`.
@@ -44,7 +43,8 @@ def mitigate(
     Raises:
         BiasectomyError: see the tree in `errors`; what was computed before stays in the run folder.
     """
-    settings = MitigateSettings.of(method=method, **({"out": out} if out is not None else {}), **options)
+    given = {"method": method, "out": out}
+    settings = MitigateSettings.of(**{name: one for name, one in given.items() if one is not None}, **options)
     return run(settings, model, task, keep=out is not None)
 
 

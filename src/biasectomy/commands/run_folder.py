@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from biasectomy import plugins
+from biasectomy.commands.presets import PRESET
 from biasectomy.commands.replacing import KNOWN, RECORD, refuse_run_folder
 from biasectomy.commands.settings_base import Settings
 from biasectomy.commands.settings_loading import command_in, explicit_command
@@ -165,6 +166,9 @@ def open_run(folder: Path | None, settings: Settings, processes: Processes = ALO
         return
     handling = {name: bool(getattr(settings, name)) for name in ("resume", "overwrite")}
     run = Run(folder, settings.compared(), explicit_command(settings), **handling, processes=processes)
+    if preset := getattr(settings, PRESET, None) or run.previous.get(PRESET):
+        run.record[PRESET] = preset  # its name; the settings hold what it stands for
+        run.save_record()
     try:
         yield run
     except BaseException as error:

@@ -4,7 +4,7 @@ Those of methods and attributions are written beside their code; a command takes
 `--crispr.variant` or a table `[crispr]`. Where values come from: see `settings_loading`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -12,14 +12,18 @@ from pydantic import BeforeValidator, Field
 
 from biasectomy.attribution import ATTRIBUTIONS
 from biasectomy.attribution.crispr import NAME as CRISPR_ATTRIBUTION
+from biasectomy.commands.presets import AUTHORS
 from biasectomy.commands.settings_base import Settings
 from biasectomy.errors import SettingsError
 from biasectomy.methods import METHODS
+from biasectomy.methods.cc import NAME as CC
 from biasectomy.methods.crispr import NAME as CRISPR
+from biasectomy.methods.dc import NAME as DC
 from biasectomy.methods.learned_factors import NAME as LEARNED
 from biasectomy.methods.original import NAME as ORIGINAL
 from biasectomy.methods.random_neurons import NAME as CONTROL
 from biasectomy.registry import Registry
+from biasectomy.tasks.ambiguity import POOLED
 
 
 def _parse_names(value: object) -> object:
@@ -39,6 +43,9 @@ SAVE_AS: Any = Field(
     description="What is written: a plain checkpoint, or factors beside the model, as an (IA)^3 adapter of peft.",
 )
 NONE = "none"
+# Fields that --help shows, in its order: of every command that asks a model something, and of all that make a run.
+ASKING = ("max_items", "data", "device", "dtype", "seed", "full", "json_output", "quiet")
+RUNNING = ("also", "resume", "overwrite", *ASKING)
 Names = Annotated[tuple[str, ...], BeforeValidator(_parse_names)]
 Fraction = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
 ALL = "all"  # methods
@@ -51,6 +58,14 @@ class OutputSettings(Settings):
 
     quiet: bool = Field(False, description="Print nothing but warnings and errors.")
     json_output: bool = Field(False, description="Print the result as JSON on standard output, and nothing else there.")
+
+
+class ResultSettings(OutputSettings):
+    """How much of the result appears on the terminal."""
+
+    panel: ClassVar[str] = "Output"
+
+    full: bool = Field(False, description="Print all figures, not the first ones only.")
 
 
 class ModelSettings(OutputSettings):
@@ -116,11 +131,19 @@ class TaskSettings(ModelSettings):
     max_instructions: int | None = Field(None, ge=1, description="At most so many instructions. [default: all]")
 
 
-class EvaluationSettings(TaskSettings):
+class EvaluationSettings(TaskSettings, ResultSettings):
     """How answers are judged."""
 
     panel: ClassVar[str] = "Evaluation"
+    presets: ClassVar[Mapping[str, Any]] = {
+        "quick": {"max_items": 800, "max_instructions": 1, "also": "perplexity,drift"},
+        "full": {"max_items": None, "max_instructions": None, "also": "perplexity,drift", "replicates": 10_000},
+        AUTHORS: {"option_order": "file", "max_instructions": None},
+    }
 
+    preset: Literal["quick", "full", "paper"] | None = Field(
+        None, description="Settings for a purpose, told below; what is set beside them wins. [default: none]"
+    )
     also: str = Field("perplexity", description="Tasks, or TOML files, that are measured besides; 'none': no others.")
     answer_rule: str | None = Field(
         None,
@@ -167,6 +190,19 @@ class EvaluateSettings(EvaluationSettings):
     """Settings of `evaluate`."""
 
     panel: ClassVar[str] = "Evaluation"
+    basic: ClassVar[tuple[str, ...]] = ("task", "neurons_file", "preset", "out", "plan", *RUNNING)
+    examples: ClassVar[tuple[tuple[str, str], ...]] = (
+        ("biasectomy evaluate smollm2 --task bbq:all --out before", "A model as it is, on every category of BBQ."),
+        (
+            "biasectomy evaluate smollm2 --neurons run/neurons.json --task crows_pairs",
+            "What a saved edit does to another benchmark.",
+        ),
+        (
+            "biasectomy evaluate smollm2 --task bbq:age --plan --change 0.03",
+            "How many items a change of 3 points takes.",
+        ),
+    )
+    presets: ClassVar[Mapping[str, Any]] = {"quick": {"max_items": 200}}
 
     neurons_file: Path | None = Field(None, description="Evaluate the model with this neuron set applied.")
     all_rules: bool = Field(
@@ -205,6 +241,12 @@ class FindSettings(SplitSettings):
     """Settings of `find`."""
 
     panel: ClassVar[str] = "Finding neurons"
+    basic: ClassVar[tuple[str, ...]] = ("task", "attribution", "definition", "count", "out", "overwrite", *ASKING)
+    examples: ClassVar[tuple[tuple[str, str], ...]] = (
+        ("biasectomy find smollm2 --task bbq:ses --out ses.json", "The 500 neurons that CRISPR puts first."),
+        ("biasectomy find smollm2 --attribution gradient --count 100", "100 by another score ('ls attributions')."),
+        ("biasectomy find ./my-model --definition ffn-hidden --max-items 200", "Hidden units instead; fewer items."),
+    )
     sections: ClassVar[Registry[Any] | None] = ATTRIBUTIONS
 
     attribution: str = Field(
@@ -228,6 +270,11 @@ class FittingSettings(SplitSettings, EvaluationSettings):
 
     panel: ClassVar[str] = "Method"
     sections: ClassVar[Registry[Any] | None] = METHODS
+    presets: ClassVar[Mapping[str, Any]] = {
+        "quick": {"test_items": 100},
+        "full": {"test_items": None},
+        AUTHORS: {"split": "random", "development_share": 0.1, "objective": POOLED},
+    }
 
     test_items: int | None = Field(
         None, ge=1, description="Report on at most so many test items, spread evenly. [default: all]"
@@ -257,6 +304,19 @@ class MitigateSettings(FittingSettings):
     """Settings of `mitigate`."""
 
     panel: ClassVar[str] = "Method"
+    basic: ClassVar[tuple[str, ...]] = ("task", "method", "preset", "out", "beside", "neurons", "save_as", *RUNNING)
+    examples: ClassVar[tuple[tuple[str, str], ...]] = (
+        ("biasectomy mitigate smollm2 --preset quick", "A small model on BBQ Age, in minutes; everything in ./run."),
+        (
+            "biasectomy mitigate Qwen/Qwen2.5-0.5B-Instruct --task bbq:age,ses --out fairer",
+            "A model of the hub, fitted to two categories; the checkpoint is in fairer/model.",
+        ),
+        (
+            "biasectomy mitigate ./my-model --method crispr --also perplexity,drift,crows_pairs",
+            "A model of your own, by the published method, with what it does to other tasks.",
+        ),
+    )
+    presets: ClassVar[Mapping[str, Any]] = {AUTHORS: {"method": CRISPR, "beside": NONE}}
 
     method: str = Field(LEARNED, min_length=1, description="What is done to the model; 'ls methods' lists the ways.")
     beside: Names = Field(
@@ -284,6 +344,22 @@ class CompareSettings(FittingSettings):
     """Settings of `compare`."""
 
     panel: ClassVar[str] = "Method"
+    basic: ClassVar[tuple[str, ...]] = ("task", "methods", "preset", "out", "neurons", *RUNNING)
+    examples: ClassVar[tuple[tuple[str, str], ...]] = (
+        (
+            "biasectomy compare smollm2 --methods learned-factors,crispr,fair-prompt --preset quick",
+            "Three ways on the same items; a row each.",
+        ),
+        (
+            "biasectomy compare --preset paper --task bbq:ses",
+            "CRISPR beside calibration and random neurons, as published.",
+        ),
+        (
+            "biasectomy compare smollm2 --methods all --store answers",
+            "All that can be had; answers are kept for other runs.",
+        ),
+    )
+    presets: ClassVar[Mapping[str, Any]] = {AUTHORS: {"methods": (CC, DC, CRISPR, CONTROL)}}
 
     methods: Names = Field(
         min_length=1, description="Methods, joined by commas; 'ls methods' lists them. 'all': all that can be had."
@@ -305,6 +381,14 @@ class ApplySettings(ModelSettings):
     """Settings of `apply`."""
 
     panel: ClassVar[str] = "Applying"
+    basic: ClassVar[tuple[str, ...]] = (
+        *("out", "save_as", "save_dtype", "count", "strength", "overwrite", "device", "json_output", "quiet"),
+    )
+    examples: ClassVar[tuple[tuple[str, str], ...]] = (
+        ("biasectomy apply run/neurons.json smollm2 --out edited", "A checkpoint that plain transformers loads."),
+        ("biasectomy apply run/neurons.json smollm2 --as adapter", "An adapter for peft beside the model."),
+        ("biasectomy apply run/neurons.json smollm2 --strength 0.5", "Half of the edit."),
+    )
     positional: ClassVar[tuple[str, ...]] = ("neurons_file", "model")
 
     neurons_file: Path = Field(description="Neuron set: a neurons.json written by find or mitigate.")
@@ -326,10 +410,15 @@ class ApplySettings(ModelSettings):
         _check_form(self.save_as, self.save_dtype)
 
 
-class JudgeSettings(OutputSettings):
+class JudgeSettings(ResultSettings):
     """Settings of `judge`."""
 
     panel: ClassVar[str] = "Judging"
+    examples: ClassVar[tuple[tuple[str, str], ...]] = (
+        ("biasectomy judge run --judge lexicon", "Texts of a finished run judged by a list of words."),
+        ("biasectomy judge run --judge toxicity=classifier", "One quality of several, by another judge."),
+        ("biasectomy ls judges", "The judges there are."),
+    )
     positional: ClassVar[tuple[str, ...]] = ("run",)
 
     run: Path = Field(description="Folder of a finished run.")
@@ -346,6 +435,15 @@ class DescribeSettings(SplitSettings):
     """Settings of `describe`."""
 
     panel: ClassVar[str] = "Describing"
+    basic: ClassVar[tuple[str, ...]] = (
+        *("task", "with_sets", "items_of", "prompts", "tokens", "shown", "out", "overwrite"),
+        *("data", "device", "dtype", "json_output", "quiet"),
+    )
+    examples: ClassVar[tuple[tuple[str, str], ...]] = (
+        ("biasectomy describe run/neurons.json smollm2", "Where the neurons lie, and what they write towards."),
+        ("biasectomy describe a.json smollm2 --with b.json,c.json", "What three sets have in common, against chance."),
+        ("biasectomy describe run/neurons.json smollm2 --prompts 0 --shown 50", "Fifty neurons, without asking items."),
+    )
     positional: ClassVar[tuple[str, ...]] = ("neurons_file", "model")
 
     neurons_file: Path = Field(description="Neuron set: a neurons.json written by find or mitigate.")

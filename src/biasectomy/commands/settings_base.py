@@ -12,6 +12,7 @@ from pydantic import PrivateAttr, ValidationError
 from pydantic.fields import FieldInfo
 
 from biasectomy.commands.complaints import explained
+from biasectomy.commands.presets import PRESET, PURPOSES, preset_values
 from biasectomy.errors import SettingsError, UnknownNameError
 from biasectomy.files import expanded
 from biasectomy.options import Options
@@ -19,8 +20,9 @@ from biasectomy.plugins import load_plugin
 from biasectomy.registry import Registry
 
 PLUGIN = "plugin"
-# How a run is handled, not what it computes: neither compared when it is resumed nor repeated to make it again.
-HANDLING = frozenset({"quiet", "json_output", "resume", "overwrite", "store", "out"})
+# How a run is handled, not what it computes: neither compared when it is resumed nor repeated to make it again. What a
+# preset stands for is.
+HANDLING = frozenset({"quiet", "json_output", "full", PRESET, "resume", "overwrite", "store", "out"})
 
 
 class Settings(Options):
@@ -28,6 +30,8 @@ class Settings(Options):
 
     positional: ClassVar[tuple[str, ...]] = ("model",)
     panel: ClassVar[str] = ""  # heading under which the fields a class declares are listed by --help
+    basic: ClassVar[tuple[str, ...]] = ()  # fields that --help shows; the others are listed by --help-all
+    examples: ClassVar[tuple[tuple[str, str], ...]] = ()  # command lines, and what each does
     sections: ClassVar[Registry[Any] | None] = None  # what is chosen by name and has settings of its own
     _sections: dict[str, Options] = PrivateAttr(default_factory=dict)
 
@@ -134,6 +138,9 @@ def validated(kind: type[AnySettings], values: Mapping[str, Any], origins: Mappi
     Raises:
         SettingsError, UnknownNameError: a value or a name is not usable.
     """
+    preset = values.get(PRESET)
+    if PRESET in kind.model_fields and isinstance(preset, str) and preset in PURPOSES:
+        values = preset_values(settable(kind), kind, kind.sections, preset) | dict(values)
     plain = {name: value for name, value in values.items() if "." not in name}
     by_section: dict[str, dict[str, Any]] = {}
     for name, value in values.items():

@@ -7,10 +7,11 @@ from a TOML file (`seed = 1`; `[crispr]` with `grid = [0, 8]`), else from the de
 import os
 import shlex
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from biasectomy.commands.presets import PRESET, PURPOSES, preset_values
 from biasectomy.commands.settings import COMMANDS
 from biasectomy.commands.settings_base import (
     HANDLING,
@@ -94,9 +95,33 @@ def explicit_command(settings: Settings) -> str:
             words += _spelled(name, getattr(settings, name), field.default)
     for section in settings.in_use():
         options = settings.section(section)
-        for name, field in type(options).model_fields.items():
-            words += _spelled(f"{section}.{name}", getattr(options, name), field.default)
+        fields = type(options).model_fields
+        # What was set beside a method's own preset wins over it, the default too.
+        beside = PRESET in fields and getattr(options, PRESET) != fields[PRESET].default
+        for name, field in fields.items():
+            unsaid = None if beside and name in options.model_fields_set else field.default
+            words += _spelled(f"{section}.{name}", getattr(options, name), unsaid)
     return shlex.join(words)
+
+
+def told_presets(kind: type[Settings], named: Sequence[str]) -> list[tuple[str, str]]:
+    """What each preset of a command stands for, in words and as options: of those methods that are named or usual."""
+    if PRESET not in kind.model_fields:
+        return []
+    fields, told = settable(kind), []
+    required = {name: tuple(named) for name, field in kind.model_fields.items() if field.is_required()}
+    for name, purpose in PURPOSES.items():
+        values = preset_values(fields, kind, kind.sections, name)
+        plain = {field: value for field, value in values.items() if "." not in field}
+        sections = {*named, *kind.model_construct(**required | plain).in_use()}
+        words = [
+            word
+            for field, value in values.items()
+            if field in plain or field.rpartition(".")[0] in sections
+            for word in _spelled(field, value, fields[field].default)
+        ]
+        told.append((f"--preset {name}", f"{purpose} {shlex.join(words)}".rstrip()))
+    return told
 
 
 def read_config(path: Path) -> dict[str, Any]:

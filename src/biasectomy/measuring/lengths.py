@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import special
+import scipy
 
 from biasectomy.tasks.metrics import Floats
 
@@ -43,7 +43,7 @@ def length(seen: Floats, resampled: Floats, clusters: int, level: float) -> Leng
     squared = float(seen @ seen)
     value = math.sqrt(max(0.0, squared - float((noise**2).sum(axis=1).mean())))
     tail = (1 - level) / 2
-    noise = noise * float(special.stdtrit(clusters - 1, 1 - tail) / special.ndtri(1 - tail))
+    noise = noise * float(scipy.special.stdtrit(clusters - 1, 1 - tail) / scipy.special.ndtri(1 - tail))
     along = noise @ seen / (math.sqrt(squared) or 1.0)  # [replicates]
     own = (noise**2).sum(axis=1)
 

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import special
+import scipy
 
 from biasectomy.tasks.metrics import Floats, Metric
 
@@ -70,4 +70,4 @@ def spread_of_draws(draws: Floats, against: Floats | None, level: float) -> floa
         one_more = 1.0 if own is against and other is not None and other.size == 1 else 0.0
         variance += float(np.var(own, ddof=1)) * (one_more + 1 / own.size)
         freedom = min(freedom, own.size - 1)
-    return float(special.stdtrit(freedom, (1 + level) / 2)) * math.sqrt(variance) if variance > 0 else 0.0
+    return float(scipy.special.stdtrit(freedom, (1 + level) / 2)) * math.sqrt(variance) if variance > 0 else 0.0

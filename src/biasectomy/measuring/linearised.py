@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import special
+import scipy
 
 from biasectomy.tasks.metrics import Answers, Floats, Metric
 
@@ -35,7 +35,7 @@ class Linearised:
     def interval(self, level: float = 0.95) -> tuple[float, float]:
         """Cluster-robust t-interval with G - 1 degrees of freedom."""
         freedom = max(1, self.influence.size - 1)
-        half = float(special.stdtrit(freedom, (1 + level) / 2)) * self.error
+        half = float(scipy.special.stdtrit(freedom, (1 + level) / 2)) * self.error
         return self.value - half, self.value + half
 
 

@@ -7,7 +7,7 @@ the probability of any such mistake below 1 - level, however the metrics hang to
 import math
 from collections.abc import Sequence
 
-from scipy import special
+import scipy
 
 from biasectomy.measuring.results import DifferenceRow
 
@@ -22,10 +22,10 @@ def probability(row: DifferenceRow, level: float) -> float:
     if not (math.isfinite(row.value) and math.isfinite(reach)) or row.clusters < 2:
         return math.nan
     freedom = row.clusters - 1
-    quantile = float(special.stdtrit(freedom, (1 + level) / 2))
+    quantile = float(scipy.special.stdtrit(freedom, (1 + level) / 2))
     if reach <= 0:
         return 0.0 if row.value else 1.0
-    return float(2 * special.stdtr(freedom, -abs(row.value) / reach * quantile))
+    return float(2 * scipy.special.stdtr(freedom, -abs(row.value) / reach * quantile))
 
 
 def holding(rows: Sequence[DifferenceRow], level: float) -> list[DifferenceRow]:

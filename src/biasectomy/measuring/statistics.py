@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from scipy import special
+import scipy
 
 from biasectomy.errors import SettingsError
 from biasectomy.measuring.lengths import Length, length
@@ -207,8 +207,8 @@ class ClusterBootstrap:
             if found_length is not None:
                 low, high = found_length.low, found_length.high
             else:
-                quantile = special.stdtrit(clusters - 1, (1 + self.level) / 2)
-                tail = special.ndtr(-math.sqrt(clusters / (clusters - 1)) * quantile)
+                quantile = scipy.special.stdtrit(clusters - 1, (1 + self.level) / 2)
+                tail = scipy.special.ndtr(-math.sqrt(clusters / (clusters - 1)) * quantile)
                 low, high = (float(end) for end in np.quantile(replicates[np.isfinite(replicates)], [tail, 1 - tail]))
             low, high = min(low, value - more.down), max(high, value + more.up)
             if high - low < ROUNDING:

@@ -33,9 +33,10 @@ def _parse_inputs(value: object) -> object:
 
 
 Inputs = Annotated[tuple[str, ...], BeforeValidator(_parse_inputs)]
+NAME = "cc"
 
 
-@METHODS.register("cc")
+@METHODS.register(NAME)
 class ContextualCalibration(OnlyInference):
     """Divides each option's probability by what it is without content (contextual calibration, Zhao et al. 2021)."""
 

@@ -1,6 +1,7 @@
 """CRISPR: the neurons behind the confused answer are removed (Yang et al., ACL 2024)."""
 
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from biasectomy.attribution.crispr import Crispr as CrisprAttribution
 from biasectomy.methods.base import METHODS, Profile
@@ -36,6 +37,11 @@ class Crispr:
 
     class Settings(CrisprAttribution.Settings):
         """Options of the method, beside those of its attribution."""
+
+        presets: ClassVar[Mapping[str, Any]] = {
+            "quick": {"grid": (0, 8), "instances": 10, "trials": 1},
+            "paper": {"variant": "paper", "instances": 20, "trials": 3, "definition": "linear-output"},
+        }
 
         definition: Definition = DEFINITION
         grid: Grid = GRID

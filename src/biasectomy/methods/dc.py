@@ -9,7 +9,7 @@ texts are those of the development items, whose answers are not looked at.
 """
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -26,9 +26,10 @@ if TYPE_CHECKING:
     from biasectomy.measuring.session import Session
     from biasectomy.models.language_model import LanguageModel
     from biasectomy.tasks.base import Task
+NAME = "dc"
 
 
-@METHODS.register("dc")
+@METHODS.register(NAME)
 class DomainContextCalibration(OnlyInference):
     """Divides each option's probability by what it is with random words of the task (Fei et al. 2023)."""
 
@@ -39,6 +40,8 @@ class DomainContextCalibration(OnlyInference):
 
     class Settings(Options):
         """Options of the method."""
+
+        presets: ClassVar[Mapping[str, Any]] = {"quick": {"texts": 5}}
 
         texts: int = Field(20, ge=1, description="How many texts of random words the prior is averaged over.")
 

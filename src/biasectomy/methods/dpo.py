@@ -11,7 +11,8 @@ the authors do; with Adam where they take RMSprop, and without the first 150 ste
 """
 
 import math
-from typing import TYPE_CHECKING, ClassVar, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -50,6 +51,8 @@ class Dpo:
 
     class Settings(BudgetedSettings):
         """Options of the method."""
+
+        presets: ClassVar[Mapping[str, Any]] = {"quick": {"steps": 30}}
 
         beta: float = Field(
             0.1, gt=0, allow_inf_nan=False, description="How strongly the model is held to the reference."

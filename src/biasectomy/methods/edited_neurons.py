@@ -41,6 +41,8 @@ class EditedNeurons:
     class Settings(Options):
         """Options of the method."""
 
+        presets: ClassVar[Mapping[str, Any]] = {"quick": {"grid": (0, 8)}}
+
         attribution: str = Field(
             "gradient", min_length=1, description="How neurons are scored; 'ls attributions' lists the ways."
         )

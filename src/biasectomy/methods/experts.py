@@ -69,6 +69,8 @@ class Experts:
     class Settings(TrainingSettings):
         """Options of the method."""
 
+        presets: ClassVar[Mapping[str, Any]] = {"quick": {"steps": 20}}
+
         preset: Literal["default", "paper"] = Field(
             "default", description="With paper alpha is the authors' 2 against toxicity, and nothing is chosen."
         )

@@ -8,6 +8,7 @@ of a decoder for a task from JoLA (Lai et al. 2025). What is added here is a bud
 that holds the model where it was elsewhere, and the balance of what is learned from.
 """
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
@@ -64,6 +65,8 @@ class LearnedFactors:
 
     class Settings(TrainingSettings):
         """Options of the method."""
+
+        presets: ClassVar[Mapping[str, Any]] = {"quick": {"budgets": (1_000,), "first_steps": 20, "steps": 70}}
 
         definition: Literal["ffn-hidden", "linear-output", "ia3"] = Field(
             "ffn-hidden",

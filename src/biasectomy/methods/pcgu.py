@@ -12,6 +12,7 @@ they count as cosine 0 and so often choose to no effect, are never chosen.
 """
 
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
@@ -48,6 +49,8 @@ class PartitionedUnlearning:
 
     class Settings(Options):
         """Options of the method."""
+
+        presets: ClassVar[Mapping[str, Any]] = {"quick": {"steps": 25}}
 
         preset: Literal["default", "paper"] = Field(
             "default", description="The authors' settings (paper) have no budget but that of --drift."

@@ -1,7 +1,7 @@
 """Random neurons to compare with: what does an edit of this size and place do by itself?"""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,6 +35,8 @@ class RandomNeurons:
 
     class Settings(Options):
         """Options of the method."""
+
+        presets: ClassVar[Mapping[str, Any]] = {"quick": {"draws": 3}, "full": {"draws": 10}}
 
         draws: int = Field(5, ge=0, le=1000, description="Draws of random neurons to compare with; 0: none.")
         like: str | None = Field(

@@ -55,6 +55,8 @@ class RefineLm:
     class Settings(Options):
         """Options of the method."""
 
+        presets: ClassVar[Mapping[str, Any]] = {"quick": {"items": 200, "steps": 60}}
+
         preset: Literal["default", "paper"] = Field(
             "default", description="The authors' settings as a whole: probabilities, their rate and batches, one pass."
         )

@@ -9,7 +9,7 @@ chosen on validation items by the task's goal, among those within the drift allo
 stays as it is.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -55,6 +55,8 @@ class TaskVector:
 
     class Settings(ChoosingSettings, HarmfulSettings):
         """Options of the method."""
+
+        presets: ClassVar[Mapping[str, Any]] = {"quick": {"steps": 30}}
 
         preset: Literal["default", "paper"] = Field(
             "default",

@@ -10,7 +10,7 @@ what is within a budget of drift and perplexity the best is kept.
 """
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -43,6 +43,8 @@ class Unlearn:
 
     class Settings(HarmfulSettings):
         """Options of the method."""
+
+        presets: ClassVar[Mapping[str, Any]] = {"quick": {"steps": 30}}
 
         preset: Literal["default", "paper"] = Field(
             "default", description="With paper all weights, no drift term, no budget but that of --drift."

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from biasectomy.measuring.multiplicity import holding
 from biasectomy.measuring.results import DifferenceRow, MetricRow, Results
+from biasectomy.report.headline import nothing_differs, same_rows
 
 Row = MetricRow | DifferenceRow
 Key = TypeVar("Key")
@@ -99,8 +100,13 @@ def number(value: float, *, signed: bool = False, decimals: int = USUAL) -> str:
     return format(value, ("+" if signed else "") + (f".{decimals}f" if abs(value) < LARGE else ".3g"))
 
 
-def result_tables(results: Results, split: str = "test", *, parts: bool = True) -> list[ResultTable]:
+def result_tables(
+    results: Results, split: str = "test", *, parts: bool = True, full: bool = False
+) -> list[ResultTable]:
     """One table a task, and one a part of a joined task if wanted, of the rows of one split where there are some.
+
+    With `full` every figure is a column where methods are rows, not only those of the overview, and a note stands for
+    figures that equal others and for differences that are none.
 
     A task of a single metric closes the first table, under a name that says which task. Two or three methods are
     columns beside each other; where several methods were compared, each is a row.
@@ -120,10 +126,12 @@ def result_tables(results: Results, split: str = "test", *, parts: bool = True) 
         differences = [row for row in results.differences if (row.task, row.split) in places]
         pairs = _distinct((row.method, row.against) for row in differences)
         compared = any(count > 1 for count in Counter(against for _, against in pairs).values())
-        table = (_by_method if compared else _by_metric)(_Rows(task, rows, differences, results))
+        chosen = _Rows(task, rows, differences, results)
+        said = list(chosen.without_repetition()) if full else []
+        table = _by_method(chosen, full) if compared else _by_metric(chosen)
         noted = [of for of in _distinct(row.task for row in rows) if of in results.notes]
         together = _together(differences, pairs, results)
-        table = replace(table, notes=(*(f"{of}: {results.notes[of]}." for of in noted), *together))
+        table = replace(table, notes=(*(f"{of}: {results.notes[of]}." for of in noted), *said, *together))
         tables.append(table if first else replace(table, costs=None))  # methods cost the same for every task
     return tables
 
@@ -162,6 +170,26 @@ class _Rows:
         self.footnotes = _Footnotes()
         self._metrics = {(row.metric, row.task, row.method): row for row in metrics}
         self._differences = {(row.metric, row.task, row.method, row.against): row for row in differences}
+
+    def without_repetition(self) -> Iterator[str]:
+        """Leaves out figures that equal an earlier one, and pairs that differ in nothing; says which."""
+        kept: list[Figure] = []
+        for figure in self.figures:
+            same = next((one for one in kept if same_rows(self._pairs_of(figure, one))), None)
+            if same is None:
+                kept.append(figure)
+            else:
+                yield f"{self.name(figure)}: the same as {self.name(same)}."
+        self.figures = kept
+        for pair in list(self.pairs):
+            rows = [row for (*_, method, against), row in self._differences.items() if (method, against) == pair]
+            if nothing_differs(rows):
+                place = self.pairs.index(pair)
+                yield f"{self.pair_titles[place]}: nothing differs."
+                del self.pairs[place], self.pair_titles[place]
+
+    def _pairs_of(self, figure: Figure, other: Figure) -> list[tuple[MetricRow | None, MetricRow | None]]:
+        return [(self._metrics.get((*figure, of)), self._metrics.get((*other, of))) for of in self.methods]
 
     def name(self, figure: Figure) -> str:
         """Its metric's title; with the task where that is not the table's own."""
@@ -206,9 +234,10 @@ def _by_metric(rows: _Rows) -> ResultTable:
     )
 
 
-def _by_method(rows: _Rows) -> ResultTable:
-    """A row a method, a column a metric of the overview; below, the differences, and what the methods cost."""
-    shown = rows.overview()
+def _by_method(rows: _Rows, full: bool) -> ResultTable:
+    """A row a method, a column a metric, of all or of the overview; below, the differences, and what methods cost."""
+    shown = list(dict.fromkeys([*rows.overview(), *rows.figures])) if full else rows.overview()
+    shown = [figure for figure in shown if figure in rows.figures]
     columns = tuple(map(rows.name, shown))
     cells = [tuple(rows.of_method(figure, one) for figure in shown) for one in rows.methods]
     changes = [tuple(rows.of_pair(figure, one) for figure in shown) for one in rows.pairs]

@@ -4,13 +4,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from biasectomy.errors import DataError, RunError
 from biasectomy.files import json_lines, read_json
 from biasectomy.measuring.results import Results
-from biasectomy.neurons.neuron_set import NeuronSet
 
+if TYPE_CHECKING:  # brings torch, which a run that is only shown does not need
+    from biasectomy.neurons.neuron_set import NeuronSet
+
+MODELS = {"config.json": "a model", "adapter_config.json": "an adapter"}
+SHOWN = 5  # runs in a message
 ITEMS, RECORD, RESULTS, METHODS, NEURONS = "items.jsonl", "record.json", "results.json", "methods", "neurons.json"
 
 
@@ -27,12 +31,12 @@ class FinishedRun:
         """That of a folder.
 
         Raises:
-            RunError: it holds no finished run.
+            RunError: it holds no finished run; says what it is, and what would be right.
             DataError: a file is damaged.
         """
         for name in (RECORD, RESULTS):
             if not (folder / name).is_file():
-                raise RunError(f"'{folder}' is no finished run: it has no {name}.")
+                raise RunError(_what_it_is(folder, name))
         record = read_json(folder / RECORD)
         if not isinstance(record, dict):
             raise DataError(f"'{folder / RECORD}': expected an object.")
@@ -48,12 +52,45 @@ class FinishedRun:
             yield from (row for _, row in json_lines(self.folder / ITEMS))
 
     @cached_property
-    def neuron_sets(self) -> dict[str, NeuronSet]:
+    def neuron_sets(self) -> "dict[str, NeuronSet]":
         """The neurons that each method edits, by its name, in the order of the results.
 
         Raises:
             DataError: a file is damaged.
         """
+        from biasectomy.neurons.neuron_set import NeuronSet
+
         names = dict.fromkeys(row.method for row in self.results.metrics)
         found = {name: self.folder / METHODS / name / NEURONS for name in names}
         return {name: NeuronSet.load(path) for name, path in found.items() if path.is_file()}
+
+
+def _what_it_is(folder: Path, missing: str) -> str:
+    """Why a folder is no finished run, in one sentence."""
+    if not folder.exists():
+        return f"There is no folder '{folder}'; give that of a finished run."
+    if not folder.is_dir():
+        own = f": '{folder.parent}' would be right" if (folder.parent / RESULTS).is_file() else ""
+        return f"'{folder}' is a file; give the folder of a finished run{own}."
+    if missing == RESULTS:
+        return _unfinished(folder)
+    if model := next((name for name in MODELS if (folder / name).is_file()), None):
+        return f"'{folder}' is {MODELS[model]}, not a run; 'biasectomy evaluate {folder}' would measure a checkpoint."
+    runs = sorted(path.parent.name for path in folder.glob(f"*/{RESULTS}"))
+    if runs:
+        more = f" and {len(runs) - SHOWN} more" if len(runs) > SHOWN else ""
+        return f"'{folder}' is no run, but holds some: {', '.join(runs[:SHOWN])}{more}; give one of them."
+    if not any(folder.iterdir()):
+        return f"'{folder}' is empty; give the folder of a finished run."
+    return f"'{folder}' is no finished run: it has no {missing}."
+
+
+def _unfinished(folder: Path) -> str:
+    """What is known of a run that has no results yet."""
+    record = read_json(folder / RECORD)
+    found = record if isinstance(record, dict) else {}
+    stages = ", ".join(found["seconds"]) if isinstance(found.get("seconds"), dict) and found["seconds"] else "nothing"
+    state = "was interrupted" if found.get("status") == "interrupted" else "is at work, or was ended from outside"
+    command = found.get("command")
+    on = f" Go on with: {command} --resume" if isinstance(command, str) else ""
+    return f"'{folder}' is a run that has not finished: it {state} (done: {stages}).{on}"

@@ -9,9 +9,11 @@ from biasectomy.report.figures import DECIMALS, USUAL, Cell, Grid, ResultTable, 
 HOLDS, OWN = "*", "own"
 
 
-def shown_tables(results: Results, *, parts: bool = True) -> list[ResultTable]:
-    """The tables that console and report show: of a study its matrix, else one a task, and one a part if wanted."""
-    return [matrix_table(results)] if results.matrix is not None else result_tables(results, parts=parts)
+def shown_tables(results: Results, *, parts: bool = True, full: bool = False) -> list[ResultTable]:
+    """The tables that console and report show: of a study its matrix, else those of `result_tables`."""
+    if results.matrix is not None:
+        return [matrix_table(results)]
+    return result_tables(results, parts=parts, full=full)
 
 
 def matrix_table(results: Results) -> ResultTable:

@@ -20,9 +20,9 @@ HEADING_WIDTH = 14  # of columns whose intervals stand below their figures
 
 
 def print_results(results: Results, console: Console) -> None:
-    """Prints the final figures, one table a task, and the verdict; those of parts where there are few tasks."""
+    """Prints all figures, one table a task, and the verdict; those of parts where there are few tasks."""
     few = len(results.tasks) <= FEW_TASKS
-    for table in shown_tables(results, parts=few):
+    for table in shown_tables(results, parts=few, full=True):
         console.print()
         console.print(Text(table.caption, style="italic"))
         for layout in _layout(table, console):
@@ -61,20 +61,20 @@ def duration(seconds: float) -> str:
 def _layout(table: ResultTable, console: Console) -> list[Table]:
     """The widest of the layouts that fits: one table; one below the other; those with intervals below their figures."""
     if table.same_rows and len(table.grids) > 1:
-        both = _drawn(table.figures.beside(table.changes), stacked=False)
-        if _fits(both, console):
+        both = drawn_grid(table.figures.beside(table.changes), stacked=False)
+        if fits(both, console):
             return [both]
     for names_width in (None, NAMES_WIDTH):
-        plain = [_drawn(grid, stacked=False, names_width=names_width) for grid in table.grids]
-        if all(_fits(one, console) for one in plain):
+        plain = [drawn_grid(grid, stacked=False, names_width=names_width) for grid in table.grids]
+        if all(fits(one, console) for one in plain):
             return plain
     return [part for grid in table.grids for part in _stacked(grid, console)]
 
 
 def _stacked(grid: Grid, console: Console) -> list[Table]:
     """A grid with intervals below figures; its columns in several tables where the terminal is too narrow for one."""
-    drawn = _drawn(grid, stacked=True)
-    if _fits(drawn, console) or len(grid.columns) < 2:
+    drawn = drawn_grid(grid, stacked=True)
+    if fits(drawn, console) or len(grid.columns) < 2:
         return [drawn]
     middle = (len(grid.columns) + 1) // 2
     halves = [
@@ -84,11 +84,13 @@ def _stacked(grid: Grid, console: Console) -> list[Table]:
     return [part for half in halves for part in _stacked(half, console)]
 
 
-def _fits(table: Table, console: Console) -> bool:
+def fits(table: Table, console: Console) -> bool:
+    """Whether a table stands in a terminal without being cut."""
     return Measurement.get(console, console.options.update(width=1000), table).maximum <= console.width
 
 
-def _drawn(grid: Grid, *, stacked: bool, names_width: int | None = None) -> Table:
+def drawn_grid(grid: Grid, *, stacked: bool = False, names_width: int | None = None) -> Table:
+    """A grid as a table; `stacked` puts intervals below figures."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column(grid.corner, max_width=16 if stacked else names_width)
     for name in grid.columns:

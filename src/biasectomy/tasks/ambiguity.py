@@ -24,9 +24,10 @@ GROUP_LABEL, PROPER_NAME = "label", "name"
 MARGIN = 0.02  # how far accuracy on disambiguated items may fall under the usual objective
 
 # What is made best: the mean of both accuracies while the second holds, or pooled accuracy as the CRISPR paper does.
+POOLED = "accuracy"  # what the CRISPR paper makes best
 GOALS: Mapping[str, Goal] = {
     "balanced": Goal("balanced_accuracy", {"accuracy_disambiguated": MARGIN}),
-    "accuracy": Goal("accuracy"),
+    POOLED: Goal("accuracy"),
 }
 
 

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy import special
+import scipy
 
 from biasectomy.tasks.base import Item
 from biasectomy.tasks.metrics import Answers, Booleans, Floats, Integers
@@ -45,7 +45,7 @@ def likelihood(answers: Answers, asked: Integers, places: Integers) -> Floats:
     if values.shape[-1] < 2:
         return np.full((*answers.choices.shape[:2], *places.shape), np.nan)
     own = values[:, :, asked[..., None], places]
-    shares: Floats = special.expit(own - own[..., ::-1])
+    shares: Floats = scipy.special.expit(own - own[..., ::-1])
     return shares
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from biasectomy.commands.settings import FittingSettings, Names
+from biasectomy.commands.settings import RUNNING, FittingSettings, Names
 from biasectomy.commands.studies.base import STUDIES
 from biasectomy.errors import DataError, SettingsError, UnknownNameError
 from biasectomy.methods import METHODS
@@ -42,6 +42,21 @@ class Transfer:
         """Settings of the study."""
 
         panel: ClassVar[str] = "Method"
+        basic: ClassVar[tuple[str, ...]] = ("on", "task", "method", "preset", "out", *RUNNING)
+        examples: ClassVar[tuple[tuple[str, str], ...]] = (
+            (
+                "biasectomy study transfer smollm2 --on bbq:age,bbq:ses --method crispr",
+                "Fitted on two categories, each measured on both.",
+            ),
+            (
+                "biasectomy study transfer smollm2 --on bbq:all --preset quick",
+                "Every category of BBQ against every other, with few items.",
+            ),
+            (
+                "biasectomy study transfer smollm2 --method unlearn --on Women,Islam --data DATA",
+                "A method that learns from texts about groups.",
+            ),
+        )
 
         method: str = Field(LEARNED, min_length=1, description="What is fitted; 'ls methods' lists the ways.")
         on: Names = Field(

@@ -1,0 +1,78 @@
+"""Presets: lowest of all that is written, and nothing but settings once they are in force."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from biasectomy.commands.presets import PURPOSES
+from biasectomy.commands.settings import COMMANDS, CompareSettings, EvaluateSettings, MitigateSettings
+from biasectomy.commands.settings_base import settable
+from biasectomy.commands.settings_loading import explicit_command, load_settings
+from biasectomy.methods import METHODS
+
+NEEDED: dict[Any, dict[str, str]] = {CompareSettings: {"methods": "dpo"}}
+
+
+def in_force(kind: Any, **given: Any) -> dict[str, Any]:
+    return kind.of(**NEEDED.get(kind, {}) | given).compared()
+
+
+@pytest.mark.parametrize("kind", [MitigateSettings, CompareSettings, EvaluateSettings])
+@pytest.mark.parametrize("preset", PURPOSES)
+def test_the_command_that_makes_it_again_needs_no_preset(kind: Any, preset: str) -> None:
+    settings = kind.of(preset=preset, **NEEDED.get(kind, {}))
+    words = explicit_command(settings).split()
+    assert "--preset" not in words and "preset" not in settings.compared()
+    values = {word: words[place + 1] for place, word in enumerate(words) if word.startswith("--")}
+    names = {"--" + name.replace("_", "-"): name for name in settable(kind)}
+    again = load_settings(kind, {names[option]: value for option, value in values.items()})
+    assert again.compared() == settings.compared()
+
+
+def test_quick_is_less_of_everything_and_paper_is_crispr() -> None:
+    quick, usual = in_force(MitigateSettings, preset="quick"), in_force(MitigateSettings)
+    assert (quick["max_items"], quick["max_instructions"], usual["max_items"]) == (800, 1, None)
+    learned = [values["learned-factors"] for values in (quick, usual)]
+    assert learned[0]["first_steps"] < learned[1]["first_steps"] and learned[0]["budgets"] == [1000]
+    paper = in_force(MitigateSettings, preset="paper")
+    assert (paper["method"], paper["beside"], paper["split"], paper["development_share"]) == (
+        "crispr",
+        ["none"],
+        "random",
+        0.1,
+    )
+    assert (paper["option_order"], paper["objective"], paper["max_instructions"]) == ("file", "accuracy", None)
+    assert {paper["crispr"][name] for name in ("instances", "trials", "variant")} == {20, 3, "paper"}
+    assert CompareSettings.of(preset="paper").methods == ("cc", "dc", "crispr", "random-neurons")
+
+
+@pytest.mark.parametrize("where", ["call", "environment", "file"])
+def test_what_is_set_beside_it_wins_wherever_it_is_written(
+    where: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    given: dict[str, Any] = {"preset": "quick"}
+    config = tmp_path / "run.toml"
+    config.write_text("max_items = 9\n[crispr]\ntrials = 2\n" if where == "file" else "")
+    if where == "environment":
+        monkeypatch.setenv("BIASECTOMY_MAX_ITEMS", "9")
+        monkeypatch.setenv("BIASECTOMY_CRISPR_TRIALS", "2")
+    elif where == "call":
+        given |= {"max_items": "9", "crispr.trials": "2"}
+    settings = load_settings(MitigateSettings, given, config)
+    assert (settings.max_items, settings.max_instructions, settings.section("crispr").trials) == (9, 1, 2)
+    assert settings.section("crispr").grid == (0, 8)
+
+
+def test_methods_take_the_settings_of_their_authors_unless_something_is_set_beside() -> None:
+    settings = CompareSettings.of(preset="paper", methods="dpo,original", dpo={"kind": "peft"})
+    dpo = settings.section("dpo")
+    assert dpo.preset == "paper" and METHODS["dpo"](dpo).settings.kind == "peft"
+    assert "--dpo.preset paper --dpo.kind peft" in explicit_command(settings)  # the default, said all the same
+    assert settings.methods == ("dpo", "original") and settings.split == "random"
+
+
+def test_every_preset_names_settings_that_there_are() -> None:
+    for kind in [*COMMANDS.values(), *(METHODS[name].Settings for name in METHODS)]:
+        for preset, values in vars(kind).get("presets", {}).items():
+            assert preset in PURPOSES and set(values) <= set(kind.model_fields), kind
