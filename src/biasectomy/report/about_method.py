@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from biasectomy.measuring.multiplicity import holding
 from biasectomy.measuring.results import DifferenceRow
-from biasectomy.report.figures import DECIMALS, USUAL, number
+from biasectomy.report.figures import DECIMALS, USUAL, number, tasks_of_first_table
 from biasectomy.report.finished import FinishedRun
 from biasectomy.report.short_answers import COST, FAIRER, NEXT, TRUST, ShortAnswer, command, counted, sentence, upper
 from biasectomy.report.verdict import Words
@@ -175,7 +175,7 @@ class About:
         goals = self.goals(self.first)
         if self.nothing_changed or not goals:
             return ShortAnswer(TRUST, "There is no change to doubt", "The model answers as it did.", "open")
-        checks = [*self._together(goals), *self._control(), *self._basis(goals[0])]
+        checks = self.checks()
         passed = [said for good, said in checks if good]
         failed = [said for good, said in checks if not good]
         text = sentence("; ".join([*failed, *passed]))
@@ -185,14 +185,21 @@ class About:
             return ShortAnswer(TRUST, "Yes, within its limits", text, "good")
         return ShortAnswer(TRUST, f"In part: {len(passed)} of {counted(len(checks), 'check')} passed", text, "mixed")
 
+    def checks(self) -> list[tuple[bool, str]]:
+        """What a change of the first goal should stand, each with whether it does."""
+        goals = self.goals(self.first)
+        return [*self._together(goals), *self._control(), *self._basis(goals[0])]
+
     def _together(self, goals: Sequence[DifferenceRow]) -> list[tuple[bool, str]]:
         """Whether a goal's change holds among all changes of its task."""
         level = float(self.results.interval.get("level", 0.95))
-        task = goals[0].task
+        tasks = tasks_of_first_table(self.results)
         rows = [
             row
             for row in self.results.differences
-            if (row.method, row.against, row.task) == (self.method, self.run.original, task) and math.isfinite(row.low)
+            if (row.method, row.against) == (self.method, self.run.original)
+            and row.task in tasks
+            and math.isfinite(row.low)
         ]
         if len(rows) < 2:
             return []
@@ -226,25 +233,34 @@ class About:
         words = shlex.split(str(self.run.record.get("command") or ""))
         return words[words.index("--out") + 1] if "--out" in words[:-1] else self.run.folder.name
 
+    def _with_more_items(self) -> tuple[str, ...]:
+        """The run's command with all test items, and with the answers that are there already."""
+        words = shlex.split(str(self.run.record.get("command") or ""))
+        if "--test-items" not in words[:-1]:
+            return ()
+        for name in ("--test-items", "--out", "--store"):
+            while name in words[:-1]:
+                del words[words.index(name) : words.index(name) + 2]
+        return (shlex.join([*words, "--store", f"{self._out()}/store", "--out", f"{self._out()}-all-items"]),)
+
     def next(self) -> ShortAnswer:
         """What follows from the other three answers."""
         model, task = (str(self.settings.get(name) or "") for name in ("model", "task"))
         compare = command("compare", model, "--task", task)
         if self.nothing_changed or not (self.gained or self.worse):
-            text = f"Nothing speaks for {self.title} here. Compare other methods on the same items"
-            limited = self.settings.get("test_items")
-            text += f", or ask more than {limited} test items." if limited else ", or ask more items."
-            return ShortAnswer(NEXT, "Keep the original, try something else", text, "open", (compare,))
+            text = f"Nothing speaks for {self.title} here. Ask more items, or compare other methods on the same ones."
+            commands = (*self._with_more_items(), compare)
+            return ShortAnswer(NEXT, "Keep the original for now", text, "open", commands)
         if self.worse or self.losses() or self.words.abstention(self.first):
             text = "Decide whether the gain is worth that price where the model will be used, or compare other methods."
             return ShortAnswer(NEXT, "Do not use it unseen", text, "mixed", (compare,))
+        missing = [said for good, said in self.checks() if not good]
+        if (worst := self.worst_case()) is not None and worst[0] > self.margin:
+            missing.append(f"a loss of up to {100 * worst[0]:.1f} points is not excluded")
+        if missing:
+            text = f"{sentence('; '.join(missing))} More items narrow the intervals."
+            return ShortAnswer(NEXT, "Measure more, then decide", text, "mixed", self._with_more_items())
         there = (self.run.folder / "model").is_dir()
-        commands = [command("evaluate", f"{self._out()}/model", "--task", "all")] if there else []
-        worst = self.worst_case()
-        if self.trust().tone != "good" or (worst is not None and worst[0] > self.margin):
-            text = "Ask more items before you decide: the intervals are wide, or a check is missing."
-            if limited := self.settings.get("test_items"):
-                text = f"Ask more than {limited} test items before you decide; {text[text.index(':') + 2 :]}"
-            return ShortAnswer(NEXT, "Measure more, then decide", text, "mixed", (*commands, compare))
+        commands = (command("evaluate", f"{self._out()}/model", "--task", "all"),) if there else ()
         text = "Measure it on what you will use it for; fairness on these questions says nothing of others."
-        return ShortAnswer(NEXT, "Try it where it will be used", text, "good", tuple(commands))
+        return ShortAnswer(NEXT, "Try it where it will be used", text, "good", commands)

@@ -5,7 +5,7 @@ Titles, and the order of rows and columns, are those of the results; nothing her
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, TypeVar
 
@@ -129,7 +129,7 @@ def result_tables(
         if parts or row.task in results.tasks:
             by_task.setdefault(row.task, []).append(row)
     kept = {task: _of_split(rows, split) for task, rows in by_task.items()}
-    own = [task for task, rows in kept.items() if len({row.metric for row in rows}) > 1] or list(kept)[:1]
+    own = _with_own_table(kept)
     closing = [row for task, rows in kept.items() if task not in own for row in rows]
     tables: list[ResultTable] = []
     for task in own:
@@ -145,6 +145,20 @@ def result_tables(
         table = replace(table, notes=(*(f"{of}: {results.notes[of]}." for of in noted), *together))
         tables.append(table if first else replace(table, costs=None))  # methods cost the same for every task
     return tables
+
+
+def _with_own_table(by_task: Mapping[str, Sequence[MetricRow]]) -> list[str]:
+    """Tasks of more than one metric; the first where there is none."""
+    return [task for task, rows in by_task.items() if len({row.metric for row in rows}) > 1] or list(by_task)[:1]
+
+
+def tasks_of_first_table(results: Results) -> list[str]:
+    """The tasks whose figures stand in the first table."""
+    by_task: dict[str, list[MetricRow]] = {}
+    for row in results.metrics:
+        by_task.setdefault(row.task, []).append(row)
+    own = _with_own_table(by_task)
+    return [task for task in by_task if task not in own[1:]]
 
 
 def guard_table(results: Results) -> ResultTable | None:

@@ -106,10 +106,13 @@ def _of_matrix(run: FinishedRun) -> list[ShortAnswer]:
     own = [cell for cell in better if cell.own]
     total = sum(math.isfinite(cell.low) for cell in matrix.cells)
     changed = [row for row in results.differences if row.method in matrix.rows and row.against == matrix.against]
-    beside = {pair for pair in matrix.beside}
+    beside = set(matrix.beside)
     harmed = {row.method for row in changed if (row.task, row.metric) in beside and (row.low > 0 or row.high < 0)}
     short = f"In {len(better)} of {total} cells" if better else "Not shown anywhere"
-    text = f"{len(better)} gains and {len(clear) - len(better)} losses hold when all cells are looked at together; {len(own)} of the gains are on the kind that was learned of."
+    text = (
+        f"{counted(len(better), 'gain')} and {len(clear) - len(better)} losses hold when all cells are looked at "
+        f"together; {len(own)} of the gains are on the kind that was learned of."
+    )
     templates = min((cell.clusters for cell in matrix.cells), default=0)
     return [
         ShortAnswer(

@@ -7,7 +7,7 @@ from biasectomy.report.finished import FinishedRun
 
 
 def by_instruction(run: FinishedRun) -> list[tuple[str, Grid]]:
-    """Of each task that has right answers and was asked in several wordings a table: a row a wording, a column a method.
+    """A table of each task that has right answers and was asked in several wordings: a row of each, a column a method.
 
     Raises:
         DataError: a line of the run's files is damaged.

@@ -6,14 +6,19 @@ texts of items first of all, is put into it as text.
 
 import base64
 import hashlib
+import re
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from biasectomy.files import write_atomically
 from biasectomy.report.finished import FinishedRun
 from biasectomy.report.page.sections import Heading, sections
 from biasectomy.report.pictures import DARK, LIGHT, Colours, Picture, pictures
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
 
 __all__ = ["FILE", "PICTURES", "render_page", "write_page"]
 
@@ -62,6 +67,7 @@ def render_page(run: FinishedRun, drawn: Sequence[Picture]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["prose"] = _prose
     style, script = _colours() + _source("page.css"), _source("page.js")
     text = environment.get_template("page.html.jinja").render(
         heading=Heading.of(run),
@@ -72,6 +78,13 @@ def render_page(run: FinishedRun, drawn: Sequence[Picture]) -> str:
         "base-uri 'none'; form-action 'none'",
     )
     return text.rstrip() + "\n"
+
+
+def _prose(text: str) -> "Markup":
+    """A sentence in which what stands between backticks is code."""
+    from markupsafe import Markup, escape
+
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
 
 
 def _source(name: str) -> str:

@@ -83,6 +83,7 @@ def _card(
         one.name: " ".join(str(one.values.index(value)) for value in read(answer) if value in one.values)
         for one, read in filters
     }
+    telling = {one.title for one, _ in filters}  # a label that is the same for all says nothing
     return {
         "places": places,
         "directions": answer.directions,
@@ -91,7 +92,9 @@ def _card(
         "instruction": answer.instruction + 1,
         "context": answer.context,
         "question": answer.question,
-        "labels": [f"{_words(name).lower()}: {value}" for name, value in answer.labels.items() if value],
+        "labels": [
+            f"{_words(name).lower()}: {value}" for name, value in answer.labels.items() if _words(name) in telling
+        ],
         "options": [
             {
                 "text": option.text,

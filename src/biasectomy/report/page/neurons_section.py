@@ -34,12 +34,7 @@ def _of_set(run: FinishedRun, method: str) -> dict[str, Any]:
     neurons = run.neuron_sets[method]
     told = run.described(method) or {}
     known = {(str(one.get("module")), one.get("unit")): one for one in told.get("neurons") or ()}
-    all_rows: list[Mapping[str, Any]] = [
-        asdict(one) | {key: known[one.module, one.unit].get(key) for key in ("kind", "layer", "stack")}
-        if (one.module, one.unit) in known
-        else asdict(one)
-        for one in neurons
-    ]
+    all_rows = [asdict(one) for one in neurons]
     rows = [_row(row, known.get((row["module"], row["unit"]), {})) for row in all_rows[:SHOWN]]
     counted = tuple((kind, (Cell(f"{count:,}"), Cell(layers))) for kind, count, layers in groups(all_rows))
     return {

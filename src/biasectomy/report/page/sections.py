@@ -33,14 +33,13 @@ class Heading:
         tasks = [str(settings.get("task") or ", ".join(run.results.tasks[:1]))]
         title = f"{model} on {', '.join(filter(None, tasks)) or 'several tasks'}"
         titles = [run.results.title(name) for name in run.subjects]
-        original = run.results.title(run.original)
         about = [run.results.title(run.subject)] if run.subject is not None else titles
         if not about:
             subtitle = "One model, measured as it is"
         elif len(about) == 1:
-            subtitle = f"{about[0]}, compared with {_lower(original)}"
+            subtitle = f"{about[0]}, compared with the original"
         else:
-            subtitle = f"{len(about)} methods, compared with {_lower(original)}"
+            subtitle = f"{len(about)} methods, compared with the original"
         facts = [("Command", str(record.get("command") or "").split(" ")[1] if record.get("command") else "")]
         facts += [("Finished", _day(record.get("finished")))]
         facts += [("biasectomy", str((record.get("versions") or {}).get("biasectomy") or ""))]
@@ -86,7 +85,7 @@ def _changes(run: FinishedRun, left: Pictures) -> dict[str, Any] | None:
         return None
     matrix = [matrix_table(results)] if results.matrix is not None else []
     return {
-        "pictures": [picture for name in ("matrix", "changes") if (picture := left.pop(name, None))],
+        "pictures": [picture for name in ("matrix", "changes", "differences") if (picture := left.pop(name, None))],
         "tables": matrix or result_tables(results, parts=False, extent="short")[:1],
         "whole": result_tables(results, extent="whole"),
         "level": 100 * float(results.interval.get("level", 0.95)),
@@ -153,7 +152,3 @@ def _day(value: Any) -> str:
     except ValueError:
         return ""
     return f"{moment.day} {moment:%B %Y}"
-
-
-def _lower(text: str) -> str:
-    return text[:1].lower() + text[1:]

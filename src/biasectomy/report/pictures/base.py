@@ -79,5 +79,3 @@ def register(name: str, place: int) -> Callable[[Maker], Maker]:
         return make
 
     return file_under_name
-
-

@@ -58,7 +58,9 @@ def _group(results: Results, styles: dict[str, Series], rows: Sequence[Differenc
         for row in rows
     )
     title = named(description) + unit
-    return Group(title, description.unit, description.best, dots, description.unit, signed=True, way=_way(results, rows))
+    return Group(
+        title, description.unit, description.best, dots, description.unit, signed=True, way=_way(results, rows)
+    )
 
 
 def _way(results: Results, rows: Sequence[DifferenceRow]) -> str:

@@ -22,7 +22,8 @@ class Path:
     def in_words(self, results: Results, across: str, up: str) -> str:
         """A sentence with all candidates."""
         told = [
-            f"{name}: {figure(x, across)} and {figure(y, up)}" for name, (x, y) in zip(self.names, self.points, strict=True)
+            f"{name}: {figure(x, across)} and {figure(y, up)}"
+            for name, (x, y) in zip(self.names, self.points, strict=True)
         ]
         return f"Candidates of {results.title(self.method)} on development items: {'; '.join(told)}."
 

@@ -114,9 +114,7 @@ def _draw_point(axes: "Axes", point: Point, colours: Colours) -> None:
 
 def _corner(sheet: Sheet, axes: "Axes", there: Sequence[Point], ends: tuple[Ends, Ends]) -> None:
     """An arrow towards the corner where a method should be, where there is one."""
-    ways = [
-        direction(best, [(one.x, one.y)[place][0] for one in there]) for place, (_, _, best) in enumerate(ends)
-    ]
+    ways = [direction(best, [(one.x, one.y)[place][0] for one in there]) for place, (_, _, best) in enumerate(ends)]
     if None in ways or not all(ways):
         return
     across, up = (float(way or 0) for way in ways)
@@ -126,7 +124,9 @@ def _corner(sheet: Sheet, axes: "Axes", there: Sequence[Point], ends: tuple[Ends
     colour = sheet.colours.muted
     sheet.line([tail, tip], colour, 1.6)
     sheet.line([(tip[0] - 9 * across, tip[1]), tip, (tip[0], tip[1] + 9 * up)], colour, 1.6)
-    sheet.text(tail[0] - 4 * across, tail[1], "better", size=TINY, colour=colour, align="right" if across > 0 else "left")
+    sheet.text(
+        tail[0] - 4 * across, tail[1], "better", size=TINY, colour=colour, align="right" if across > 0 else "left"
+    )
 
 
 def _place(sheet: Sheet, axes: "Axes", x: float, y: float) -> tuple[float, float]:
@@ -158,7 +158,9 @@ def _name(sheet: Sheet, axes: "Axes", there: Sequence[Point], names: Sequence[st
     ):
         if at.led:
             sheet.line([_edge(label, at), (label.x, label.y)], colour, 0.8, alpha=0.6)
-        sheet.text(at.x, at.y, name, size=TINY if name in names[: len(there)] else TINY - 1, colour=colour, align="center")
+        sheet.text(
+            at.x, at.y, name, size=TINY if name in names[: len(there)] else TINY - 1, colour=colour, align="center"
+        )
 
 
 def _better(there: Sequence[Point]) -> Box:
@@ -204,4 +206,6 @@ def _key(sheet: Sheet, there: Sequence[Point], names: Sequence[str], many: bool,
     if without:
         told = f"{UNDEFINED}: {', '.join(one.series.title for one in without)}"
         last = top + ROW * (rows if many else 0)
-        sheet.text(0, last, wrapped(told, WIDTH, TINY, lines=1)[0], size=TINY, colour=sheet.colours.muted, style="italic")
+        sheet.text(
+            0, last, wrapped(told, WIDTH, TINY, lines=1)[0], size=TINY, colour=sheet.colours.muted, style="italic"
+        )

@@ -67,16 +67,16 @@ def inline_svg(figure: "Figure", name: str, title: str, alternative: str) -> str
     root.attrib |= {"stroke-linejoin": "round", "stroke-linecap": "butt"}
     for tag, text in (("title", title), ("desc", alternative)):
         ElementTree.SubElement(root, tag, {"id": f"{name}-{'title' if tag == 'title' else 'description'}"}).text = text
-    used = set(_REFERENCE.findall(stream.getvalue())) | {one.attrib[LINK][1:] for one in drawn.iter() if LINK in one.attrib}
+    used = set(_REFERENCE.findall(stream.getvalue())) | {
+        one.attrib[LINK][1:] for one in drawn.iter() if LINK in one.attrib
+    }
     known = variables()
     for child in drawn:
         root.extend(_plain(child, name, used, known))
     return ElementTree.tostring(root, encoding="unicode")
 
 
-def _plain(
-    element: ElementTree.Element, name: str, used: set[str], known: dict[str, str]
-) -> list[ElementTree.Element]:
+def _plain(element: ElementTree.Element, name: str, used: set[str], known: dict[str, str]) -> list[ElementTree.Element]:
     """An element without rules for the whole page, styles as attributes (a page may forbid styles), ids with a name.
 
     Groups and definitions that only hold others give way to what they hold.

@@ -40,10 +40,16 @@ def trade_off(run: FinishedRun) -> Picture | None:
         return None
 
     def draw(colours: Colours) -> object:
-        return drawn_plane(_points(results, there, series(results, colours), plane, colours), tried, _axes(results, plane), colours)
+        return drawn_plane(
+            _points(results, there, series(results, colours), plane, colours), tried, _axes(results, plane), colours
+        )
 
     return Picture.drawn(
-        NAME, "The trade-off", _caption(results, plane, tried), _in_words(results, there, plane, tried), draw  # type: ignore[arg-type]
+        NAME,
+        "The trade-off",
+        _caption(results, plane, tried),
+        _in_words(results, there, plane, tried),
+        draw,  # type: ignore[arg-type]
     )
 
 
@@ -117,15 +123,15 @@ def _caption(results: Results, plane: Plane, tried: list[Path]) -> str:
         "should be."
     ]
     if plane.abstaining is not None:
-        said.append("A model that always abstains has everything that is to be gained and nothing of what is to be kept.")
+        said.append(
+            "A model that always abstains has everything that is to be gained and nothing of what is to be kept."
+        )
     if tried:
         said.append("Lines join the candidates that a method chose from, as they did on development items.")
     return " ".join(said)
 
 
-def _in_words(
-    results: Results, there: list[tuple[str, MetricRow, MetricRow]], plane: Plane, tried: list[Path]
-) -> str:
+def _in_words(results: Results, there: list[tuple[str, MetricRow, MetricRow]], plane: Plane, tried: list[Path]) -> str:
     (across, unit_across, _), (up, unit_up, _) = _axes(results, plane)
     told = [
         f"{results.title(name)}: {with_interval(x.value, x.low, x.high, unit_across)} and "
