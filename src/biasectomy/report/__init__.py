@@ -9,6 +9,7 @@ from typing import Any
 from biasectomy.measuring.results import Results
 from biasectomy.report.figures import ResultTable
 from biasectomy.report.matrix import shown_tables
+from biasectomy.report.places import kind_of, layer_of, stack_of
 
 __all__ = ["render_markdown"]
 
@@ -73,32 +74,15 @@ def _search(results: Results, method: Mapping[str, Any]) -> dict[str, Any]:
 
 def _groups(neurons: Neurons) -> list[tuple[str, int, str]]:
     """Neurons counted by kind and stack of blocks, with the layers they are in."""
-    several = len({_stack(neuron) for neuron in neurons}) > 1
+    several = len({stack_of(neuron) for neuron in neurons}) > 1
     named = [
-        (f"{_kind(neuron)} ({_stack(neuron)})" if several else _kind(neuron), _layer(neuron)) for neuron in neurons
+        (f"{kind_of(neuron)} ({stack_of(neuron)})" if several else kind_of(neuron), layer_of(neuron)) for neuron in neurons
     ]
     found = []
     for kind, number in Counter(kind for kind, _ in named).most_common():
         layers = Counter(layer for one, layer in named if one == kind and layer is not None)
         found.append((kind, number, ", ".join(f"{layer} ({times})" for layer, times in sorted(layers.items()))))
     return found
-
-
-def _kind(neuron: Mapping[str, Any]) -> str:
-    """The kind of a neuron's module; of an expert its matrix, without the number."""
-    pieces = str(neuron["module"]).split(".")
-    return str(neuron.get("kind") or next((piece for piece in reversed(pieces) if not piece.isdigit()), ""))
-
-
-def _stack(neuron: Mapping[str, Any]) -> str:
-    """The list of blocks a neuron's module stands in: an encoder and a decoder both have a third layer."""
-    return str(neuron.get("stack") or str(neuron["module"]).partition(f".{_layer(neuron)}.")[0])
-
-
-def _layer(neuron: Mapping[str, Any]) -> int | None:
-    if neuron.get("layer") is not None:
-        return int(neuron["layer"])
-    return next((int(piece) for piece in str(neuron["module"]).split(".") if piece.isdigit()), None)
 
 
 def _markdown(table: ResultTable) -> str:
