@@ -140,7 +140,7 @@ def test_results_survive_json_with_nan_as_null() -> None:
     text = json.dumps(results.to_json(), allow_nan=False)
     document = json.loads(text)
     assert document["metrics"][0]["low"] is None and document["differences"][0]["reason"] is None
-    assert document["schema_version"] == 4
+    assert document["schema_version"] == 5
     assert document["interval"] == {
         "kind": "cluster bootstrap, expanded percentile",
         "level": 0.95,

@@ -46,6 +46,7 @@ from biasectomy.methods import METHODS, Cost, Fitted, Method
 from biasectomy.methods.base import ReadsData
 from biasectomy.models.language_model import LanguageModel
 from biasectomy.narration import heading, progress, say, stages
+from biasectomy.neurons.composition import by_place
 from biasectomy.neurons.neuron_set import NeuronSet
 from biasectomy.processes import Processes, join
 from biasectomy.tasks import Split, Task
@@ -360,7 +361,8 @@ class Experiment:
                 if fitted.neuron_set is not None and len(fitted.neuron_set):
                     self._describe(name, fitted.neuron_set)
             self.run.record["methods"] = {
-                name: {"title": self.titles[name], "draws": one.draws} | one.record for name, one in self.fitted.items()
+                name: {"title": self.titles[name], "draws": one.draws} | one.record | self._places(one)
+                for name, one in self.fitted.items()
             }
             neurons = {
                 self.titles[name]: described_neurons(one.neuron_set, self.model)
@@ -389,6 +391,12 @@ class Experiment:
             else:
                 break
         self.stage_done(f"describe {name}")
+
+    def _places(self, fitted: Fitted) -> dict[str, Any]:
+        """Where the neurons lie that a method edits, for the record; empty where it edits none."""
+        if not fitted.neuron_set:
+            return {}
+        return {"places": by_place(fitted.neuron_set, self.model.neurons(fitted.neuron_set.definition))}
 
 
 @contextmanager

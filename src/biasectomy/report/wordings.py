@@ -1,51 +1,40 @@
-"""How much the wording of an instruction decides: the share of answers that are right, instruction by instruction."""
+"""How much the wording of an instruction decides: the goals under each instruction alone."""
 
-from collections import Counter
+import math
 
-from biasectomy.report.figures import Cell, Grid, number
+from biasectomy.report.figures import DECIMALS, USUAL, Cell, Grid, number
 from biasectomy.report.finished import FinishedRun
 
 
 def by_instruction(run: FinishedRun) -> list[tuple[str, Grid]]:
-    """A table of each task that has right answers and was asked in several wordings: a row of each, a column a method.
-
-    Raises:
-        DataError: a line of the run's files is damaged.
-    """
-    right: Counter[tuple[str, int, str]] = Counter()
-    asked: Counter[tuple[str, int, str]] = Counter()
-    told = run.questions()
-    for row in run.answers():
-        question = told.get((str(row.get("task")), str(row.get("item"))), row)
-        if "draw" not in row or row.get("gold") is None or ("question" not in question and "options" not in row):
+    """Of each task asked in several wordings a caption and a table of its goal: a row a wording, a column a method."""
+    results, tables = run.results, []
+    for task in results.tasks:
+        rows = [row for row in results.metrics if row.task == task and len(row.instructions) > 1]
+        goals = [row for row in rows if results.description(row.metric).role == "goal"]
+        shown = goals or [row for row in rows if row.metric == results.goals.get(task)]
+        if not shown:
             continue
-        key = str(row["task"]), int(row.get("instruction", 0)), str(row["method"])
-        asked[key] += 1
-        right[key] += row.get("answer") == row["gold"]
-    tables = []
-    for task in dict.fromkeys(task for task, _, _ in asked):
-        wordings = sorted({wording for of, wording, _ in asked if of == task})
-        methods = list(dict.fromkeys(method for of, _, method in asked if of == task))
-        if len(wordings) < 2:
-            continue
-        rows = tuple(
+        shown = [row for row in shown if row.metric == shown[0].metric]
+        described = results.description(shown[0].metric)
+        decimals = DECIMALS.get(described.unit, USUAL)
+        cells = tuple(
             (
-                _wording(run, task, one),
-                tuple(_share(right[task, one, method], asked[task, one, method]) for method in methods),
+                _wording(run, task, place),
+                tuple(_cell(row.instructions[place], decimals) for row in shown if place < len(row.instructions)),
             )
-            for one in wordings
+            for place in range(len(shown[0].instructions))
         )
-        tables.append((task, Grid("Instruction", tuple(map(run.results.title, methods)), rows)))
+        titles = tuple(results.title(row.method) for row in shown)
+        tables.append((f"{task}: {described.title} under each instruction", Grid("Instruction", titles, cells)))
     return tables
 
 
-def _share(right: int, asked: int) -> Cell:
-    return Cell(number(right / asked) if asked else "")
+def _cell(value: float, decimals: int) -> Cell:
+    return Cell(number(value, decimals=decimals) if math.isfinite(value) else "n/a")
 
 
 def _wording(run: FinishedRun, task: str, place: int) -> str:
     """An instruction's text where it was kept, else its number."""
-    kept = run.record.get("instructions") or {}
-    family = task.partition(":")[0]
-    texts = kept.get(task) or next((one for name, one in kept.items() if str(name).partition(":")[0] == family), ())
+    texts = (run.record.get("instructions") or {}).get(task) or ()
     return f"{place + 1}: {texts[place]}" if place < len(texts) else f"{place + 1}"

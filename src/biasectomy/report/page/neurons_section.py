@@ -5,13 +5,14 @@ from dataclasses import asdict
 from typing import Any
 
 from biasectomy.report.description import shown
-from biasectomy.report.edits import groups, kind_of, layer_of
+from biasectomy.report.edits import groups
 from biasectomy.report.figures import Cell, Grid
 from biasectomy.report.finished import FinishedRun
 from biasectomy.report.pictures import Picture
+from biasectomy.report.places import layer_of
 from biasectomy.report.searches import searches
 
-PICTURES = ("neurons", "factors", "curve")
+PICTURES = ("neurons", "factors")
 SHOWN, TOKENS, PROMPTS = 12, 6, 2
 
 
@@ -54,7 +55,6 @@ def _row(neuron: Mapping[str, Any], told: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "layer": layer_of(neuron),
         "module": neuron["module"],
-        "kind": kind_of(neuron),
         "unit": neuron["unit"],
         "factor": f"{factor:.3g}",
         "effect": "removed"

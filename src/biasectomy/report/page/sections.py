@@ -15,6 +15,7 @@ from biasectomy.report.pictures import Picture
 from biasectomy.report.summary import summary
 
 SHOWN_ANSWERS = 150
+IN_CHANGES = ("matrix", "curve", "changes", "differences", "other-tasks")  # pictures
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def sections(run: FinishedRun, drawn: Sequence[Picture]) -> list[Section]:
     for name, title, make in SECTIONS:
         values = make(run, left)
         if values is not None:
-            found.append(Section(name, title, values))
+            found.append(Section(name, values.pop("title", title), values))
     if left:  # pictures that a plugin adds
         found.insert(-2, Section("more", "More pictures", {"pictures": list(left.values())}))
     return found
@@ -84,12 +85,14 @@ def _changes(run: FinishedRun, left: Pictures) -> dict[str, Any] | None:
     if not results.metrics:
         return None
     matrix = [matrix_table(results)] if results.matrix is not None else []
+    short = [one for one in result_tables(results, parts=False, extent="short") if one.figures.rows]
     return {
-        "pictures": [picture for name in ("matrix", "changes", "differences") if (picture := left.pop(name, None))],
-        "tables": matrix or result_tables(results, parts=False, extent="short")[:1],
+        "pictures": [picture for name in IN_CHANGES if (picture := left.pop(name, None))],
+        "tables": matrix or short,
         "whole": result_tables(results, extent="whole"),
         "level": 100 * float(results.interval.get("level", 0.95)),
         "compared": bool(results.differences),
+        "title": "Before, after and control" if results.differences else "What was measured",
     }
 
 

@@ -1,6 +1,7 @@
 """How each method is drawn: the same colour and shape in every picture of a run."""
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from biasectomy.measuring.results import Results
@@ -23,7 +24,7 @@ class Series:
     @property
     def size(self) -> float:
         """Pointed and starred shapes look smaller than round ones."""
-        return {"*": 10.0, "^": 8.0, "v": 8.0, "d": 9.0, "P": 8.5, "X": 8.5}.get(self.shape, 7.0)
+        return {"*": 10.0, "^": 8.0, "v": 8.0, "d": 9.0, "P": 8.5, "X": 8.5, "o": 8.0}.get(self.shape, 7.0)
 
     def marker(self, paper: str) -> dict[str, object]:
         """What matplotlib calls the mark's properties."""
@@ -57,12 +58,12 @@ def pairs(results: Results) -> list[tuple[str, str]]:
     return list(dict.fromkeys((row.method, row.against) for row in results.differences))
 
 
-def series(results: Results, colours: Colours) -> dict[str, Series]:
-    """The marks of all methods."""
+def series(results: Results, colours: Colours, more: Iterable[str] = ()) -> dict[str, Series]:
+    """The marks of all methods, and of `more` that have no rows of their own."""
     first, beside = baseline(results), controls(results)
     found: dict[str, Series] = {}
     number = 0
-    for name in methods(results):
+    for name in dict.fromkeys((*methods(results), *more)):
         title = results.title(name)
         if name == first:
             found[name] = Series(name, title, colours.ink, BASELINE, hollow=True)
