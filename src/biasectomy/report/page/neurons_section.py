@@ -61,7 +61,7 @@ def _row(neuron: Mapping[str, Any], told: Mapping[str, Any]) -> dict[str, Any]:
         if factor == 0
         else "reversed"
         if factor < 0
-        else "dampened"
+        else "weakened"
         if factor < 1
         else "strengthened",
         "score": f"{score:.3g}" if isinstance(score, int | float) else "",

@@ -85,7 +85,9 @@ def _changes(run: FinishedRun, left: Pictures) -> dict[str, Any] | None:
     if not results.metrics:
         return None
     matrix = [matrix_table(results)] if results.matrix is not None else []
-    short = [one for one in result_tables(results, parts=False, extent="short") if one.figures.rows]
+    aims = {row.task for row in results.metrics if results.description(row.metric).role == "goal"}
+    short = result_tables(results, parts=False, extent="short")
+    short = [one for place, one in enumerate(short) if one.figures.rows and (not place or one.task in aims)]
     return {
         "pictures": [picture for name in IN_CHANGES if (picture := left.pop(name, None))],
         "tables": matrix or short,
