@@ -127,7 +127,8 @@ def make_run(
     rows = [
         {
             "method": one.method, "draw": one.draw, "split": "test", "task": "bbq:age", "item": f"bbq:age/{one.item}",
-            "instruction": one.instruction, "options": list(options_of(one.item)), "gold": 2 if one.item % 2 == 0 else 0,
+            "instruction": one.instruction, "options": list(options_of(one.item)),
+            "gold": 2 if one.item % 2 == 0 else 0,
             "log_likelihoods": list(one.log_likelihoods), "tokens": [1, 2, 3], "answer": one.answer,
         }
         for one in answers

@@ -43,7 +43,8 @@ def test_nothing_complains_and_nothing_is_asked_for_but_the_page(page):
 def test_the_policy_lets_nothing_out_and_no_foreign_script_in(page):
     refused = page.run("fetch('https://example.org/').then(() => 'came through', () => 'refused')")
     page.run(
-        "{const one = document.createElement('script'); one.textContent = 'broken = 3'; document.body.append(one); one.remove()}"
+        "{const one = document.createElement('script'); one.textContent = 'broken = 3'; document.body.append(one);"
+        " one.remove()}"
     )
     page.run("document.body.insertAdjacentHTML('beforeend', '<b id=probe onclick=\"window.broken = 4\">x</b>')")
     page.run("document.getElementById('probe').click(), document.getElementById('probe').remove()")
