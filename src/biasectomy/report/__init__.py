@@ -76,7 +76,8 @@ def _groups(neurons: Neurons) -> list[tuple[str, int, str]]:
     """Neurons counted by kind and stack of blocks, with the layers they are in."""
     several = len({stack_of(neuron) for neuron in neurons}) > 1
     named = [
-        (f"{kind_of(neuron)} ({stack_of(neuron)})" if several else kind_of(neuron), layer_of(neuron)) for neuron in neurons
+        (f"{kind_of(neuron)} ({stack_of(neuron)})" if several else kind_of(neuron), layer_of(neuron))
+        for neuron in neurons
     ]
     found = []
     for kind, number in Counter(kind for kind, _ in named).most_common():
