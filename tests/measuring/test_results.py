@@ -272,3 +272,19 @@ def test_results_of_version_1_are_still_read_and_shown() -> None:
     )
     for text in (rendered(results, 160), render_markdown(results, {}, {})):
         assert "+0.96 [+0.88, +1.00]" in text and "Perplexity (packaged neutral text)" in text and "n/a (1)" in text
+
+
+def test_a_goals_figures_stand_under_each_instruction_alone_too():
+    task = made_task()
+    gold = np.array([item.gold for item in task.items])
+    choices = np.stack([gold, np.full(len(gold), 2)])[None]  # right under the first instruction, "unknown" under the other
+    rows, _ = measured(task, {"original": choices}, ())
+    alone = {row.metric: row.instructions for row in rows}
+    assert alone["accuracy_disambiguated"] == (1.0, 0.0) and alone["accuracy_ambiguous"] == (1.0, 1.0)
+    assert alone["balanced_accuracy"] == (1.0, 0.5)  # it has no role, but is a goal
+    assert alone["instruction_range"] == ()
+    one = dataclasses.replace(task, instructions=("Do.",))
+    assert all(row.instructions == () for row in measured(one, {"original": choices[:, :1]}, ())[0])
+    kept = Results(tuple(rows), interval=interval_settings())
+    again = Results.from_json(json.loads(json.dumps(kept.to_json())))
+    assert [row.instructions for row in again.metrics] == [row.instructions for row in rows]

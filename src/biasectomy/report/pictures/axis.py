@@ -59,7 +59,7 @@ def axis_of(values: Iterable[float], unit: str, *, signed: bool = False, most: i
         return _logarithmic(low, high, unit)
     if signed:
         low, high = min(low, 0.0), max(high, 0.0)
-    if share and 0 <= low and high <= 1 and high - low > MOST_OF_ALL:
+    if share and low >= 0 and high <= 1 and high - low > MOST_OF_ALL:
         low, high = 0.0, 1.0
     room = ROOM * (high - low) or ROOM * abs(high) or ROOM
     ends = (low - room, high + room)
@@ -77,7 +77,7 @@ def _logarithmic(low: float, high: float, unit: str) -> Axis:
 
 
 def direction(best: float | None, values: Sequence[float]) -> int | None:
-    """Whether more (1) or less (-1) is better; 0 where the best value lies among the figures, None where there is none."""
+    """Whether more (1) or less (-1) is better; 0 where the best value lies among the figures, None where none is."""
     finite = [one for one in values if math.isfinite(one)]
     if best is None or not finite:
         return None

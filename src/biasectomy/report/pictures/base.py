@@ -36,7 +36,9 @@ class Picture:
     def drawn(cls, name: str, title: str, caption: str, alternative: str, drawing: Drawing) -> "Picture":
         """A picture whose SVG comes from a drawing, which is made anew for every palette and kind of file."""
         from biasectomy.report.pictures.rendering import inline_svg, settings
+        from biasectomy.report.pictures.sheet import printable
 
+        title, caption, alternative = (printable(text) for text in (title, caption, alternative))
         with settings():
             svg = inline_svg(drawing(MARKED), name, title, alternative)
         return cls(name, title, caption, alternative, svg, drawing)

@@ -56,9 +56,10 @@ def variables() -> dict[str, str]:
 
 
 def css() -> str:
-    """Rules that give the variables their values, light or dark as a reader's device wishes."""
+    """Rules that give the variables their values, light or dark as a reader wishes, and pictures their size."""
 
     def block(colours: Colours) -> str:
         return "".join(f"{name}:{value};" for name, value in colours.by_variable().items())
 
-    return f":root{{{block(LIGHT)}}}@media (prefers-color-scheme:dark){{:root{{{block(DARK)}}}}}"
+    size = 'svg[role="img"]{display:block;width:100%;max-width:40rem;height:auto}'
+    return f":root{{{block(LIGHT)}}}@media (prefers-color-scheme:dark){{:root{{{block(DARK)}}}}}{size}"

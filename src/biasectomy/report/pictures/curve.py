@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 NAME = "curve"
 LEFT, RIGHT, HEADING, PANEL, BETWEEN, FOOT, ROW = 62.0, 14.0, 26.0, 150.0, 14.0, 46.0, 20.0
+BROKEN = (0, (5, 2))
 BANDS = 3  # lines; of more, intervals are strokes, since bands would hide each other
 
 
@@ -53,9 +54,10 @@ def curve(run: FinishedRun) -> Picture | None:
     if not panels:
         return None
     title, over = str(_get(given, "title") or "Curve"), str(_get(given, "over") or "")
+    undefined = any(math.isnan(at.value) for panel in panels for line in panel.lines.values() for at in line)
     caption = (
         f"{title}: figures against {over}, with {level(results)} intervals"
-        " (bands, or strokes where there are many lines)."
+        " (bands, or strokes where there are many lines)." + (" A cross below: undefined." if undefined else "")
     )
     alternative = " ".join(_in_words(results, panel, over) for panel in panels)
     logarithmic = bool(_get(given, "logarithmic"))
@@ -83,10 +85,11 @@ def panels_of(given: Any) -> list[Panel]:
 def _drawn(results: Results, panels: Sequence[Panel], over: str, logarithmic: bool, colours: Colours) -> "Figure":
     names = list(dict.fromkeys(name for panel in panels for name in panel.lines))
     styles = series(results, colours, names)
+    moving = {name for panel in panels for name, line in panel.lines.items() if any(at.x is not None for at in line)}
     key = _key_of([styles[name] for name in names])
     top = ROW * len(key) + 6
     sheet = Sheet(colours, top + (HEADING + PANEL + BETWEEN) * len(panels) - BETWEEN + FOOT)
-    _draw_key(sheet, key)
+    _draw_key(sheet, key, moving)
     scale = scale_of([at.x for panel in panels for line in panel.lines.values() for at in line], logarithmic)
     for number, panel in enumerate(panels):
         description = results.description(panel.metric)
@@ -126,18 +129,25 @@ def _draw_panel(
         style = styles[name]
         for at in line:
             if at.x is None and math.isfinite(at.value):
-                axes.axhline(at.value, color=style.colour, linewidth=1.4, linestyle=(0, (6, 2)), zorder=2)
-        there = [(scale.place(at.x), at) for at in line if at.x is not None and math.isfinite(at.value)]
+                axes.axhline(at.value, color=style.colour, linewidth=1.4, linestyle=BROKEN, zorder=2)
+        there = [(scale.place(at.x), at) for at in line if at.x is not None]
         there.sort(key=lambda one: one[0])
         _intervals(axes, there, style, band=len(panel.lines) <= BANDS)
         xs, ys = [x for x, _ in there], [at.value for _, at in there]
-        drawn = axes.plot(xs, ys, color=style.colour, linewidth=1.8, zorder=3, clip_on=False, **style.marker(colours.paper))
+        drawn = axes.plot(
+            xs, ys, color=style.colour, linewidth=1.8, zorder=3, clip_on=False, **style.marker(colours.paper)
+        )
         drawn[0].set_gid(f"line/{panel.metric}/{name}")
     for name, line in panel.lines.items():  # what is undefined is marked below, not left out
         for at in line:
             if at.x is not None and not math.isfinite(at.value):
                 axes.plot(
-                    [scale.place(at.x)], [upward.low], marker="x", color=styles[name].colour, markersize=6, clip_on=False
+                    [scale.place(at.x)],
+                    [upward.low],
+                    marker="x",
+                    color=styles[name].colour,
+                    markersize=6,
+                    clip_on=False,
                 )[0].set_gid(f"undefined/{panel.metric}/{name}")
 
 
@@ -166,12 +176,15 @@ def _key_of(styles: Sequence[Series]) -> list[list[tuple[float, Series, str]]]:
     return lines
 
 
-def _draw_key(sheet: Sheet, lines: Sequence[Sequence[tuple[float, Series, str]]]) -> None:
+def _draw_key(sheet: Sheet, lines: Sequence[Sequence[tuple[float, Series, str]]], moving: set[str]) -> None:
+    """Names with their lines and marks; those that do not depend on the number have a broken line."""
     for row, entries in enumerate(lines):
         for x, style, said in entries:
             middle = ROW * (row + 0.5)
-            sheet.line([(x, middle), (x + 16, middle)], style.colour, 1.8)
-            sheet.line([(x + 8, middle)], style.colour, linestyle="", **style.marker(sheet.colours.paper))
+            broken = {} if style.name in moving else {"linestyle": BROKEN}
+            sheet.line([(x, middle), (x + 16, middle)], style.colour, 1.8, **broken)
+            if style.name in moving:
+                sheet.line([(x + 8, middle)], style.colour, linestyle="", **style.marker(sheet.colours.paper))
             sheet.text(x + 22, middle, said)
 
 

@@ -7,7 +7,8 @@ from biasectomy.report.finished import FinishedRun
 from biasectomy.report.pictures.axis import direction
 from biasectomy.report.pictures.base import Picture, register
 from biasectomy.report.pictures.colours import LIGHT, Colours
-from biasectomy.report.pictures.dots import Dot, Group, drawn_dots
+from biasectomy.report.pictures.dots import drawn_dots
+from biasectomy.report.pictures.marks import Dot, Group
 from biasectomy.report.pictures.rows import TEST, first_task, headline, in_words, level
 from biasectomy.report.pictures.series import Series, series
 from biasectomy.report.pictures.wording import SHARE, named
@@ -22,6 +23,7 @@ def differences(run: FinishedRun) -> Picture | None:
     results, task = run.results, first_task(run.results)
     rows = [row for row in results.differences if row.task == task]
     rows = [row for row in rows if row.split == TEST] or rows
+    against = {row.against for row in rows}
 
     def groups(colours: Colours) -> list[Group]:
         styles = series(results, colours)
@@ -32,9 +34,12 @@ def differences(run: FinishedRun) -> Picture | None:
     shown = groups(LIGHT)
     if not shown:
         return None
+    what = results.title(*against) if len(against) == 1 else "what it is compared with"
+    methods = {results.title(row.method) for row in rows}
+    whose = methods.pop() if len(methods) == 1 else "each method"
     caption = (
-        f"{task}: what each method changes, on the same items as what it is compared with, and the {level(results)} "
-        "interval. The line is no change; a filled mark's interval excludes it."
+        f"{task}: the figure of {whose} less that of {what} on the same items, with the {level(results)} interval. "
+        "The line is no change; a filled mark's interval excludes it."
     )
     return Picture.drawn(
         NAME, "What changed", caption, in_words(shown), lambda colours: drawn_dots(groups(colours), colours)
@@ -48,7 +53,7 @@ def _group(results: Results, styles: dict[str, Series], rows: Sequence[Differenc
     unit = ", points" if description.unit == SHARE else ""
     dots = tuple(
         Dot(
-            f"{results.title(row.method)} \N{MINUS SIGN} {results.title(row.against)}",
+            _name(results, row, one_against=len({one.against for one in rows}) == 1),
             styles[row.method],
             row.value,
             row.low,
@@ -61,6 +66,12 @@ def _group(results: Results, styles: dict[str, Series], rows: Sequence[Differenc
     return Group(
         title, description.unit, description.best, dots, description.unit, signed=True, way=_way(results, rows)
     )
+
+
+def _name(results: Results, row: DifferenceRow, *, one_against: bool) -> str:
+    """A method's title, with that of what it is compared with where there are several."""
+    title = results.title(row.method)
+    return title if one_against else f"{title} \N{MINUS SIGN} {results.title(row.against)}"
 
 
 def _way(results: Results, rows: Sequence[DifferenceRow]) -> str:

@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from biasectomy.report.pictures.axis import Axis, axis_of, better, is_inner
+from biasectomy.report.pictures.axis import Axis, axis_of, is_inner
 from biasectomy.report.pictures.colours import Colours
-from biasectomy.report.pictures.series import Series
+from biasectomy.report.pictures.columns import drawn_columns
+from biasectomy.report.pictures.marks import Dot, Group, draw_mark
 from biasectomy.report.pictures.sheet import MEDIUM, SMALL, TINY, WIDTH, Sheet, width_of, wrapped
 from biasectomy.report.pictures.wording import UNDEFINED, change, figure
 
@@ -17,42 +17,15 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 ROW, HEADING, LINE, BETWEEN, FOOT = 19.0, 22.0, 15.0, 8.0, 26.0
+MANY = 6  # methods
+ARROWS = "\N{LEFTWARDS ARROW}\N{RIGHTWARDS ARROW}"
 NAMES, GAP = 170.0, 12.0  # the widest column of names, and what stands between columns
 
 
-@dataclass(frozen=True)
-class Dot:
-    """A figure with its interval, and those of its draws; `hollow` overrules the mark of the series."""
-
-    name: str
-    series: Series
-    value: float
-    low: float
-    high: float
-    draws: tuple[float, ...] = ()
-    hollow: bool | None = None
-
-
-@dataclass(frozen=True)
-class Group:
-    """The figures of one metric; neighbours with the same `axis` share one. `best` None is no value to be wished for."""
-
-    title: str
-    unit: str
-    best: float | None
-    dots: tuple[Dot, ...]
-    axis: str
-    signed: bool = False
-    way: str | None = None  # which way is better, where that does not follow from the figures
-
-    @property
-    def better(self) -> str:
-        """Which way is better, in words and an arrow."""
-        return better(self.best, [one.value for one in self.dots], self.unit) if self.way is None else self.way
-
-
 def drawn_dots(groups: Sequence[Group], colours: Colours) -> "Figure":
-    """The groups below each other."""
+    """The groups below each other; metrics beside each other where there are many methods."""
+    if len(groups) > 1 and max(len(one.dots) for one in groups) > MANY:
+        return drawn_columns(groups, colours)
     layout = _Layout(groups)
     sheet = Sheet(colours, layout.height)
     top = 2.0
@@ -66,36 +39,55 @@ def drawn_dots(groups: Sequence[Group], colours: Colours) -> "Figure":
 
 
 class _Layout:
-    """How wide the columns are: names, the axis, and figures in numbers."""
+    """How wide the columns are: names, the axis, and figures in numbers.
+
+    Where there is one method alone, groups have no headings, and the names of rows are those of metrics.
+    """
 
     def __init__(self, groups: Sequence[Group]) -> None:
-        dots = [one for group in groups for one in group.dots]
-        widest = max(width_of(one.name, SMALL) for one in dots)
-        self.names = min(NAMES, widest)
-        told = [_told(one, group) for group in groups for one in group.dots]
-        self.numbers = max(width_of(text, TINY) for text in told)
+        self.compact = len(groups) > 1 and all(len(one.dots) == 1 for one in groups)
+        self.compact = self.compact and len({one.dots[0].name for one in groups}) == 1
+        rows = [(group, dot) for group in groups for dot in group.dots]
+        self.names = min(NAMES, max(width_of(self.name(*one), SMALL) for one in rows))
+        self.numbers = max(width_of(self.told(*one), TINY) for one in rows)
         self.left = self.names + GAP
         self.span = WIDTH - self.left - self.numbers - GAP - 2
-        self.lines = {dot.name: wrapped(dot.name, self.names, SMALL) for dot in dots}
-        self.titles = {id(group): self._title(group) for group in groups}
         panels = len(list(groupby(groups, key=lambda one: one.axis)))
         self.height = 2 + sum(map(self.height_of, groups)) + FOOT * panels
 
-    def _title(self, group: Group) -> list[str]:
-        room = WIDTH - width_of(group.better, TINY) - 2 * GAP
-        return wrapped(group.title, room, MEDIUM, bold=True, lines=3)
+    def name(self, group: Group, dot: Dot) -> str:
+        """What stands before a row."""
+        return group.title if self.compact else dot.name
 
-    def row(self, dot: Dot) -> float:
+    def lines(self, group: Group, dot: Dot) -> list[str]:
+        """The same in lines."""
+        return wrapped(self.name(group, dot), self.names, SMALL)
+
+    def told(self, group: Group, dot: Dot) -> str:
+        """What stands behind a row."""
+        if not math.isfinite(dot.value):
+            return ""
+        said = change(dot.value, group.unit) if group.signed else figure(dot.value, group.unit)
+        arrow = next((one for one in group.better if one in ARROWS), "") if self.compact else ""
+        return f"{said} {arrow}".rstrip()
+
+    def title(self, group: Group) -> list[str]:
+        """A group's heading in lines."""
+        room = WIDTH - width_of(group.better, TINY) - 2 * GAP
+        return [] if self.compact else wrapped(group.title, room, MEDIUM, bold=True, lines=3)
+
+    def row(self, group: Group, dot: Dot) -> float:
         """How high the row of a dot is."""
-        return ROW + LINE * (len(self.lines[dot.name]) - 1)
+        return ROW + LINE * (len(self.lines(group, dot)) - 1)
 
     def heading(self, group: Group) -> float:
         """How high a group's heading is."""
-        return HEADING + LINE * (len(self.titles[id(group)]) - 1)
+        return 0.0 if self.compact else HEADING + LINE * (len(self.title(group)) - 1)
 
     def height_of(self, group: Group) -> float:
         """How high a group is."""
-        return self.heading(group) + sum(map(self.row, group.dots)) + BETWEEN
+        between = 0.0 if self.compact else BETWEEN
+        return self.heading(group) + sum(self.row(group, dot) for dot in group.dots) + between
 
 
 def _draw(sheet: Sheet, axes: "Axes", panel: Sequence[Group], layout: _Layout, top: float) -> None:
@@ -110,10 +102,11 @@ def _draw(sheet: Sheet, axes: "Axes", panel: Sequence[Group], layout: _Layout, t
     place = 0.0
     for group in panel:
         heading = layout.heading(group)
-        for number, line in enumerate(layout.titles[id(group)]):
+        for number, line in enumerate(layout.title(group)):
             sheet.text(0, top + place + 13 + LINE * number, line, size=MEDIUM, weight="bold")
-        sheet.text(WIDTH, top + place + 13, group.better, size=TINY, align="right", colour=colours.muted)
-        below = place + layout.height_of(group) - BETWEEN
+        if not layout.compact:
+            sheet.text(WIDTH, top + place + 13, group.better, size=TINY, align="right", colour=colours.muted)
+        below = place + heading + sum(layout.row(group, dot) for dot in group.dots)
         _lines(axes, axis, group, (place + heading, below), colours)
         for dot, middle in _rows(group, layout, place + heading):
             _row(sheet, axes, axis, dot, group, layout, (middle, top))
@@ -122,8 +115,8 @@ def _draw(sheet: Sheet, axes: "Axes", panel: Sequence[Group], layout: _Layout, t
 
 def _rows(group: Group, layout: _Layout, start: float) -> Iterator[tuple[Dot, float]]:
     for dot in group.dots:
-        yield dot, start + layout.row(dot) / 2
-        start += layout.row(dot)
+        yield dot, start + layout.row(group, dot) / 2
+        start += layout.row(group, dot)
 
 
 def _lines(axes: "Axes", axis: Axis, group: Group, ends: tuple[float, float], colours: Colours) -> None:
@@ -140,29 +133,12 @@ def _row(
     sheet: Sheet, axes: "Axes", axis: Axis, dot: Dot, group: Group, layout: _Layout, place: tuple[float, float]
 ) -> None:
     colours, (middle, top) = sheet.colours, place
-    lines = layout.lines[dot.name]
+    lines = layout.lines(group, dot)
     for number, line in enumerate(lines):
         offset = LINE * (number - (len(lines) - 1) / 2)
         sheet.text(layout.left - GAP, top + middle + offset, line, align="right")
-    sheet.text(WIDTH, top + middle, _told(dot, group), size=TINY, align="right", colour=colours.muted)
+    sheet.text(WIDTH, top + middle, layout.told(group, dot), size=TINY, align="right", colour=colours.muted)
     if not math.isfinite(dot.value):
         sheet.text(layout.left + 4, top + middle, UNDEFINED, size=TINY, colour=colours.muted, style="italic")
         return
-    for one in dot.draws:
-        if math.isfinite(one):
-            axes.plot(
-                [one], [middle], marker="|", markersize=11, markeredgewidth=1.2, color=dot.series.colour, clip_on=False
-            )
-    if math.isfinite(dot.low) and math.isfinite(dot.high):
-        whisker = axes.plot([dot.low, dot.high], [middle] * 2, color=dot.series.colour, linewidth=2, clip_on=False)[0]
-        whisker.set_gid(f"whisker/{group.title}/{dot.name}")
-    hollow = dot.series.hollow if dot.hollow is None else dot.hollow
-    marker = dot.series.marker(colours.paper) | ({"markerfacecolor": colours.paper} if hollow else {})
-    mark = axes.plot([dot.value], [middle], linestyle="", clip_on=False, zorder=3, **marker)[0]
-    mark.set_gid(f"dot/{group.title}/{dot.name}")
-
-
-def _told(dot: Dot, group: Group) -> str:
-    if not math.isfinite(dot.value):
-        return ""
-    return change(dot.value, group.unit) if group.signed else figure(dot.value, group.unit)
+    draw_mark(axes, dot, group, middle, colours)

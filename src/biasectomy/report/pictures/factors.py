@@ -1,6 +1,8 @@
 """How the factors of the edited neurons are spread: removed, weakened, strengthened, reversed."""
 
+import bisect
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -9,13 +11,13 @@ from biasectomy.report.finished import FinishedRun
 from biasectomy.report.pictures.axis import axis_of
 from biasectomy.report.pictures.base import Picture, register
 from biasectomy.report.pictures.colours import Colours
-from biasectomy.report.pictures.sheet import MEDIUM, SMALL, TINY, WIDTH, Sheet, width_of, wrapped
+from biasectomy.report.pictures.sheet import MEDIUM, TINY, WIDTH, Sheet, width_of, wrapped
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 NAME = "factors"
-HEADING, LEGEND, PANEL, FOOT, LEFT = 24.0, 22.0, 110.0, 44.0, 52.0
+HEADING, LEGEND, PANEL, FOOT, LEFT = 24.0, 22.0, 110.0, 38.0, 52.0
 BINS = 40
 STEPS = (0.01, 0.02, 0.025, 0.05, 0.1, 0.2, 0.25, 0.5, 1.0)  # widths of bins, of which 0 and 1 are ends
 DIRECTIONS = ("reversed", "removed", "weakened", "strengthened")
@@ -84,12 +86,21 @@ def _drawn(spreads: Sequence[Spread], colours: Colours) -> "Figure":
             highest = max(highest, *counts.values(), 0) if counts else highest
             for place, count in counts.items():
                 left, width = (edges[place], edges[place + 1] - edges[place])
-                left, width = (left - 0.2 * width, 0.4 * width) if name == "removed" else (left + 0.06 * width, 0.88 * width)
+                left, width = (
+                    (left - 0.2 * width, 0.4 * width) if name == "removed" else (left + 0.06 * width, 0.88 * width)
+                )
                 bar = axes.bar(left, count, width=width, align="edge", color=shades[name], linewidth=0)[0]
                 bar.set_gid(f"bar/{spread.title}/{name}/{place}")
         _heights(axes, highest, colours)
         axes.axvline(1, color=colours.ink, linewidth=1, linestyle=(0, (4, 3)), zorder=3)
-        sheet.text(WIDTH - 8, top + HEADING + LEGEND + PANEL + 32, "factor", size=TINY, align="right", colour=colours.muted)
+        sheet.text(
+            WIDTH - 8,
+            top + HEADING + LEGEND + PANEL + 25,
+            "factor \N{RIGHTWARDS ARROW}",
+            size=TINY,
+            align="right",
+            colour=colours.muted,
+        )
     return sheet.figure
 
 
@@ -104,21 +115,16 @@ def _heights(axes: object, highest: int, colours: Colours) -> None:
 
 
 def edges_of(low: float, high: float) -> list[float]:
-    """Ends of bins of equal width, with 0 and 1 among them."""
+    """Ends of bins of equal width, and 0 and 1 among them."""
     width = next((step for step in STEPS if (high - low) / step <= BINS), (high - low) / BINS)
-    width = width if width <= 1 else float(math.ceil(width))
     first, last = math.floor(low / width), math.ceil(high / width) + 1
-    return [round(number * width, 10) for number in range(first, last + 1)]
+    return sorted({0.0, 1.0, *(round(number * width, 10) for number in range(first, last + 1))})
 
 
 def _counts(factors: Sequence[float], edges: Sequence[float]) -> dict[int, int]:
     """How many factors lie in each bin, by the bin's place; ends belong to the bin above."""
-    found: dict[int, int] = {}
-    width = edges[1] - edges[0]
-    for one in factors:
-        place = min(max(math.floor((one - edges[0]) / width + 1e-9), 0), len(edges) - 2)
-        found[place] = found.get(place, 0) + 1
-    return dict(sorted(found.items()))
+    places = (min(max(bisect.bisect_right(edges, one) - 1, 0), len(edges) - 2) for one in factors)
+    return dict(sorted(Counter(places).items()))
 
 
 def _in_words(spread: Spread) -> str:

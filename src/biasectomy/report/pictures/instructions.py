@@ -2,13 +2,14 @@
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from biasectomy.measuring.results import MetricDescription, MetricRow
 from biasectomy.report.finished import FinishedRun
 from biasectomy.report.pictures.axis import axis_of, better
 from biasectomy.report.pictures.base import Picture, register
-from biasectomy.report.pictures.colours import Colours
+from biasectomy.report.pictures.colours import LIGHT, Colours
 from biasectomy.report.pictures.rows import first_task, headline, of_task
 from biasectomy.report.pictures.series import Series, series
 from biasectomy.report.pictures.sheet import MEDIUM, SMALL, TINY, WIDTH, Sheet, width_of, wrapped
@@ -51,17 +52,19 @@ def instructions(run: FinishedRun) -> Picture | None:
         styles = series(results, colours)
         return [_spread(results.title(row.method), styles[row.method], row) for row in rows]
 
-    from biasectomy.report.pictures.colours import LIGHT
-
     caption = (
-        f"{named(description)} of {task} under each of {len(rows[0].instructions)} instructions that mean the same: one dot "
-        "an instruction, lines join those of one, the large mark is all together. The closer the dots, the less the "
-        "wording matters; sampling alone spreads them too."
+        f"{named(description)} of {task} under {len(rows[0].instructions)} instructions that mean the same: "
+        "one dot an instruction, lines join those of one, the stroke is all together. The closer the dots, "
+        "the less the wording matters; sampling alone spreads them too."
     )
     told = "; ".join(_in_words(one, description) for one in spreads(LIGHT))
     alternative = f"{named(description)} under single instructions. {told}."
     return Picture.drawn(
-        NAME, "How much the wording matters", caption, alternative, lambda colours: _drawn(spreads(colours), description, colours)
+        NAME,
+        "How much the wording matters",
+        caption,
+        alternative,
+        lambda colours: _drawn(spreads(colours), description, colours),
     )
 
 
@@ -97,9 +100,11 @@ def _drawn(spreads: list[Spread], description: MetricDescription, colours: Colou
     axes.set_ylim(len(spreads) - 0.5, -0.5)
     axes.set_yticks([])
     axes.grid(axis="x", color=colours.grid, linewidth=1)
-    for row, (above, below) in enumerate(zip(spreads, spreads[1:], strict=False)):
-        for one, two in zip(above.figures, below.figures, strict=False):
-            axes.plot([one, two], [row, row + 1], color=colours.muted, linewidth=0.9, alpha=0.55, zorder=1, clip_on=False)
+    for row, (above, below) in enumerate(pairwise(spreads)):
+        for start, end in zip(above.figures, below.figures, strict=False):
+            axes.plot(
+                [start, end], [row, row + 1], color=colours.muted, linewidth=0.9, alpha=0.55, zorder=1, clip_on=False
+            )
     for row, one in enumerate(spreads):
         middle = HEADING + ROW * (row + 0.5)
         for number, line in enumerate(lines := wrapped(one.title, names, SMALL)):

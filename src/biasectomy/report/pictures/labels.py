@@ -8,7 +8,7 @@ Box = tuple[float, float, float, float]  # left, top, right, bottom
 NEAR, FAR, RING = 9.0, 92.0, 6.0  # how far from its point a label may stand, and by which steps further ones are tried
 DIRECTIONS = 16
 LINE_FROM = 16.0  # a label that is further away has a line to its point
-COVERED, CROSSED, AWAY = 1000.0, 3.0, 1.0  # what is bad about a place: something is covered, a line crossed, far away
+COVERED, CROSSED, AWAY = 1000.0, 7.0, 1.0  # what is bad about a place: something is covered, a line crossed, far away
 
 
 @dataclass(frozen=True)

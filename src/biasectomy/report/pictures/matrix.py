@@ -1,7 +1,6 @@
 """Methods by kinds of items: how much nearer the best value each comes on each; of studies such as `transfer`."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 

@@ -1,6 +1,7 @@
 """Where the edited neurons sit: layers across, kinds of modules down, one map a method."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -8,7 +9,8 @@ from biasectomy.neurons.neuron_set import NeuronSet
 from biasectomy.report.finished import FinishedRun
 from biasectomy.report.pictures.base import Picture, register
 from biasectomy.report.pictures.colours import Colours
-from biasectomy.report.pictures.sheet import MEDIUM, SMALL, TINY, WIDTH, Sheet, width_of, wrapped
+from biasectomy.report.pictures.series import Series, series
+from biasectomy.report.pictures.sheet import MEDIUM, TINY, WIDTH, Sheet, width_of, wrapped
 from biasectomy.report.places import kind_of, layer_of, stack_of
 
 if TYPE_CHECKING:
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 NAME = "neurons"
-HEADING, PROFILE, ROW, FOOT, KEY = 26.0, 64.0, 22.0, 42.0, 26.0
+HEADING, PROFILE, ROW, FOOT, KEY = 26.0, 64.0, 22.0, 30.0, 26.0
 NAMES, GAP = 150.0, 10.0
 FAINTEST = 0.15  # of a cell that holds any
 SHADES = 5
@@ -26,6 +28,7 @@ SHADES = 5
 class Map:
     """How many neurons of a set lie in each layer, by kind of module; and how many there are, where that is known."""
 
+    method: str
     title: str
     kinds: tuple[str, ...]
     layers: int
@@ -53,7 +56,7 @@ class Map:
 def neurons(run: FinishedRun) -> Picture | None:
     """One map for each method that edits any."""
     maps = [
-        map_of(run.results.title(name), found, _noted(run, name), _layers(run, found))
+        map_of((name, run.results.title(name)), found, _noted(run, name), _layers(run, found))
         for name, found in run.neuron_sets.items()
         if len(found)
     ]
@@ -61,11 +64,15 @@ def neurons(run: FinishedRun) -> Picture | None:
         return None
     shares = all(one.totals for one in maps)
     caption = (
-        "How many of the edited neurons lie in each layer (strokes) and, below, in each kind of module: the darker, the "
-        + ("larger the share of the units there that is edited." if shares else "more.")
+        "How many of the edited neurons lie in each layer (strokes) and, below, in each kind of module: the stronger "
+        "the colour, the " + ("larger the share of the units there that is edited." if shares else "more.")
     )
     alternative = " ".join(map(_in_words, maps))
-    return Picture.drawn(NAME, "Where the neurons are", caption, alternative, lambda colours: _drawn(maps, colours))
+
+    def draw(colours: Colours) -> "Figure":
+        return _drawn(maps, series(run.results, colours), colours)
+
+    return Picture.drawn(NAME, "Where the neurons are", caption, alternative, draw)
 
 
 def _noted(run: FinishedRun, method: str) -> list[dict[str, Any]]:
@@ -81,8 +88,11 @@ def _layers(run: FinishedRun, found: NeuronSet) -> int:
     return max((value for key, value in shape.items() if key.startswith("num_") and isinstance(value, int)), default=0)
 
 
-def map_of(title: str, found: NeuronSet, noted: list[dict[str, Any]], layers: int = 0) -> Map:
-    """The map of a set: from what is noted of its places, else from the names of its modules."""
+def map_of(names: tuple[str, str], found: NeuronSet, noted: list[dict[str, Any]], layers: int = 0) -> Map:
+    """The map of a method's set, by the method's name and title.
+
+    It comes from what is noted of places, else from the names of modules.
+    """
     if noted:
         several = len({one["stack"] for one in noted}) > 1
         counts, totals, kinds = {}, {}, []
@@ -91,24 +101,24 @@ def map_of(title: str, found: NeuronSet, noted: list[dict[str, Any]], layers: in
             kinds.append(kind)
             for layer, count, total in zip(one["layers"], one["neurons"], one["of"], strict=True):
                 counts[kind, layer], totals[kind, layer] = count, total
-        return Map(title, tuple(kinds), 1 + max(layer for _, layer in counts), counts, totals)
+        return Map(*names, tuple(kinds), 1 + max(layer for _, layer in counts), counts, totals)
     modules = [{"module": one.module} for one in found]
     several = len({stack_of(one) for one in modules}) > 1
     places = Counter(
         (f"{kind_of(one)} ({stack_of(one)})" if several else kind_of(one), layer_of(one) or 0) for one in modules
     )
     kinds = sorted({kind for kind, _ in places})
-    return Map(title, tuple(kinds), max(layers, 1 + max(layer for _, layer in places)), dict(places), {})
+    return Map(*names, tuple(kinds), max(layers, 1 + max(layer for _, layer in places)), dict(places), {})
 
 
-def _drawn(maps: list[Map], colours: Colours) -> "Figure":
+def _drawn(maps: list[Map], shades: Mapping[str, Series], colours: Colours) -> "Figure":
     names = min(NAMES, max(width_of(kind, TINY) for one in maps for kind in one.kinds))
     left = max(names, width_of("10,000", TINY)) + GAP
     height = sum(HEADING + PROFILE + ROW * len(one.kinds) + FOOT + KEY for one in maps)
     sheet = Sheet(colours, height)
     top = 0.0
-    for number, one in enumerate(maps):
-        colour = colours.series[number % len(colours.series)]
+    for one in maps:
+        colour = shades[one.method].colour
         count = f"{one.title}: {sum(one.counts.values()):,} neurons"
         sheet.text(0, top + 13, wrapped(count, WIDTH, MEDIUM, bold=True, lines=1)[0], size=MEDIUM, weight="bold")
         top += HEADING
@@ -120,8 +130,8 @@ def _drawn(maps: list[Map], colours: Colours) -> "Figure":
             said = wrapped(kind, names, TINY, lines=1)[0]
             sheet.text(left - GAP, top + ROW * (row + 0.5), said, size=TINY, align="right")
         top += ROW * len(one.kinds)
-        sheet.text(WIDTH, top + 30, "layer", size=TINY, align="right", colour=colours.muted)
-        _key(sheet, one, colour, left, top + FOOT)
+        sheet.text(WIDTH, top + 24, "layer \N{RIGHTWARDS ARROW}", size=TINY, align="right", colour=colours.muted)
+        _key(sheet, one, colour, left, top + FOOT - 4)
         top += FOOT + KEY
     return sheet.figure
 
@@ -150,15 +160,14 @@ def _cells(axes: "Axes", one: Map, colour: str, colours: Colours) -> None:
     axes.set_yticks([])
     every = next(step for step in (1, 2, 5, 10, 20, 50, 100) if one.layers / step <= 12)
     axes.set_xticks(range(0, one.layers, every), [str(layer) for layer in range(0, one.layers, every)])
+    frame = Rectangle((-0.5, -0.5), one.layers, len(one.kinds), facecolor="none", edgecolor=colours.grid, clip_on=False)
+    axes.add_patch(frame)
     for row, kind in enumerate(one.kinds):
         for layer in range(one.layers):
-            value = one.value(kind, layer)
-            there = not one.totals or (kind, layer) in one.totals
-            cell = Rectangle((layer - 0.5, row - 0.5), 1, 1, facecolor="none", edgecolor=colours.grid, linewidth=0.7)
-            if value:
-                cell.set(facecolor=(colour, _shade(value, one.most)))
+            if value := one.value(kind, layer):
+                shade = (colour, _shade(value, one.most))
+                cell = Rectangle((layer - 0.47, row - 0.46), 0.94, 0.92, facecolor=shade, linewidth=0, clip_on=False)
                 cell.set_gid(f"cell/{one.title}/{kind}/{layer}")
-            if there:
                 axes.add_patch(cell)
 
 

@@ -4,9 +4,11 @@ from biasectomy.measuring.results import Results
 from biasectomy.report.finished import FinishedRun
 from biasectomy.report.pictures.base import Picture, register
 from biasectomy.report.pictures.colours import LIGHT, Colours
-from biasectomy.report.pictures.dots import Group, drawn_dots
+from biasectomy.report.pictures.dots import drawn_dots
+from biasectomy.report.pictures.marks import Group
 from biasectomy.report.pictures.rows import first_task, group, in_words, level, of_task, whole_tasks
 from biasectomy.report.pictures.series import series
+from biasectomy.report.pictures.wording import named
 
 NAME = "other-tasks"
 
@@ -21,7 +23,14 @@ def other_tasks(run: FinishedRun) -> Picture | None:
     def groups(colours: Colours) -> list[Group]:
         styles = series(results, colours)
         found = [
-            group(results, styles, task, metric, axis=results.description(metric).unit, told=True)
+            group(
+                results,
+                styles,
+                task,
+                metric,
+                axis=results.description(metric).unit,
+                title=f"{task}: {named(results.description(metric))}",
+            )
             for task, metric in sorted(judged, key=lambda one: results.description(one[1]).unit)
         ]
         return [one for one in found if one is not None]
@@ -29,7 +38,10 @@ def other_tasks(run: FinishedRun) -> Picture | None:
     shown = groups(LIGHT)
     if not shown:
         return None
-    caption = f"The figure that each of the other tasks is judged by, with {level(results)} intervals."
+    caption = (
+        f"The figure that each of the other tasks is judged by, with {level(results)} intervals. An arrow says which "
+        "way is better."
+    )
     return Picture.drawn(
         NAME, "On other tasks", caption, in_words(shown), lambda colours: drawn_dots(groups(colours), colours)
     )

@@ -19,6 +19,12 @@ class Path:
     points: tuple[tuple[float, float], ...]
     chosen: str | None
 
+    def told(self, name: str) -> str:
+        """What stands beside a candidate; numbers have commas, and the first says what it is a number of."""
+        shown = f"{int(name):,}" if name.isdecimal() else name
+        shown = f"n = {shown}" if name in (self.names[0], self.chosen) else shown
+        return f"{shown}, chosen" if name == self.chosen else shown
+
     def in_words(self, results: Results, across: str, up: str) -> str:
         """A sentence with all candidates."""
         told = [

@@ -1,50 +1,32 @@
 """Points of a plane with intervals both ways, their names, and lines of candidates."""
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from biasectomy.report.pictures.axis import Axis, axis_of, direction, is_inner
 from biasectomy.report.pictures.colours import Colours
-from biasectomy.report.pictures.labels import Box, Label, Placed, placed
 from biasectomy.report.pictures.paths import Path
-from biasectomy.report.pictures.series import Series
-from biasectomy.report.pictures.sheet import SMALL, TINY, WIDTH, Sheet, width_of, wrapped
+from biasectomy.report.pictures.point_names import PLANE, Point, write_names
+from biasectomy.report.pictures.sheet import SMALL, TINY, WIDTH, Sheet, wrapped
 from biasectomy.report.pictures.wording import UNDEFINED
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-LEFT, TOP, RIGHT, SIDE, FOOT = 52.0, 30.0, 14.0, 400.0, 46.0
-ROW, COLUMNS = 19.0, 2
-NAMED = 7  # points; of more, numbers stand beside the points and names below
-Figures = tuple[float, float, float]  # value, low, high
+LEFT, TOP, RIGHT, SIDE = PLANE
+FOOT, ROW, COLUMNS = 46.0, 19.0, 2
+NAMED = 6  # points; of more, numbers stand beside the points and names below
 Ends = tuple[str, str, float | None]  # title, unit, best
-
-
-@dataclass(frozen=True)
-class Point:
-    """A method's figures on both axes, and its draws."""
-
-    series: Series
-    x: Figures
-    y: Figures
-    draws: tuple[tuple[float, float], ...] = ()
-
-    @property
-    def is_there(self) -> bool:
-        """Whether it has a place."""
-        return math.isfinite(self.x[0]) and math.isfinite(self.y[0])
 
 
 def drawn_plane(points: Sequence[Point], tried: Sequence[Path], ends: tuple[Ends, Ends], colours: Colours) -> "Figure":
     """The plane, with the names of points beside them, or below where there are many."""
     there, without = [one for one in points if one.is_there], [one for one in points if not one.is_there]
-    many = len(there) > NAMED
-    names = [str(number) if many else one.series.title for number, one in enumerate(there, start=1)]
-    below = _below(there, names, many, without)
+    names = _names(there)
+    numbered = [(name, one) for name, one in zip(names, there, strict=True) if name != one.series.title]
+    below = math.ceil(len(numbered) / COLUMNS) + (1 if without else 0)
     sheet = Sheet(colours, TOP + SIDE + FOOT + below * ROW + (8 if below else 0))
     axes = sheet.axes(LEFT, TOP, WIDTH - LEFT - RIGHT, SIDE)
     across, up = _axes(there, tried, ends)
@@ -58,10 +40,18 @@ def drawn_plane(points: Sequence[Point], tried: Sequence[Path], ends: tuple[Ends
         _draw_path(axes, path, style.colour if style else colours.muted)
     for one in there:
         _draw_point(axes, one, colours)
-    _corner(sheet, axes, there, ends)
-    _name(sheet, axes, there, names, tried)
-    _key(sheet, there, names, many, without)
+    _corner(sheet, there, ends)
+    write_names(sheet, axes, there, names, tried)
+    _key(sheet, numbered, without)
     return sheet.figure
+
+
+def _names(there: Sequence[Point]) -> list[str]:
+    """What stands beside each point: its method's title, or a number where there are many."""
+    if sum(not one.landmark for one in there) <= NAMED:
+        return [one.series.title for one in there]
+    numbers = iter(range(1, len(there) + 1))
+    return [one.series.title if one.landmark else str(next(numbers)) for one in there]
 
 
 def _axes(there: Sequence[Point], tried: Sequence[Path], ends: tuple[Ends, Ends]) -> tuple[Axis, Axis]:
@@ -100,7 +90,13 @@ def _draw_path(axes: "Axes", path: Path, colour: str) -> None:
 
 def _draw_point(axes: "Axes", point: Point, colours: Colours) -> None:
     (x, left, right), (y, low, high) = point.x, point.y
-    style = {"color": point.series.colour, "linewidth": 1.4, "alpha": 0.75, "clip_on": False, "zorder": 2}
+    style: dict[str, Any] = {
+        "color": point.series.colour,
+        "linewidth": 1.4,
+        "alpha": 0.75,
+        "clip_on": False,
+        "zorder": 2,
+    }
     if math.isfinite(left) and math.isfinite(right):
         axes.plot([left, right], [y, y], **style)[0].set_gid(f"across/{point.series.name}")
     if math.isfinite(low) and math.isfinite(high):
@@ -112,7 +108,7 @@ def _draw_point(axes: "Axes", point: Point, colours: Colours) -> None:
     mark.set_gid(f"point/{point.series.name}")
 
 
-def _corner(sheet: Sheet, axes: "Axes", there: Sequence[Point], ends: tuple[Ends, Ends]) -> None:
+def _corner(sheet: Sheet, there: Sequence[Point], ends: tuple[Ends, Ends]) -> None:
     """An arrow towards the corner where a method should be, where there is one."""
     ways = [direction(best, [(one.x, one.y)[place][0] for one in there]) for place, (_, _, best) in enumerate(ends)]
     if None in ways or not all(ways):
@@ -129,83 +125,16 @@ def _corner(sheet: Sheet, axes: "Axes", there: Sequence[Point], ends: tuple[Ends
     )
 
 
-def _place(sheet: Sheet, axes: "Axes", x: float, y: float) -> tuple[float, float]:
-    """Where a point of the plane lies on the sheet, in units."""
-    left, bottom = sheet.figure.transFigure.inverted().transform(axes.transData.transform((x, y)))
-    return float(left) * sheet.width, (1 - float(bottom)) * sheet.height
-
-
-def _name(sheet: Sheet, axes: "Axes", there: Sequence[Point], names: Sequence[str], tried: Sequence[Path]) -> None:
-    """Names of points and candidates, where they cover neither each other nor a point."""
-    labels, colours, avoided, lines = [], [], [_better(there)], []
-    for point, name in zip(there, names, strict=True):
-        x, y = _place(sheet, axes, point.x[0], point.y[0])
-        labels.append(Label(x, y, width_of(name, TINY) + 4, TINY + 4))
-        colours.append(point.series.colour)
-        avoided.append((x - 6, y - 6, x + 6, y + 6))
-        lines += _whiskers(sheet, axes, point)
-    for path in tried:
-        style = next((one.series.colour for one in there if one.series.name == path.method), sheet.colours.muted)
-        for name, (across, up) in zip(path.names, path.points, strict=True):
-            x, y = _place(sheet, axes, across, up)
-            labels.append(Label(x, y, width_of(f"n = {name}", TINY - 1) + 2, TINY + 1))
-            colours.append(style)
-            avoided.append((x - 3, y - 3, x + 3, y + 3))
-        names = [*names, *(f"n = {name}" for name in path.names)]
-    inside = (LEFT + 2, TOP + 2, WIDTH - 2, TOP + SIDE - 2)
-    for label, name, colour, at in zip(
-        labels, names, colours, placed(labels, inside, avoided=avoided, lines=lines), strict=True
-    ):
-        if at.led:
-            sheet.line([_edge(label, at), (label.x, label.y)], colour, 0.8, alpha=0.6)
-        sheet.text(
-            at.x, at.y, name, size=TINY if name in names[: len(there)] else TINY - 1, colour=colour, align="center"
-        )
-
-
-def _better(there: Sequence[Point]) -> Box:
-    return (WIDTH - RIGHT - 84, TOP, WIDTH, TOP + 40)
-
-
-def _whiskers(sheet: Sheet, axes: "Axes", point: Point) -> Iterable[Box]:
-    """The lines of a point's intervals as thin boxes."""
-    (x, left, right), (y, low, high) = point.x, point.y
-    if math.isfinite(left) and math.isfinite(right):
-        (one, height), (two, _) = _place(sheet, axes, left, y), _place(sheet, axes, right, y)
-        yield (one, height - 1, two, height + 1)
-    if math.isfinite(low) and math.isfinite(high):
-        (place, one), (_, two) = _place(sheet, axes, x, high), _place(sheet, axes, x, low)
-        yield (place - 1, one, place + 1, two)
-
-
-def _edge(label: Label, at: Placed) -> tuple[float, float]:
-    """The place of a name's box that is nearest to its point."""
-    return (
-        min(max(label.x, at.x - label.width / 2), at.x + label.width / 2),
-        min(max(label.y, at.y - label.height / 2 + 2), at.y + label.height / 2 - 2),
-    )
-
-
-def _below(there: Sequence[Point], names: Sequence[str], many: bool, without: Sequence[Point]) -> int:
-    return (math.ceil(len(there) / COLUMNS) if many else 0) + (1 if without else 0)
-
-
-def _key(sheet: Sheet, there: Sequence[Point], names: Sequence[str], many: bool, without: Sequence[Point]) -> None:
+def _key(sheet: Sheet, numbered: Sequence[tuple[str, Point]], without: Sequence[Point]) -> None:
     """Names of numbered points in columns, and of methods that have no place."""
-    from matplotlib.lines import Line2D
-
     top, width = TOP + SIDE + FOOT + 10, WIDTH / COLUMNS
-    rows = math.ceil(len(there) / COLUMNS)
-    for number, point in enumerate(there if many else ()):
+    rows = math.ceil(len(numbered) / COLUMNS)
+    for number, (name, point) in enumerate(numbered):
         x, y = width * (number // rows), top + ROW * (number % rows)
-        place = ([(x + 8) / sheet.width], [1 - y / sheet.height])
-        marker = point.series.marker(sheet.colours.paper)
-        sheet.figure.add_artist(Line2D(*place, linestyle="", transform=sheet.figure.transFigure, **marker))  # type: ignore[arg-type]
-        text = wrapped(f"{names[number]}  {point.series.title}", width - 26, TINY, lines=1)[0]
+        sheet.line([(x + 8, y)], point.series.colour, linestyle="", **point.series.marker(sheet.colours.paper))
+        text = wrapped(f"{name}  {point.series.title}", width - 26, TINY, lines=1)[0]
         sheet.text(x + 20, y, text, size=TINY)
     if without:
         told = f"{UNDEFINED}: {', '.join(one.series.title for one in without)}"
-        last = top + ROW * (rows if many else 0)
-        sheet.text(
-            0, last, wrapped(told, WIDTH, TINY, lines=1)[0], size=TINY, colour=sheet.colours.muted, style="italic"
-        )
+        text = wrapped(told, WIDTH, TINY, lines=1)[0]
+        sheet.text(0, top + ROW * rows, text, size=TINY, colour=sheet.colours.muted, style="italic")

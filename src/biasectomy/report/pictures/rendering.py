@@ -20,6 +20,7 @@ DOTS_AN_INCH = 200
 NAMESPACE, LINK = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xlink}href"
 FONTS = "system-ui, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif"  # of a stand-alone file; in a page, the page's
 PROLOG = '<?xml version="1.0" encoding="UTF-8"?>\n'
+_LONG = re.compile(r"-?\d+\.\d{3,}")
 _COLOUR = re.compile(r"#[0-9a-f]{6}\b")
 _VARIABLE = re.compile(r"var\(--[\w-]+, (#[0-9a-f]{6})\)")
 _REFERENCE = re.compile(r"url\(#([^)]+)\)")
@@ -57,9 +58,11 @@ def inline_svg(figure: "Figure", name: str, title: str, alternative: str) -> str
     """
     from matplotlib.backends.backend_svg import FigureCanvasSVG
 
+    for artist in figure.findobj():
+        artist.set_gid(None)  # names for those who look a mark up in the figure; any text may be in them
     stream = io.StringIO()
     nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-    FigureCanvasSVG(figure).print_svg(stream, metadata=nothing)
+    FigureCanvasSVG(figure).print_svg(stream, metadata=nothing)  # type: ignore[no-untyped-call]
     drawn = ElementTree.fromstring(stream.getvalue())
     root = ElementTree.Element("svg", {"xmlns": NAMESPACE[1:-1], "xmlns:xlink": LINK[1:].partition("}")[0]})
     root.attrib |= {"id": name, "viewBox": drawn.attrib["viewBox"], "role": "img"}
@@ -88,13 +91,14 @@ def _plain(element: ElementTree.Element, name: str, used: set[str], known: dict[
     attributes: dict[str, str] = {}
     for key, value in element.attrib.items():
         if key == "style":
-            attributes |= dict(tuple(part.strip().split(": ", 1)) for part in value.split(";"))  # type: ignore[misc]
+            parts = (part.partition(":") for part in value.split(";"))
+            attributes |= {name_of.strip(): said.strip() for name_of, _, said in parts}
         elif key == LINK:
             attributes["xlink:href"] = f"#{name}-{value[1:]}"
         elif key == "id":
             attributes |= {"id": f"{name}-{value}"} if value in used else {}
         elif not (key == "transform" and value.startswith("rotate(-0 ")):
-            attributes[key] = " ".join(_REFERENCE.sub(rf"url(#{name}-\1)", value).split())
+            attributes[key] = " ".join(_REFERENCE.sub(rf"url(#{name}-\1)", _rounded(value)).split())
     attributes.pop("font-family", None)
     if tag == "text" and "fill" not in attributes:
         attributes["fill"] = "#000000"  # what the renderer leaves out
@@ -104,6 +108,11 @@ def _plain(element: ElementTree.Element, name: str, used: set[str], known: dict[
     made = _element(tag, plain, children)
     made.text = element.text if tag == "text" else None
     return [made]
+
+
+def _rounded(value: str) -> str:
+    """Places with two decimals: a hundredth of a unit cannot be seen."""
+    return _LONG.sub(lambda found: f"{float(found.group()):.2f}".rstrip("0").rstrip("."), value)
 
 
 def _element(tag: str, attributes: dict[str, str], children: list[ElementTree.Element]) -> ElementTree.Element:
@@ -136,7 +145,7 @@ def png(figure: "Figure") -> bytes:
 
     stream = io.BytesIO()
     figure.set_dpi(DOTS_AN_INCH)
-    FigureCanvasAgg(figure).print_png(stream, metadata={"Software": None})
+    FigureCanvasAgg(figure).print_png(stream, metadata={"Software": None})  # type: ignore[no-untyped-call]
     return stream.getvalue()
 
 
@@ -146,5 +155,5 @@ def pdf(figure: "Figure", title: str) -> bytes:
 
     stream = io.BytesIO()
     metadata = {"Title": title, "Creator": None, "Producer": None, "CreationDate": None}
-    FigureCanvasPdf(figure).print_pdf(stream, metadata=metadata)
+    FigureCanvasPdf(figure).print_pdf(stream, metadata=metadata)  # type: ignore[no-untyped-call]
     return stream.getvalue()

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from biasectomy.measuring.results import MetricRow, Results
-from biasectomy.report.pictures.dots import Dot, Group
+from biasectomy.report.pictures.marks import Dot, Group
 from biasectomy.report.pictures.series import Series
 from biasectomy.report.pictures.wording import named, with_interval
 
@@ -17,8 +17,11 @@ def first_task(results: Results) -> str:
 
 
 def whole_tasks(results: Results) -> list[str]:
-    """Those that were asked, without the parts of joined ones where that is known."""
-    return list(results.tasks) or list(dict.fromkeys(row.task for row in results.metrics))
+    """Those that were asked, without the parts of joined ones; of older results as far as names tell parts."""
+    if results.tasks:
+        return list(results.tasks)
+    there = list(dict.fromkeys(row.task for row in results.metrics))
+    return [one for one in there if not any(one.startswith((f"{whole}/", f"{whole}:")) for whole in there)]
 
 
 def of_task(results: Results, task: str) -> list[MetricRow]:
@@ -42,9 +45,9 @@ def with_role(results: Results, tasks: Iterable[str], role: str) -> list[tuple[s
 
 
 def group(
-    results: Results, styles: dict[str, Series], task: str, metric: str, *, axis: str, told: bool = False
+    results: Results, styles: dict[str, Series], task: str, metric: str, *, axis: str, title: str | None = None
 ) -> Group | None:
-    """The figures of all methods in one metric; `told` puts the task behind its title."""
+    """The figures of all methods in one metric; `title` None is the metric's own."""
     description = results.description(metric)
     rows = [row for row in of_task(results, task) if row.metric == metric]
     dots = tuple(
@@ -52,7 +55,7 @@ def group(
     )
     if not dots:
         return None
-    return Group(named(description, task if told else ""), description.unit, description.best, dots, axis)
+    return Group(title or named(description), description.unit, description.best, dots, axis)
 
 
 def in_words(groups: Sequence[Group]) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-MOST = 9  # labels
+MOST = 12  # labels
 ROOM = 0.04
 
 

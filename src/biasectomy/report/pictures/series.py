@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from biasectomy.measuring.results import Results
 from biasectomy.report.pictures.colours import Colours
@@ -26,7 +27,7 @@ class Series:
         """Pointed and starred shapes look smaller than round ones."""
         return {"*": 10.0, "^": 8.0, "v": 8.0, "d": 9.0, "P": 8.5, "X": 8.5, "o": 8.0}.get(self.shape, 7.0)
 
-    def marker(self, paper: str) -> dict[str, object]:
+    def marker(self, paper: str) -> dict[str, Any]:
         """What matplotlib calls the mark's properties."""
         return {
             "marker": self.shape,

@@ -5,14 +5,14 @@ Pictures are narrow, so that they can be read on a phone: a page makes them larg
 
 import functools
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from biasectomy.report.pictures.colours import Colours
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-WIDTH = 500.0
+WIDTH = 460.0
 MEDIUM, SMALL, TINY = 13.0, 12.0, 11.0  # sizes of text
 INCH = 72.0
 CUT = "\N{HORIZONTAL ELLIPSIS}"
@@ -61,14 +61,24 @@ class Sheet:
             **style,  # type: ignore[arg-type]
         )
 
-    def line(self, ends: Sequence[tuple[float, float]], colour: str, width: float = 1.0, **style: object) -> None:
+    def line(self, ends: Sequence[tuple[float, float]], colour: str, width: float = 1.0, **style: Any) -> None:
         """A line through places of the sheet."""
         from matplotlib.lines import Line2D
 
         places = [(x / self.width, 1 - y / self.height) for x, y in ends]
         xs, ys = zip(*places, strict=True)
-        line = Line2D(xs, ys, color=colour, linewidth=width, transform=self.figure.transFigure, **style)  # type: ignore[arg-type]
+        line = Line2D(xs, ys, color=colour, linewidth=width, transform=self.figure.transFigure, **style)
         self.figure.add_artist(line)
+
+    def ground(self, place: tuple[float, float, float, float], strength: float = 0.7) -> None:
+        """A piece of paper below a text, at left, top, width, height, so that lines behind it do not disturb."""
+        from matplotlib.patches import Rectangle
+
+        left, top, width, height = place
+        corner = (left / self.width, 1 - (top + height) / self.height)
+        size = (width / self.width, height / self.height)
+        style: dict[str, Any] = {"facecolor": self.colours.paper, "alpha": strength, "linewidth": 0}
+        self.figure.add_artist(Rectangle(corner, *size, transform=self.figure.transFigure, **style))
 
 
 @functools.lru_cache(maxsize=4096)

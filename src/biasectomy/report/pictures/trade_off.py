@@ -2,16 +2,21 @@
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from biasectomy.measuring.results import MetricRow, Results
 from biasectomy.report.finished import FinishedRun
 from biasectomy.report.pictures.base import Picture, register
 from biasectomy.report.pictures.colours import Colours
 from biasectomy.report.pictures.paths import Path, paths
-from biasectomy.report.pictures.plane import Point, drawn_plane
+from biasectomy.report.pictures.plane import drawn_plane
+from biasectomy.report.pictures.point_names import Point
 from biasectomy.report.pictures.rows import first_task, level, of_task, with_role
-from biasectomy.report.pictures.series import Series, series
+from biasectomy.report.pictures.series import Series, baseline, series
 from biasectomy.report.pictures.wording import SHARE, named, with_interval
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 NAME = "trade-off"
 ABSTAINS = "Always abstaining"
@@ -39,7 +44,7 @@ def trade_off(run: FinishedRun) -> Picture | None:
     if not any(math.isfinite(x.value) and math.isfinite(y.value) for _, x, y in there):
         return None
 
-    def draw(colours: Colours) -> object:
+    def draw(colours: Colours) -> "Figure":
         return drawn_plane(
             _points(results, there, series(results, colours), plane, colours), tried, _axes(results, plane), colours
         )
@@ -49,12 +54,12 @@ def trade_off(run: FinishedRun) -> Picture | None:
         "The trade-off",
         _caption(results, plane, tried),
         _in_words(results, there, plane, tried),
-        draw,  # type: ignore[arg-type]
+        draw,
     )
 
 
 def plane_of(results: Results) -> Plane | None:
-    """Goal against guard of the first task where it has both; else what was fitted to against the first guard measured."""
+    """Goal against guard of the first task where it has both; else what was fitted to against the first guard."""
     task = first_task(results)
     goals, guards = (with_role(results, [task], role) for role in ("goal", "guard"))
     if goals and guards:
@@ -102,6 +107,7 @@ def _points(
             (x.value, x.low, x.high),
             (y.value, y.low, y.high),
             tuple(zip(x.draws, y.draws, strict=False)),
+            landmark=name == baseline(results),
         )
         for name, x, y in there
     ]
@@ -109,7 +115,7 @@ def _points(
         mark = Series("", ABSTAINS, colours.ink, "X", hollow=True)
         nowhere = math.nan
         across, up = plane.abstaining
-        points.append(Point(mark, (across, nowhere, nowhere), (up, nowhere, nowhere)))
+        points.append(Point(mark, (across, nowhere, nowhere), (up, nowhere, nowhere), landmark=True))
     return points
 
 
@@ -119,15 +125,18 @@ def _stands(point: Point, place: tuple[float, float]) -> bool:
 
 def _caption(results: Results, plane: Plane, tried: list[Path]) -> str:
     said = [
-        f"Each point is a method with its {level(results)} intervals, across and up; the arrow points to where a method "
-        "should be."
+        f"Each point is a method with its {level(results)} intervals, across and up; the arrow points to where a "
+        "method should be."
     ]
     if plane.abstaining is not None:
         said.append(
             "A model that always abstains has everything that is to be gained and nothing of what is to be kept."
         )
     if tried:
-        said.append("Lines join the candidates that a method chose from, as they did on development items.")
+        said.append(
+            "Dotted lines join the candidates that a method chose from (numbers of neurons, where it edits some), as "
+            "they did on development items."
+        )
     return " ".join(said)
 
 
