@@ -10,6 +10,7 @@ from biasectomy.errors import DataError, RunError
 from biasectomy.report.finished import FinishedRun
 from biasectomy.report.page import render_page, write_page
 from biasectomy.report.pictures import Picture
+from tests.report.made_runs import transferred
 from tests.report.page_cases import CLEAR, GOAL, GUARD, HOSTILE, UNCLEAR, make_run, results_of, some_answers
 
 RESULTS = results_of({"crispr": {GOAL: CLEAR, GUARD: UNCLEAR}}, {GOAL: CLEAR})
@@ -125,6 +126,13 @@ def test_a_run_that_only_measured_has_no_parts_on_changes(tmp_path):
     read = Read(render_page(FinishedRun.read(make_run(tmp_path / "run", results_of({}), neurons=0)), []))
     assert {"part-answers", "part-trade_off"}.isdisjoint(one["id"] for one in read.of("section"))
     assert "What was measured" in " ".join(text for _, text in read.texts)
+
+
+def test_a_study_shows_its_matrix_and_says_how_many_cells_hold():
+    read = Read(render_page(transferred(), []))
+    said = " ".join(text for _, text in read.texts)
+    assert "In 1 of 3 cells" in said and "1 gain and 0 losses hold when all cells are looked at together" in said
+    assert "How much nearer the best value" in said and "Not measured" in said  # no column shows what it cost
 
 
 def test_the_page_is_written_with_its_pictures_from_the_folder_alone(tmp_path):
