@@ -10,7 +10,7 @@ from typing import Any
 from biasectomy.report.finished import FinishedRun
 
 RIGHT, WRONG, NO_OPTION = "right", "wrong", "no option"
-UNCHANGED_DRAW = 0  # of a method with several draws the first is shown
+SHOWN_DRAW = 0  # of a method with several
 Place = tuple[str, str, int]  # task, item, instruction
 
 
@@ -86,7 +86,7 @@ def changed_answers(run: FinishedRun, at_most: int) -> ChangedAnswers:
     untold = 0
     rules = {str(one.get("name")): str(one.get("answer_rule")) for one in run.record.get("tasks") or ()}
     for row in run.answers():
-        if row.get("draw") != UNCHANGED_DRAW or row.get("answer", -1) is None:
+        if row.get("draw") != SHOWN_DRAW:  # while a number was chosen, answers have none
             continue
         place = str(row["task"]), str(row["item"]), int(row.get("instruction", 0))
         method = str(row["method"])
