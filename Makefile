@@ -33,6 +33,7 @@ demo: $(READY)
 	$(VENV)/bin/biasectomy mitigate $(DEMO_MODEL) --task $(DEMO_TASK) \
 		--max-items $(DEMO_ITEMS) --max-instructions $(DEMO_INSTRUCTIONS) \
 		--out $(DEMO_OUT) --overwrite $(DEMO_MORE)
+	@echo "open $(DEMO_OUT)/report.html"
 
 test: $(READY)
 	$(VENV)/bin/python -m pytest -n auto --dist worksteal

@@ -1,7 +1,7 @@
 """Small models, tokenizers and tasks that the tests share."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -36,6 +36,14 @@ CHAT_TEMPLATE = (
     "{% for message in messages %}<user>{{ message['content'] }}<end>{% endfor %}"
     "{% if add_generation_prompt %}<assistant>{% endif %}"
 )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def runs_draw_no_pages() -> Iterator[None]:
+    """Runs of tests end without `report.html`: drawing its pictures would take longer than most of them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("biasectomy.commands.run_folder.write_page", lambda folder: None)
+        yield
 
 
 def build_tokenizer(chat: bool = True):

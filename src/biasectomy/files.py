@@ -202,3 +202,8 @@ def _read_text(path: Path) -> str:
         raise DataError(f"{path}: not UTF-8 text (byte {error.start}).") from None
     except OSError as error:
         raise SourceError(f"'{path}' cannot be read: {error.strerror}.") from error
+
+
+def folder_name(name: str) -> str:
+    """What the folder of a row of results is called: "unlearn:Women" has a letter that not every disk takes."""
+    return "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in name)

@@ -37,6 +37,8 @@ from biasectomy.models.language_model import LanguageModel
 from biasectomy.narration import watching
 from biasectomy.neurons.neuron_set import NeuronSet
 from biasectomy.report.figures import format_figure
+from biasectomy.report.finished import FinishedRun
+from biasectomy.report.page import render_page
 from biasectomy.tasks import load_task
 from tests.commands.cases import (
     COMPARED,
@@ -146,7 +148,7 @@ def test_the_record_says_what_went_where_and_with_what(finished, case, tiny_fold
     assert set(record["model_checksums"]) == {"model.safetensors", "config.json"}
     assert record["tasks"][0]["sources"][0]["file"] == "bbq/Age.jsonl"
     assert record["versions"]["torch"] and record["peak_memory_bytes"] > 0 and record["reload_difference"] <= 1e-4
-    expected = {"prepare", "fit original", "fit crispr", "fit random-neurons", "save", "measure"}
+    expected = {"prepare", "fit original", "fit crispr", "fit random-neurons", "save", "measure", "describe crispr"}
     assert expected == set(record["seconds"])
     assert record["command"].startswith(f"biasectomy mitigate {tiny_folder} --seed 11 ")
 
@@ -318,10 +320,32 @@ def test_find_apply_and_evaluate_make_the_same_figures_as_each_other(case, finis
         baked.find("original", "perplexity").value - plain.find("original", "perplexity").value, rel=1e-3
     )
     assert {path.name for path in run.iterdir()} == {
-        "record.json", "items.jsonl", "results.json", "report.md", "store", "methods",
+        "record.json", "items.jsonl", "questions.jsonl", "results.json", "report.md", "store", "methods",
     }  # fmt: skip
     assert "10 neurons, by kind" in (run / "report.md").read_text()
     assert read_json(run / "record.json")["status"] == "finished"
+
+
+def test_a_run_keeps_what_was_asked_and_what_its_first_neurons_are(case, finished):
+    asked = {row["item"]: row for row in map(json.loads, (finished / "questions.jsonl").read_text().splitlines())}
+    answered = [line for line in lines_of(finished) if line["split"] == "test"]
+    assert answered and {line["item"] for line in answered} <= set(asked)
+    for line in answered:  # the options are those that were asked, in their order
+        assert asked[line["item"]]["options"] == line["options"] and asked[line["item"]]["gold"] == line["gold"]
+        assert {"question", "context", "labels", "unknown"} <= set(asked[line["item"]])
+    told = read_json(finished / "methods/crispr/described.json")["neurons"]
+    neurons = NeuronSet.load(finished / "neurons.json")
+    assert [(one["module"], one["unit"]) for one in told] == [(one.module, one.unit) for one in neurons][:12]
+    development = set(read_json(finished / "record.json")["split"]["development"])
+    assert all(one["most_active"] and {peak["item"] for peak in one["most_active"]} <= development for one in told)
+    wordings = read_json(finished / "record.json")["instructions"]["bbq:age"]
+    assert len(wordings) == 2 and all(isinstance(one, str) for one in wordings)
+
+
+def test_the_page_of_a_real_run_shows_its_neurons_and_answers(finished):
+    page = render_page(FinishedRun.read(finished), [])
+    assert "Writes towards" in page and "Answers that changed" in page and "under each instruction" in page
+    assert read_json(finished / "record.json")["instructions"]["bbq:age"][1][:20] in page
 
 
 def test_evaluate_is_resumed_with_the_same_neurons_only(case, finished, tmp_path):
@@ -396,7 +420,7 @@ def test_compare_has_a_row_for_each_method_and_its_difference_to_the_original(co
 
 def test_compare_keeps_what_each_method_has(compared):
     assert {path.name for path in compared.iterdir()} == {
-        "record.json", "items.jsonl", "results.json", "report.md", "store", "methods",
+        "record.json", "items.jsonl", "questions.jsonl", "results.json", "report.md", "store", "methods",
     }  # fmt: skip
     assert {path.name for path in (compared / "methods").iterdir()} == {"crispr"}
     lines = lines_of(compared)

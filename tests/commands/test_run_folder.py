@@ -46,6 +46,17 @@ def test_a_finished_run_has_its_record_results_and_report(tmp_path):
     assert "Nothing helped." in run.path("report.md").read_text()
 
 
+def test_the_page_is_made_last_out_of_what_is_in_the_folder(tmp_path, monkeypatch):
+    seen = []
+
+    def note(folder):
+        seen.append((read_json(folder / "record.json")["status"], (folder / "results.json").exists()))
+
+    monkeypatch.setattr("biasectomy.commands.run_folder.write_page", note)
+    make(tmp_path / "run").finish(results(), {})
+    assert seen == [("finished", True)]
+
+
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere nothing is inherited")
 def test_the_largest_memory_is_not_that_of_the_process_that_started_this_one():
     child = "from biasectomy.reading.memory import peak_memory; print(peak_memory())"

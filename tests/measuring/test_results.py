@@ -140,7 +140,7 @@ def test_results_survive_json_with_nan_as_null() -> None:
     text = json.dumps(results.to_json(), allow_nan=False)
     document = json.loads(text)
     assert document["metrics"][0]["low"] is None and document["differences"][0]["reason"] is None
-    assert document["schema_version"] == 4
+    assert document["schema_version"] == 5
     assert document["interval"] == {
         "kind": "cluster bootstrap, expanded percentile",
         "level": 0.95,
@@ -187,8 +187,8 @@ def test_any_row_survives_json(numbers: list[float], metric: str, reason: str | 
 
 def test_other_schemas_are_refused() -> None:
     document = Results(()).to_json()
-    with pytest.raises(DataError, match=r"run/results\.json: expected results of schema version 1 to 4, found 5"):
-        Results.from_json(document | {"schema_version": 5}, "run/results.json")
+    with pytest.raises(DataError, match=r"run/results\.json: expected results of schema version 1 to 5, found 6"):
+        Results.from_json(document | {"schema_version": 6}, "run/results.json")
     with pytest.raises(DataError, match="found list"):
         Results.from_json([])
     with pytest.raises(DataError, match="the field 'verdict' is missing"):
@@ -272,3 +272,21 @@ def test_results_of_version_1_are_still_read_and_shown() -> None:
     )
     for text in (rendered(results, 160), render_markdown(results, {}, {})):
         assert "+0.96 [+0.88, +1.00]" in text and "Perplexity (packaged neutral text)" in text and "n/a (1)" in text
+
+
+def test_a_goals_figures_stand_under_each_instruction_alone_too():
+    task = made_task()
+    gold = np.array([item.gold for item in task.items])
+    choices = np.stack([gold, np.full(len(gold), 2)])[
+        None
+    ]  # right under the first instruction, "unknown" under the other
+    rows, _ = measured(task, {"original": choices}, ())
+    alone = {row.metric: row.instructions for row in rows}
+    assert alone["accuracy_disambiguated"] == (1.0, 0.0) and alone["accuracy_ambiguous"] == (1.0, 1.0)
+    assert alone["balanced_accuracy"] == (1.0, 0.5)  # it has no role, but is a goal
+    assert alone["instruction_range"] == ()
+    one = dataclasses.replace(task, instructions=("Do.",))
+    assert all(row.instructions == () for row in measured(one, {"original": choices[:, :1]}, ())[0])
+    kept = Results(tuple(rows), interval=interval_settings())
+    again = Results.from_json(json.loads(json.dumps(kept.to_json())))
+    assert [row.instructions for row in again.metrics] == [row.instructions for row in rows]

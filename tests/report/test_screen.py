@@ -99,7 +99,7 @@ def test_what_equals_another_figure_or_changes_nothing_is_said_once() -> None:
     assert "No figure differs from those of Before: Idle." in text and "I Idle" not in text
     everything = rendered(results)
     assert "Gain: the same as Twin." in everything and "Idle - Before: nothing differs." in everything
-    table = result_tables(results, full=True)[0]
+    table = result_tables(results, extent="full")[0]
     assert "Gain" not in table.figures.columns and [name for name, _ in table.changes.rows] == ["After - Before"]
     assert "Gain" in result_tables(results)[0].figures.columns  # reports have all
 

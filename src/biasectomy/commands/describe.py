@@ -39,6 +39,7 @@ def describe(
     *,
     tokens: int = 10,
     examples: int = 3,
+    first: int | None = None,
 ) -> Description:
     """What the neurons of a set are: layers, kinds, factors, tokens they write towards, where they are most active.
 
@@ -47,6 +48,7 @@ def describe(
         others: further sets by a name, that are compared with this one against chance.
         tokens: how many tokens on either side that a neuron writes towards.
         examples: how many items for each neuron.
+        first: of how many neurons, from the best on, it is told; None: of all.
 
     Raises:
         NeuronSetError: a set does not fit the model, or is of another definition.
@@ -59,8 +61,9 @@ def describe(
     for one in sets.values():
         one.check(model.model, model.neurons(one.definition))
     found = overlaps(sets, known) if others else []
-    written = written_tokens(model.model, neurons, known, tokens, len(model.tokenizer))
-    active = most_active(model, neurons, task, examples) if task is not None else [None] * len(neurons)
+    told = neurons if first is None else neurons.top(first)
+    written = written_tokens(model.model, told, known, tokens, len(model.tokenizer))
+    active = most_active(model, told, task, examples) if task is not None else [None] * len(told)
     rows = [
         row
         | _in_words(tokens_of, model)
@@ -68,7 +71,7 @@ def describe(
             "mean_activation": activity.mean if activity else None,
             "most_active": [asdict(peak) for peak in activity.peaks] if activity else [],
         }
-        for row, tokens_of, activity in zip(described_neurons(neurons, model), written, active, strict=True)
+        for row, tokens_of, activity in zip(described_neurons(told, model), written, active, strict=True)
     ]
     return Description(
         {

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from biasectomy.commands.describe import describe
 from biasectomy.commands.forecast import FORECAST, announce, fitting_batch_tokens
 from biasectomy.commands.holding import holding
 from biasectomy.commands.opening import (
@@ -23,13 +24,15 @@ from biasectomy.commands.opening import (
     split_task,
 )
 from biasectomy.commands.outcome import Outcome
-from biasectomy.commands.replacing import ITEMS, STORE, refuse_output
+from biasectomy.commands.replacing import DESCRIBED, ITEMS, QUESTIONS, STORE, refuse_output
 from biasectomy.commands.run_folder import Run, open_run
 from biasectomy.commands.settings import EvaluationSettings, FittingSettings
-from biasectomy.errors import DataError, SettingsError, SourceError
+from biasectomy.errors import BiasectomyError, DataError, RunError, SettingsError, SourceError
+from biasectomy.files import folder_name
 from biasectomy.measuring.harness import Found, HarnessTask, answers_by_itself
 from biasectomy.measuring.harness_calls import NAME as HARNESS
 from biasectomy.measuring.harness_figures import answers_of, note_of, rows_of, task_of
+from biasectomy.measuring.questions_log import write_questions
 from biasectomy.measuring.results import (
     DifferenceRow,
     MetricDescription,
@@ -38,12 +41,14 @@ from biasectomy.measuring.results import (
     figures,
     interval_settings,
 )
-from biasectomy.measuring.session import ItemLog, Session, folder_name, naming_items
+from biasectomy.measuring.session import ItemLog, Session, naming_items
 from biasectomy.measuring.store import Asked, FileStore, MemoryStore
 from biasectomy.methods import METHODS, Cost, Fitted, Method
 from biasectomy.methods.base import ReadsData
 from biasectomy.models.language_model import LanguageModel
 from biasectomy.narration import heading, progress, say, stages
+from biasectomy.neurons.composition import by_place
+from biasectomy.neurons.neuron_set import NeuronSet
 from biasectomy.processes import Processes, join
 from biasectomy.tasks import Split, Task
 from biasectomy.tasks.answer_rules import GENERATING, SCORE_NAMES
@@ -52,6 +57,9 @@ from biasectomy.tasks.metrics import Answers
 FITTING, MEASURING = "fitting", "measuring"  # stages of a command
 Comparisons = Sequence[tuple[str, str]]  # (method, against)
 Measurement = tuple[Task, str]  # a task, and which of its items these are, such as "test"
+# Of each set so many neurons are described in the report, with so many tokens and at so many development items: that
+# takes seconds.
+TOLD_NEURONS, TOLD_TOKENS, TOLD_ITEMS = 12, 8, 48
 
 
 @dataclass(frozen=True)
@@ -207,6 +215,11 @@ class Experiment:
     def measure(self, comparisons: Comparisons) -> Outcome:
         """Answers of all methods to all tasks, and their figures."""
         heading("Measuring", MEASURING)
+        if self.run is not None:
+            self.run.write(QUESTIONS, lambda path: write_questions(path, self.measured))
+            self.run.record["instructions"] = {
+                task.name: list(task.instructions) for task, _ in self.measured if len(task.instructions) > 1
+            }
         answers = self._answers()
         harness, notes = self._ask_harness(answers)
         measured = [*self.measured, *((task, "all") for task in harness)]
@@ -343,10 +356,14 @@ class Experiment:
             self.run.stage_done(name)
 
     def finish(self, outcome: Outcome) -> Outcome:
-        """Writes results and report."""
+        """Writes results and report, with what the first neurons of each set are."""
         if self.run is not None:
+            for name, fitted in self.fitted.items():
+                if fitted.neuron_set is not None and len(fitted.neuron_set):
+                    self._describe(name, fitted.neuron_set)
             self.run.record["methods"] = {
-                name: {"title": self.titles[name], "draws": one.draws} | one.record for name, one in self.fitted.items()
+                name: {"title": self.titles[name], "draws": one.draws} | one.record | self._places(one)
+                for name, one in self.fitted.items()
             }
             neurons = {
                 self.titles[name]: described_neurons(one.neuron_set, self.model)
@@ -356,6 +373,32 @@ class Experiment:
             self.run.finish(outcome.results, neurons)
             outcome = replace(outcome, folder=self.run.folder)
         return outcome
+
+    def _describe(self, name: str, neurons: NeuronSet) -> None:
+        """Keeps what the first neurons of a set are; of some models not all of it can be told."""
+        assert self.run is not None
+        path = self.run.path(f"methods/{folder_name(name)}/{DESCRIBED}")
+        if not self.processes.main or path.is_file():  # of a run that is resumed
+            return
+        task = self.development.get(name) or self.measured[0][0]
+        items = task.limited(TOLD_ITEMS, 1, self.settings.seed) if task.items else None
+        say(f"Looking at what the neurons of {self.titles[name]} are")
+        for asked in (items, None):
+            try:
+                describe(self.model, neurons, asked, tokens=TOLD_TOKENS, first=TOLD_NEURONS).save(path)
+            except RunError:
+                raise
+            except BiasectomyError as error:
+                say(f"Not told: {error}")
+            else:
+                break
+        self.stage_done(f"describe {name}")
+
+    def _places(self, fitted: Fitted) -> dict[str, Any]:
+        """Where the neurons lie that a method edits, for the record; empty where it edits none."""
+        if not fitted.neuron_set:
+            return {}
+        return {"places": by_place(fitted.neuron_set, self.model.neurons(fitted.neuron_set.definition))}
 
 
 @contextmanager

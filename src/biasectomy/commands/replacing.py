@@ -18,12 +18,15 @@ if TYPE_CHECKING:  # slow to import, and a run folder is looked at before anythi
 
 RECORD = "record.json"
 ITEMS = "items.jsonl"
+QUESTIONS = "questions.jsonl"
+REPORTS = {"report.md", "report.html", "pictures"}
+DESCRIBED = "described.json"  # of the neurons of a method
 STORE = "store"
 MODEL, ADAPTER = "model", "adapter"
 NEURONS = "neurons.json"
 # Folders of runs by earlier versions may be replaced too.
 EARLIER = {"attribution", "scores.safetensors", "ranking.json", "perplexity.json"}
-KNOWN = {RECORD, ITEMS, STORE, "methods", NEURONS, "results.json", "report.md", MODEL, ADAPTER} | EARLIER
+KNOWN = {RECORD, ITEMS, QUESTIONS, STORE, "methods", NEURONS, "results.json", MODEL, ADAPTER} | REPORTS | EARLIER
 SHOWN = 5  # names in a message
 READ = ("neurons_file", "data", "instructions", "harness_path")  # settings that name what is read
 

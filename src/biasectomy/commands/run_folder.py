@@ -2,9 +2,9 @@
 
     record.json     settings, versions, checksums, the split, times; written first and after every stage
     store/          every answer as it comes, by checksum of who answered and what was asked
-    items.jsonl     every answer in a form for people
+    items.jsonl     every answer in a form for people; questions.jsonl what was asked
     methods/NAME/   what each method kept: scores, neurons
-    results.json, report.md, neurons.json, model/
+    results.json, report.md, report.html, pictures/, neurons.json, model/
 
 A run is resumed by running it again over what is there: whatever is in the folder is not computed anew.
 """
@@ -33,6 +33,7 @@ from biasectomy.measuring.results import Results
 from biasectomy.processes import ALONE, Processes
 from biasectomy.reading.memory import peak_memory
 from biasectomy.report import render_markdown
+from biasectomy.report.page import write_page
 
 
 class Run:
@@ -117,6 +118,7 @@ class Run:
         self.write("results.json", lambda path: write_json(path, results.to_json()))
         self.write("report.md", lambda path: write_atomically(path, render_markdown(results, self.record, neurons)))
         self.save_record()
+        self.write("report.html", lambda path: write_page(path.parent))  # from what is in the folder
 
     def save_record(self) -> None:
         """Writes `record.json`."""

@@ -16,10 +16,10 @@ from biasectomy.measuring.statistics import ClusterBootstrap, Estimate, Measured
 from biasectomy.tasks.base import Task
 from biasectomy.tasks.metrics import Answers, Metric
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 # Version 1 describes neither metrics nor methods, and knows no costs; only later ones than 2 keep the figures of draws,
-# only later ones than 3 the matrix of a study.
-READABLE = (1, 2, 3, 4)
+# only later ones than 3 the matrix of a study, only later ones than 4 figures under each instruction.
+READABLE = (1, 2, 3, 4, 5)
 NOTICEABLE = 0.005  # what is less is 0.00 in a table
 INTERVAL_KIND = "cluster bootstrap, expanded percentile"
 
@@ -29,7 +29,8 @@ class MetricRow:
     """A figure of one method on one task; `reason` says why a value or an interval is NaN.
 
     `draws` are the figures of each draw, where a method has several; the figure is of all of them together. `of_right`
-    is what answers that are all right would give on these items, where that is not the metric's best value.
+    is what answers that are all right would give on these items, where that is not the metric's best value. Of a goal,
+    or what plays another role, `instructions` are the figures under each instruction alone, where there are several.
     """
 
     method: str  # its name, such as "original" or "crispr"
@@ -45,6 +46,7 @@ class MetricRow:
     reason: str | None = None
     draws: tuple[float, ...] = ()
     of_right: float | None = None
+    instructions: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -282,12 +284,25 @@ def figures(
             for method, side in measured.items():
                 draws = tuple(side.draws.tolist()) if side.draws.size > 1 else ()
                 found = _row_figures(resamples.estimate(side))
-                rows.append(MetricRow(method, scope.name, split, metric.name, **found, draws=draws, of_right=of_right))
+                alone = under_each_instruction(metric, scope, of_scope[method])
+                names = (method, scope.name, split, metric.name)
+                rows.append(MetricRow(*names, **found, draws=draws, of_right=of_right, instructions=alone))
             for method, against in comparisons:
                 change = resamples.difference(measured[method], measured[against])
-                names = (method, against, scope.name, split, metric.name)
-                differences.append(DifferenceRow(*names, **_row_figures(change)))
+                compared = (method, against, scope.name, split, metric.name)
+                differences.append(DifferenceRow(*compared, **_row_figures(change)))
     return rows, differences
+
+
+def under_each_instruction(metric: Metric, task: Task, answers: Answers) -> tuple[float, ...]:
+    """A figure under each instruction alone, of a goal or what plays another role; () where there is only one."""
+    if metric.role is None and metric.name not in {goal.metric for goal in task.goals.values()}:
+        return ()
+    sums = metric.columns(task.items, answers)[0].sum(axis=2)  # [draws, instructions, k]
+    if sums.shape[1] < 2:
+        return ()
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return tuple(float(metric.combine(sums[:, [number]])) for number in range(sums.shape[1]))
 
 
 def of_right_answers(metric: Metric, task: Task) -> float | None:
@@ -331,6 +346,6 @@ def _row(kind: type[Row], document: Mapping[str, Any]) -> Row:
     numbers: dict[str, Any] = {
         name: math.nan for name in ("value", "low", "high", "coverage") if document[name] is None
     }
-    if "draws" in document:
-        numbers["draws"] = tuple(math.nan if one is None else one for one in document["draws"])
+    for name in {"draws", "instructions"} & set(document):
+        numbers[name] = tuple(math.nan if one is None else one for one in document[name])
     return kind(**{**document, **numbers})

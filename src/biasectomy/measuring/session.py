@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from biasectomy.errors import DataError, ScoreError
-from biasectomy.files import without_nan, writing
+from biasectomy.files import folder_name, without_nan, writing
 from biasectomy.measuring.statistics import ClusterBootstrap
 from biasectomy.measuring.store import Asked, Computing, MemoryStore, Store, Stored
 from biasectomy.narration import Advance
@@ -125,11 +125,6 @@ class Session:
         if who is not None:
             self.items.add(_rows(task, answers, arrays, split, who))
         return arrays
-
-
-def folder_name(name: str) -> str:
-    """What the folder of a row of results is called: "unlearn:Women" has a letter that not every disk takes."""
-    return "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in name)
 
 
 def answers_of(task: Task, answers: Sequence[Answer]) -> Answers:

@@ -45,6 +45,29 @@ def composition(neurons: NeuronSet, known: Neurons) -> dict[str, Any]:
     return {"neurons": len(neurons), **_directions(factors), "factor_quantiles": spread, **tables}
 
 
+def by_place(neurons: NeuronSet, known: Neurons) -> list[dict[str, Any]]:
+    """Of each kind of module, how many neurons of a set lie in each layer, as JSON-like values, in the model's order.
+
+    `layers` are their numbers, `neurons` those of the set, `of` those the model has, layer by layer.
+    """
+    chosen = neurons.by_module()
+    found: dict[tuple[str, str], dict[int, list[int]]] = {}
+    for group in known:
+        counts = found.setdefault((group.stack, group.kind), {}).setdefault(group.layer, [0, 0])
+        counts[0] += len(chosen.get(group.module, ()))
+        counts[1] += len(group)
+    return [
+        {
+            "stack": stack,
+            "kind": kind,
+            "layers": list(layers),
+            "neurons": [count for count, _ in layers.values()],
+            "of": [total for _, total in layers.values()],
+        }
+        for (stack, kind), layers in found.items()
+    ]
+
+
 def _directions(factors: Sequence[float] | NDArray[np.float64]) -> dict[str, int]:
     values = np.asarray(factors, dtype=np.float64)
     counts = {"weakened": (values >= 0) & (values < 1), "strengthened": values > 1, "reversed": values < 0}

@@ -5,9 +5,9 @@ Titles, and the order of rows and columns, are those of the results; nothing her
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from biasectomy.measuring.multiplicity import holding
 from biasectomy.measuring.results import DifferenceRow, MetricRow, Results
@@ -15,6 +15,7 @@ from biasectomy.report.headline import nothing_differs, same_rows
 
 Row = MetricRow | DifferenceRow
 Key = TypeVar("Key")
+Extent = Literal["usual", "short", "whole", "full"]
 LARGE = 1e5
 USUAL = 2  # decimals
 DECIMALS = {"nats": 4}  # by unit; a drift of half a hundredth matters
@@ -22,11 +23,15 @@ DECIMALS = {"nats": 4}  # by unit; a drift of half a hundredth matters
 
 @dataclass(frozen=True)
 class Cell:
-    """A figure, its interval, and the range of its draws where there are several, as text."""
+    """A figure, its interval, and the range of its draws where there are several, as text.
+
+    `clear` says of a difference whether its interval excludes no change.
+    """
 
     value: str
     interval: str = ""
     draws: str = ""
+    clear: bool = False
 
     def __str__(self) -> str:
         return f"{self.value} {self.interval}".rstrip() + (f", {self.draws}" if self.draws else "")
@@ -34,16 +39,20 @@ class Cell:
 
 @dataclass(frozen=True)
 class Grid:
-    """Named rows of cells under named columns; `corner` is the heading of the names."""
+    """Named rows of cells under named columns; `corner` is the heading of the names.
+
+    `best` has in words the value to be wished for: of each row where metrics are rows, else of each column.
+    """
 
     corner: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, tuple[Cell, ...]], ...]
+    best: tuple[str, ...] = ()
 
     def beside(self, other: "Grid") -> "Grid":
         """The two as one; they have the same rows."""
         rows = tuple((name, left + right) for (name, left), (_, right) in zip(self.rows, other.rows, strict=True))
-        return Grid(self.corner, self.columns + other.columns, rows)
+        return Grid(self.corner, self.columns + other.columns, rows, self.best)
 
 
 @dataclass(frozen=True)
@@ -91,7 +100,8 @@ def format_figure(row: Row, *, signed: bool = False, mark: str = "", decimals: i
     ends = [number(end, signed=signed, decimals=decimals) for end in found]
     draws = [one for one in getattr(row, "draws", ()) if math.isfinite(one)]
     spread = " to ".join(number(one, decimals=decimals) for one in (min(draws), max(draws))) if draws else ""
-    return Cell(value + mark, f"[{', '.join(ends)}]" if ends else "", f"draws {spread}" if draws else "")
+    clear = signed and bool(found) and (row.low > 0 or row.high < 0)
+    return Cell(value + mark, f"[{', '.join(ends)}]" if ends else "", f"draws {spread}" if draws else "", clear)
 
 
 def number(value: float, *, signed: bool = False, decimals: int = USUAL) -> str:
@@ -101,22 +111,27 @@ def number(value: float, *, signed: bool = False, decimals: int = USUAL) -> str:
 
 
 def result_tables(
-    results: Results, split: str = "test", *, parts: bool = True, full: bool = False
+    results: Results, split: str = "test", *, parts: bool = True, extent: Extent = "usual"
 ) -> list[ResultTable]:
     """One table a task, and one a part of a joined task if wanted, of the rows of one split where there are some.
 
-    With `full` every figure is a column where methods are rows, not only those of the overview, and a note stands for
-    figures that equal others and for differences that are none.
-
     A task of a single metric closes the first table, under a name that says which task. Two or three methods are
-    columns beside each other; where several methods were compared, each is a row.
+    columns beside each other; where several methods were compared, each is a row, with the metrics that say how it did.
+
+    Args:
+        results: the figures.
+        split: which items count where there are several kinds.
+        parts: whether parts of joined tasks have tables.
+        extent: "short" leaves out of every table what has no role, and is no goal; "whole" has every metric in it, as
+            a row, however many methods there are; "full" has every metric, as a column where methods are rows, and a
+            note for figures that equal others and for differences that are none.
     """
     by_task: dict[str, list[MetricRow]] = {}
     for row in results.metrics:
         if parts or row.task in results.tasks:
             by_task.setdefault(row.task, []).append(row)
     kept = {task: _of_split(rows, split) for task, rows in by_task.items()}
-    own = [task for task, rows in kept.items() if len({row.metric for row in rows}) > 1] or list(kept)[:1]
+    own = _with_own_table(kept)
     closing = [row for task, rows in kept.items() if task not in own for row in rows]
     tables: list[ResultTable] = []
     for task in own:
@@ -127,13 +142,52 @@ def result_tables(
         pairs = _distinct((row.method, row.against) for row in differences)
         compared = any(count > 1 for count in Counter(against for _, against in pairs).values())
         chosen = _Rows(task, rows, differences, results)
-        said = list(chosen.without_repetition()) if full else []
-        table = _by_method(chosen, full) if compared else _by_metric(chosen)
+        said = list(chosen.without_repetition()) if extent == "full" else []
+        table = _laid_out(chosen, extent, compared)
         noted = [of for of in _distinct(row.task for row in rows) if of in results.notes]
         together = _together(differences, pairs, results)
         table = replace(table, notes=(*(f"{of}: {results.notes[of]}." for of in noted), *said, *together))
         tables.append(table if first else replace(table, costs=None))  # methods cost the same for every task
     return tables
+
+
+def _with_own_table(by_task: Mapping[str, Sequence[MetricRow]]) -> list[str]:
+    """Tasks of more than one metric; the first where there is none."""
+    return [task for task, rows in by_task.items() if len({row.metric for row in rows}) > 1] or list(by_task)[:1]
+
+
+def tasks_of_first_table(results: Results) -> list[str]:
+    """The tasks whose figures stand in the first table."""
+    by_task: dict[str, list[MetricRow]] = {}
+    for row in results.metrics:
+        by_task.setdefault(row.task, []).append(row)
+    own = _with_own_table(by_task)
+    return [task for task in by_task if task not in own[1:]]
+
+
+def guard_table(results: Results) -> ResultTable | None:
+    """What was to be kept, of all tasks that were asked, in one table; None where there is no such figure."""
+
+    def kept(row: Row) -> bool:
+        return results.description(row.metric).role == "guard" and row.task in results.tasks
+
+    rows = [row for row in results.metrics if kept(row)]
+    differences = [row for row in results.differences if kept(row)]
+    if not rows:
+        return None
+    return replace(_by_metric(_Rows("", rows, differences, results)), caption="What was to be kept")
+
+
+def cost_grid(results: Results) -> Grid | None:
+    """What each method cost, whatever the number of methods; None where nothing is known."""
+    grid = _costs(results, _distinct(row.method for row in results.metrics if row.method in results.costs))
+    return grid if grid.rows else None
+
+
+def _laid_out(rows: "_Rows", extent: Extent, compared: bool) -> ResultTable:
+    if compared and extent != "whole":
+        return _by_method(rows, [*rows.overview(), *(rows.figures if extent == "full" else ())])
+    return _by_metric(rows, rows.overview() if extent == "short" else None)
 
 
 def _together(
@@ -164,7 +218,7 @@ class _Rows:
         self.methods = _distinct(row.method for row in metrics)
         self.pairs = _distinct((row.method, row.against) for row in differences)
         self.figures: list[Figure] = _distinct((row.metric, row.task) for row in metrics)
-        self.caption = _caption(task, metrics, results)
+        self.caption = _caption(task, metrics, results) if task else ""
         self.titles = [results.title(method) for method in self.methods]
         self.pair_titles = [f"{results.title(method)} - {results.title(against)}" for method, against in self.pairs]
         self.footnotes = _Footnotes()
@@ -198,7 +252,12 @@ class _Rows:
         right = next((row.of_right for (*key, _), row in self._metrics.items() if tuple(key) == figure), None)
         if right is not None:
             title += f" (all right: {number(right)})"
-        return title if of == self.task else f"{title} ({of.partition(':')[2] or of})"
+        return title if of == self.task else f"{title} ({(self.task and of.partition(':')[2]) or of})"
+
+    def best(self, figure: Figure) -> str:
+        """The value to be wished for, in words."""
+        best = self.results.description(figure[0]).best
+        return "" if best is None else f"best {best:g}"
 
     def of_method(self, figure: Figure, method: str) -> Cell:
         row = self._metrics.get((*figure, method))
@@ -219,33 +278,33 @@ class _Rows:
         return [*((metric, self.task) for metric in first), *(one for one in self.figures if one[1] != self.task)]
 
 
-def _by_metric(rows: _Rows) -> ResultTable:
-    """A row a metric, a column a method and a column a comparison."""
-    names = [rows.name(figure) for figure in rows.figures]
-    cells = [tuple(rows.of_method(figure, one) for one in rows.methods) for figure in rows.figures]
-    changes = [tuple(rows.of_pair(figure, one) for one in rows.pairs) for figure in rows.figures]
+def _by_metric(rows: _Rows, figures: Sequence[Figure] | None = None) -> ResultTable:
+    """A row a metric, of some or all, a column a method and a column a comparison."""
+    figures = rows.figures if figures is None else figures
+    names, best = [rows.name(figure) for figure in figures], tuple(map(rows.best, figures))
+    cells = [tuple(rows.of_method(figure, one) for one in rows.methods) for figure in figures]
+    changes = [tuple(rows.of_pair(figure, one) for one in rows.pairs) for figure in figures]
     return ResultTable(
         rows.task,
         rows.caption,
-        Grid("Metric", tuple(rows.titles), tuple(zip(names, cells, strict=True))),
-        Grid("Metric", tuple(rows.pair_titles), tuple(zip(names, changes, strict=True))),
+        Grid("Metric", tuple(rows.titles), tuple(zip(names, cells, strict=True)), best),
+        Grid("Metric", tuple(rows.pair_titles), tuple(zip(names, changes, strict=True)), best),
         True,
         tuple(rows.footnotes.texts),
     )
 
 
-def _by_method(rows: _Rows, full: bool) -> ResultTable:
+def _by_method(rows: _Rows, shown: Sequence[Figure]) -> ResultTable:
     """A row a method, a column a metric, of all or of the overview; below, the differences, and what methods cost."""
-    shown = list(dict.fromkeys([*rows.overview(), *rows.figures])) if full else rows.overview()
-    shown = [figure for figure in shown if figure in rows.figures]
-    columns = tuple(map(rows.name, shown))
+    shown = [figure for figure in dict.fromkeys(shown) if figure in rows.figures]
+    columns, best = tuple(map(rows.name, shown)), tuple(map(rows.best, shown))
     cells = [tuple(rows.of_method(figure, one) for figure in shown) for one in rows.methods]
     changes = [tuple(rows.of_pair(figure, one) for figure in shown) for one in rows.pairs]
     return ResultTable(
         rows.task,
         rows.caption,
-        Grid("Method", columns, tuple(zip(rows.titles, cells, strict=True))),
-        Grid("Difference", columns, tuple(zip(rows.pair_titles, changes, strict=True))),
+        Grid("Method", columns, tuple(zip(rows.titles, cells, strict=True)), best),
+        Grid("Difference", columns, tuple(zip(rows.pair_titles, changes, strict=True)), best),
         False,
         tuple(rows.footnotes.texts),
         costs=_costs(rows.results, rows.methods),

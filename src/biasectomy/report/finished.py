@@ -1,13 +1,13 @@
 """A finished run, read from its folder; no model is loaded."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from biasectomy.errors import DataError, RunError
-from biasectomy.files import json_lines, read_json
+from biasectomy.files import folder_name, json_lines, read_json
 from biasectomy.measuring.results import Results
 
 if TYPE_CHECKING:  # brings torch, which a run that is only shown does not need
@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # brings torch, which a run that is only shown does not need
 MODELS = {"config.json": "a model", "adapter_config.json": "an adapter"}
 SHOWN = 5  # runs in a message
 ITEMS, RECORD, RESULTS, METHODS, NEURONS = "items.jsonl", "record.json", "results.json", "methods", "neurons.json"
+QUESTIONS, DESCRIBED = "questions.jsonl", "described.json"
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,12 @@ class FinishedRun:
         record = read_json(folder / RECORD)
         if not isinstance(record, dict):
             raise DataError(f"'{folder / RECORD}': expected an object.")
-        return cls(folder, Results.from_json(read_json(folder / RESULTS), RESULTS), record)
+        results = Results.from_json(read_json(folder / RESULTS), RESULTS)
+        if not results.tasks:  # of an earlier version, whose record names them
+            measured = dict.fromkeys(row.task for row in results.metrics)
+            named = [str(one.get("name")) for one in record.get("tasks") or ()]
+            results = replace(results, tasks=tuple(name for name in named if name in measured) or tuple(measured))
+        return cls(folder, results, record)
 
     def answers(self) -> Iterator[dict[str, Any]]:
         """Every line of `items.jsonl`, as it was written; none where there is no such file.
@@ -50,6 +56,58 @@ class FinishedRun:
         """
         if (self.folder / ITEMS).is_file():
             yield from (row for _, row in json_lines(self.folder / ITEMS))
+
+    def questions(self) -> dict[tuple[str, str], dict[str, Any]]:
+        """What stands in `questions.jsonl`, by task and item; nothing where there is no such file.
+
+        Raises:
+            DataError: a line is not an object, or lacks its name.
+        """
+        path = self.folder / QUESTIONS
+        found = {}
+        for number, row in json_lines(path) if path.is_file() else ():
+            if not {"task", "item"} <= set(row):
+                raise DataError(f"'{path}', line {number}: expected the fields 'task' and 'item'.")
+            found[str(row["task"]), str(row["item"])] = row
+        return found
+
+    def described(self, method: str) -> dict[str, Any] | None:
+        """What the neurons of a method are (`methods/NAME/described.json`); None where nobody has looked.
+
+        Raises:
+            DataError: the file is damaged.
+        """
+        path = self.folder / METHODS / folder_name(method) / DESCRIBED
+        if not path.is_file():
+            return None
+        found = read_json(path)
+        if not isinstance(found, dict) or not isinstance(found.get("neurons"), list):
+            raise DataError(f"'{path}': expected an object with 'neurons'.")
+        return found
+
+    @property
+    def original(self) -> str:
+        """The method that all others are compared with; the only one where nothing was."""
+        return self.results.metrics[0].method if self.results.metrics else ""
+
+    @cached_property
+    def subjects(self) -> list[str]:
+        """The methods that were compared with the original; of `mitigate` the one that was asked for first."""
+        found = [row.method for row in self.results.differences if row.against == self.original]
+        return list(dict.fromkeys(found))
+
+    @property
+    def subject(self) -> str | None:
+        """The method that the run is about; None where several count alike, or none was compared."""
+        named = (self.record.get("settings") or {}).get("method")
+        if named in self.subjects:
+            return str(named)
+        return self.subjects[0] if len(self.subjects) == 1 else None
+
+    def control(self, method: str) -> str | None:
+        """What a method is compared with besides the original, to show that it is not luck; None where nothing is."""
+        pairs = ((row.method, row.against) for row in self.results.differences)
+        return next((against for one, against in pairs if one == method and against != self.original), None)
 
     @cached_property
     def neuron_sets(self) -> "dict[str, NeuronSet]":
@@ -61,7 +119,7 @@ class FinishedRun:
         from biasectomy.neurons.neuron_set import NeuronSet
 
         names = dict.fromkeys(row.method for row in self.results.metrics)
-        found = {name: self.folder / METHODS / name / NEURONS for name in names}
+        found = {name: self.folder / METHODS / folder_name(name) / NEURONS for name in names}
         return {name: NeuronSet.load(path) for name, path in found.items() if path.is_file()}
 
 

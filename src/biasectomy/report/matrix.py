@@ -13,7 +13,7 @@ def shown_tables(results: Results, *, parts: bool = True, full: bool = False) ->
     """The tables that console and report show: of a study its matrix, else those of `result_tables`."""
     if results.matrix is not None:
         return [matrix_table(results)]
-    return result_tables(results, parts=parts, full=full)
+    return result_tables(results, parts=parts, extent="full" if full else "usual")
 
 
 def matrix_table(results: Results) -> ResultTable:

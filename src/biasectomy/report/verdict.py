@@ -42,7 +42,7 @@ def verdict(
             "None is removed: the model is left as it was.",
         ]
     tasks = list(dict.fromkeys(row.task for row in results.metrics))
-    words = _Words(results, method, original)
+    words = Words(results, method, original)
     changes = words.changes(tasks[0]) if tasks else []
     clauses = [words.change(row) for row in changes if words.role(row) in ("goal", "guard")]
     subject = f"With {edited}" if edited is not None else f"With {results.title(method)}"
@@ -70,7 +70,7 @@ def ranking(results: Results, *, original: str) -> list[str]:
     methods = [row.method for row in results.metrics if row.task == tasks[0] and row.metric == aim]
     better, unharmed, silent = [], [], []
     for method in methods:
-        words = _Words(results, method, original)
+        words = Words(results, method, original)
         row = results.find_difference(method, original, aim, task=tasks[0])
         if row is None or words.gain(row) <= 0:
             continue
@@ -93,7 +93,7 @@ def ranking(results: Results, *, original: str) -> list[str]:
 
 
 @dataclass(frozen=True)
-class _Words:
+class Words:
     """How the differences of a method from the original are told."""
 
     results: Results

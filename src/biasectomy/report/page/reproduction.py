@@ -1,0 +1,75 @@
+"""What the page says of how a run can be made again: the command, and all that its figures rest on."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from biasectomy.report.finished import FinishedRun
+
+# What is in the folder, for a reader who opens it.
+FILES = {
+    "results.json": "figures, differences, verdict",
+    "items.jsonl": "every answer",
+    "questions.jsonl": "what was asked",
+    "record.json": "settings, seeds, versions, checksums, times",
+    "neurons.json": "the neurons",
+    "methods": "what each method kept",
+    "model": "the checkpoint, as transformers loads it",
+    "adapter": "the adapter, as peft loads it",
+    "pictures": "the pictures of this page as SVG, PNG and PDF",
+    "report.md": "this report as plain text",
+    "store": "answers by checksum, for --resume",
+}
+
+
+def reproduction(run: FinishedRun) -> dict[str, Any]:
+    """The command, versions, checksums, data, items and settings of a run."""
+    record = run.record
+    model = record.get("model") or {}
+    facts = [
+        ("model", model.get("name")),
+        ("weights", record.get("weights") or model.get("fingerprint")),
+        ("prompt format", (record.get("prompt") or {}).get("format")),
+        ("prompts", (record.get("prompt") or {}).get("checksum")),
+        ("seed", (record.get("settings") or {}).get("seed")),
+        *(record.get("versions") or {}).items(),
+    ]
+    return {
+        "command": record.get("command") or "",
+        "facts": [(str(name), str(value)) for name, value in facts if value is not None and value != ""],
+        "items": [(str(name), _counted(value)) for name, value in (record.get("items") or {}).items()],
+        "sources": list(_sources(record.get("tasks") or ())),
+        "settings": list(_flat(record.get("settings") or {})),
+        "notes": [f"{task}: {note}." for task, note in run.results.notes.items()],
+        "files": [(name, said) for name, said in FILES.items() if name == "pictures" or (run.folder / name).exists()],
+        "resumed": record.get("resumed") or [],
+    }
+
+
+def _sources(tasks: Iterable[Mapping[str, Any]]) -> Iterable[tuple[str, str, str, str]]:
+    """Task, file, where from, checksum; each once."""
+    seen = set()
+    for task in tasks:
+        for one in task.get("sources") or ():
+            row = (
+                str(task.get("name")),
+                str(one.get("file", "")),
+                str(one.get("origin", "")),
+                str(one.get("sha256", "")),
+            )
+            if row[1:] not in seen:
+                seen.add(row[1:])
+                yield row
+
+
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, str]]:
+    """Settings as the command line names them, without those that are not set."""
+    for name, value in settings.items():
+        label = f"{prefix}{name}".replace("_", "-")
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{label}.")
+        elif value is not None and value != []:
+            yield label, ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _counted(value: Any) -> str:
+    return f"{value:,}" if isinstance(value, int) else str(value)

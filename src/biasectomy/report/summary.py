@@ -1,0 +1,148 @@
+"""A finished run in four short answers: is it fairer, what did it cost, can it be trusted, what comes next."""
+
+import math
+
+from biasectomy.report.about_method import About
+from biasectomy.report.figures import format_figure
+from biasectomy.report.finished import FinishedRun
+from biasectomy.report.short_answers import COST, FAIRER, NEXT, TRUST, ShortAnswer, command, counted, sentence
+from biasectomy.report.verdict import ranking
+
+SHOWN = 3  # methods or figures that are told one by one
+
+
+def summary(run: FinishedRun) -> list[ShortAnswer]:
+    """The four answers, in the order in which they are asked."""
+    if run.results.matrix is not None:
+        return _of_matrix(run)
+    if not run.subjects:
+        return _of_none(run)
+    if run.subject is None:
+        return _of_several(run)
+    about = About(run, run.subject)
+    return [about.fairer(), about.cost(), about.trust(), about.next()]
+
+
+def _of_none(run: FinishedRun) -> list[ShortAnswer]:
+    """Of a run that measured a model, and changed nothing."""
+    results = run.results
+    whole = [row for row in results.metrics if row.task in results.tasks]
+    goals = [row for row in whole if results.description(row.metric).role == "goal" and math.isfinite(row.value)]
+    told = [
+        f"{results.description(row.metric).description} ({row.task}) is {format_figure(row)}, where "
+        f"{results.description(row.metric).best:g} is best"
+        for row in goals[:SHOWN]
+    ]
+    if len(goals) > SHOWN:
+        told.append(f"{counted(len(goals) - SHOWN, 'more figure')} of this kind below")
+    task = goals[0].task if goals else ""
+    split = f"{max((row.items for row in whole), default=0):,} items at most a task"
+    return [
+        ShortAnswer(FAIRER, "Nothing was compared", sentence("; ".join(told) or "no goal was measured"), "open"),
+        ShortAnswer(COST, "Nothing was changed", "One model was measured as it is.", "open"),
+        ShortAnswer(
+            TRUST,
+            "As far as the intervals go",
+            f"Figures rest on {split}; the tables say of each how many, and from how many templates.",
+            "open",
+        ),
+        ShortAnswer(
+            NEXT,
+            "Compare ways to make it fairer",
+            "They are fitted to half of the items of a task and measured on the others.",
+            "open",
+            (command("compare", str((run.record.get("settings") or {}).get("model") or ""), "--task", task),)
+            if task
+            else (),
+        ),
+    ]
+
+
+def _of_several(run: FinishedRun) -> list[ShortAnswer]:
+    """Of methods that were compared, none of them first."""
+    results = run.results
+    abouts = [About(run, method) for method in run.subjects]
+    better = [one for one in abouts if one.gained]
+    silent = [one for one in better if one.words.abstains(one.first)]
+    unharmed = [one for one in better if not one.losses() and one not in silent]
+    sentences = " ".join(ranking(results, original=run.original))
+    fairer = ShortAnswer(
+        FAIRER,
+        f"With {len(better)} of {counted(len(abouts), 'method')}" if better else "Not shown for any method",
+        sentences,
+        "good" if unharmed else "mixed" if better else "open",
+    )
+    told = [f"{one.title}: {_lower(one.cost().short)}" for one in (better or abouts)[:SHOWN]]
+    if (more := len(better or abouts) - SHOWN) > 0:
+        told.append(f"{more} more in the tables")
+    harmless = [one for one in better if not one.losses()]
+    cost = ShortAnswer(
+        COST,
+        f"{len(harmless)} of {len(better)} lost nothing clearly" if better else "See each method",
+        sentence("; ".join(told)),
+        "good" if better and len(harmless) == len(better) else "mixed" if harmless else "open" if not better else "bad",
+    )
+    best = (unharmed or better or abouts)[0]
+    trust = best.trust()
+    trust = ShortAnswer(TRUST, trust.short, f"{best.title}: {_lower(trust.text)}", trust.tone)
+    model, task = (str(best.settings.get(name) or "") for name in ("model", "task"))
+    if unharmed:
+        line = command("mitigate", model, "--task", task, "--method", best.method)
+        text = f"Make a model with {best.title}, which measures it beside a control, too."
+        follow = ShortAnswer(NEXT, f"Go on with {best.title}", text, "good", (line,))
+    else:
+        text = "No method is clearly better at no clear price. Ask more items, or keep the original."
+        follow = ShortAnswer(NEXT, "Choose none of them yet", text, "mixed" if better else "open")
+    return [fairer, cost, trust, follow]
+
+
+def _of_matrix(run: FinishedRun) -> list[ShortAnswer]:
+    """Of a study that set methods against kinds of items."""
+    results = run.results
+    matrix = results.matrix
+    assert matrix is not None
+    clear = [cell for cell in matrix.cells if cell.holds]
+    better = [cell for cell in clear if cell.value > 0]
+    own = [cell for cell in better if cell.own]
+    total = sum(math.isfinite(cell.low) for cell in matrix.cells)
+    changed = [row for row in results.differences if row.method in matrix.rows and row.against == matrix.against]
+    beside = set(matrix.beside)
+    harmed = {row.method for row in changed if (row.task, row.metric) in beside and (row.low > 0 or row.high < 0)}
+    short = f"In {len(better)} of {total} cells" if better else "Not shown anywhere"
+    text = (
+        f"{counted(len(better), 'gain')} and {len(clear) - len(better)} losses hold when all cells are looked at "
+        f"together; {len(own)} of the gains are on the kind that was learned of."
+    )
+    templates = min((cell.clusters for cell in matrix.cells), default=0)
+    return [
+        ShortAnswer(
+            FAIRER, short, text, "good" if better and len(better) == len(clear) else "mixed" if better else "open"
+        ),
+        ShortAnswer(
+            COST,
+            f"{len(harmed)} of {counted(len(matrix.rows), 'method')} moved it" if beside else "Not measured",
+            "The columns behind the matrix say how far each method moved what was to be kept."
+            if beside
+            else "No column shows what it cost; --also names some.",
+            "mixed" if harmed else "open",
+        ),
+        ShortAnswer(
+            TRUST,
+            "As far as all cells together go",
+            f"Marks allow for {total} looks at once (Holm's correction); the smallest cell rests on "
+            f"{counted(templates, 'template')}.",
+            "mixed" if clear else "open",
+        ),
+        ShortAnswer(
+            NEXT,
+            "Read the matrix row by row" if clear else "Conclude nothing yet",
+            "A gain beside a large drift may be destruction; repeat with another seed before you rely on a cell."
+            if clear
+            else "Ask more items, or another method.",
+            "open",
+        ),
+    ]
+
+
+def _lower(text: str) -> str:
+    return text[:1].lower() + text[1:] if text[1:2].islower() or text[1:2] == " " else text
