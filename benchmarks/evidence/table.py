@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from biasectomy.measuring.results import MetricRow, Results
+from biasectomy.report.figures import number
 from biasectomy.report.verdict import Edited, verdict
 
 BBQ = (
@@ -110,10 +111,11 @@ def _markdown(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def _cell(row: MetricRow | None) -> str:
     if row is None or math.isnan(row.value):
         return "n/a"
-    digits = 1 if row.metric == "perplexity" else 3 if row.metric == "drift" else 2
-    interval = "" if math.isnan(row.low) else f" [{row.low:.{digits}f}, {row.high:.{digits}f}]"
-    spread = f"; {min(row.draws):.{digits}f} to {max(row.draws):.{digits}f}" if len(row.draws) > 1 else ""
-    return f"{row.value:.{digits}f}{interval}{spread}"
+    decimals = 1 if row.metric == "perplexity" else 3 if row.metric == "drift" else 2
+    value, low, high = (number(one, decimals=decimals) for one in (row.value, row.low, row.high))
+    interval = "" if math.isnan(row.low) else f" [{low}, {high}]"
+    ends = [number(one, decimals=decimals) for one in (min(row.draws), max(row.draws))] if len(row.draws) > 1 else []
+    return f"{value}{interval}" + (f"; {' to '.join(ends)}" if ends else "")
 
 
 def _costs(results: Results) -> str:
