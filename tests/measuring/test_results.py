@@ -187,8 +187,8 @@ def test_any_row_survives_json(numbers: list[float], metric: str, reason: str | 
 
 def test_other_schemas_are_refused() -> None:
     document = Results(()).to_json()
-    with pytest.raises(DataError, match=r"run/results\.json: expected results of schema version 1 to 4, found 5"):
-        Results.from_json(document | {"schema_version": 5}, "run/results.json")
+    with pytest.raises(DataError, match=r"run/results\.json: expected results of schema version 1 to 5, found 6"):
+        Results.from_json(document | {"schema_version": 6}, "run/results.json")
     with pytest.raises(DataError, match="found list"):
         Results.from_json([])
     with pytest.raises(DataError, match="the field 'verdict' is missing"):
@@ -277,7 +277,9 @@ def test_results_of_version_1_are_still_read_and_shown() -> None:
 def test_a_goals_figures_stand_under_each_instruction_alone_too():
     task = made_task()
     gold = np.array([item.gold for item in task.items])
-    choices = np.stack([gold, np.full(len(gold), 2)])[None]  # right under the first instruction, "unknown" under the other
+    choices = np.stack([gold, np.full(len(gold), 2)])[
+        None
+    ]  # right under the first instruction, "unknown" under the other
     rows, _ = measured(task, {"original": choices}, ())
     alone = {row.metric: row.instructions for row in rows}
     assert alone["accuracy_disambiguated"] == (1.0, 0.0) and alone["accuracy_ambiguous"] == (1.0, 1.0)
