@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +18,16 @@ COMPARED = {
     "methods": "Every method on the same items: SmolLM2",
     "methods-organism": "Every method on the same items: a Llama with a planted stereotype",
 }
+PICTURES_FOLDER, PICTURED = Path("docs/pictures"), "age"
+IN_PICTURE = (
+    "original",
+    "always-unknown",
+    "random-neurons",
+    "crispr-paper",
+    "fair-prompt",
+    "learned-factors-1000",
+    "lora",
+)
 MARK = "<!-- tables: made by python -m benchmarks.evidence -->"
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -70,6 +81,26 @@ def write_tables() -> None:
         if (RAW / f"{name}.json").exists()
     ]
     write_atomically(DOCUMENT, "\n\n".join([said.rstrip(), MARK, *tables]) + "\n")
+    write_picture()
+
+
+def write_picture() -> None:
+    """Draws the plane of README.md from the raw results: the rows that tell most, on the items of Age."""
+    from biasectomy.measuring.results import Results
+    from biasectomy.report.finished import FinishedRun
+    from biasectomy.report.pictures import PICTURES
+
+    raw = RAW / f"{PICTURED}.json"
+    if not raw.exists():
+        return
+    found = Results.from_json(read_json(raw))
+    shown = tuple(row for row in found.metrics if row.method in IN_PICTURE)
+    differences = tuple(row for row in found.differences if row.method in IN_PICTURE)
+    run = FinishedRun(RAW, replace(found, metrics=shown, differences=differences), {})
+    picture = PICTURES["trade-off"].make(run)
+    for path in picture.save(PICTURES_FOLDER) if picture is not None else ():
+        if path.suffix == ".pdf":  # nothing shows it
+            path.unlink()
 
 
 if __name__ == "__main__":

@@ -145,6 +145,8 @@ def test_the_record_says_what_went_where_and_with_what(finished, case, tiny_fold
     assert by_split == {(name, "development") for name in development} | {(name, "test") for name in test}
     assert [candidate["n"] for candidate in record["methods"]["crispr"]["search"]] == [0, 2, 10, 40]
     assert record["methods"]["crispr"]["chosen"] == len(NeuronSet.load(finished / "neurons.json"))
+    places = record["methods"]["crispr"].get("places", [])
+    assert sum(sum(one["neurons"]) for one in places) == record["methods"]["crispr"]["chosen"]
     assert set(record["model_checksums"]) == {"model.safetensors", "config.json"}
     assert record["tasks"][0]["sources"][0]["file"] == "bbq/Age.jsonl"
     assert record["versions"]["torch"] and record["peak_memory_bytes"] > 0 and record["reload_difference"] <= 1e-4

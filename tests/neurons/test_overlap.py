@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from biasectomy.errors import NeuronSetError
-from biasectomy.neurons.composition import composition
+from biasectomy.neurons.composition import by_place, composition
 from biasectomy.neurons.discovery import NeuronGroup, Neurons
 from biasectomy.neurons.neuron_set import Neuron, NeuronSet
 from biasectomy.neurons.overlap import overlap, overlaps, shared_by_chance
@@ -113,3 +113,12 @@ def test_what_a_set_is_made_of():
     ]
     assert made["factor_quantiles"]["0.5"] == 0.5 and made["factor_quantiles"]["0"] == -0.5
     assert math.isnan(composition(chosen({}), KNOWN)["factor_quantiles"]["0.5"])
+
+
+def test_where_a_set_lies_layer_by_layer():
+    several = Neurons("ffn-hidden", (*KNOWN, NeuronGroup("k0", 6, "output", "attn.key", 0, "blocks")))
+    found = by_place(chosen({("m0", 0): 0.0, ("m1", 2): 1.5, ("m1", 3): 1.0, ("k0", 5): 0.5}), several)
+    assert found == [
+        {"stack": "blocks", "kind": "mlp.down", "layers": [0, 1], "neurons": [1, 2], "of": [10, 4]},
+        {"stack": "blocks", "kind": "attn.key", "layers": [0], "neurons": [1], "of": [6]},
+    ]

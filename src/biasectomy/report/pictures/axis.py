@@ -64,7 +64,8 @@ def axis_of(values: Iterable[float], unit: str, *, signed: bool = False, most: i
     room = ROOM * (high - low) or ROOM * abs(high) or ROOM
     ends = (low - room, high + room)
     ticks = MaxNLocator(nbins=most, steps=[1, 2, 2.5, 5, 10]).tick_values(*ends)
-    return Axis(*ends, tuple(float(one) for one in ticks if ends[0] <= one <= ends[1]), unit, signed)
+    least = 0.0 if low >= 0 and not signed else ends[0]  # no label below what figures can be
+    return Axis(*ends, tuple(float(one) for one in ticks if max(least, ends[0]) <= one <= ends[1]), unit, signed)
 
 
 def _logarithmic(low: float, high: float, unit: str) -> Axis:

@@ -1,7 +1,7 @@
 """Many methods in several metrics: a row each, the best first, and a column a metric, so that rows can be compared."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -17,31 +17,45 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SIDE_BY_SIDE = 2
-NAMES, GAP, BETWEEN, EDGE = 172.0, 10.0, 26.0, 18.0
-ROW, LINE, FOOT = 17.0, 15.0, 34.0
+NAMES, GAP, BETWEEN, EDGE = 148.0, 10.0, 26.0, 18.0
+ROW, SECOND, LINE, FOOT = 17.0, 12.0, 15.0, 34.0  # SECOND: what a further line of a name adds to its row
 
 
 def drawn_columns(groups: Sequence[Group], colours: Colours) -> "Figure":
     """Bands of two metrics beside each other; the original's figure goes through all rows as a line."""
     names = ranked(groups)
-    left = min(NAMES, max(width_of(name, TINY) for name in names)) + GAP
+    room = min(NAMES, max(width_of(name, TINY) for name in names))
+    lines = {name: wrapped(name, room, TINY) for name in names}
+    middles, height = _middles(lines)
+    left = room + GAP
     width = (WIDTH - left - BETWEEN * (SIDE_BY_SIDE - 1) - EDGE) / SIDE_BY_SIDE
     bands = [groups[start : start + SIDE_BY_SIDE] for start in range(0, len(groups), SIDE_BY_SIDE)]
     heads = [max(len(_title(one, width)) for one in band) * LINE + LINE + 6 for band in bands]
-    sheet = Sheet(colours, sum(heads) + (ROW * len(names) + FOOT) * len(bands))
+    sheet = Sheet(colours, sum(heads) + (height + FOOT) * len(bands))
     top = 0.0
     for band, head in zip(bands, heads, strict=True):
-        for row, name in enumerate(names):
-            said = wrapped(name, left - GAP, TINY, lines=1)[0]
-            sheet.text(left - GAP, top + head + ROW * (row + 0.5), said, size=TINY, align="right")
+        for name, said in lines.items():
+            for number, line in enumerate(said):
+                offset = SECOND * (number - (len(said) - 1) / 2)
+                sheet.text(left - GAP, top + head + middles[name] + offset, line, size=TINY, align="right")
         for number, group in enumerate(band):
             x = left + number * (width + BETWEEN)
-            for line, text in enumerate(_title(group, width)):
-                sheet.text(x, top + 10 + LINE * line, text, size=SMALL, weight="bold")
+            for line_number, text in enumerate(_title(group, width)):
+                sheet.text(x, top + 10 + LINE * line_number, text, size=SMALL, weight="bold")
             sheet.text(x, top + head - 12, group.better, size=TINY, colour=colours.muted)
-            _draw(sheet, sheet.axes(x, top + head, width, ROW * len(names)), group, names, (x, top + head))
-        top += head + ROW * len(names) + FOOT
+            _draw(sheet, sheet.axes(x, top + head, width, height), group, middles, (x, top + head, height))
+        top += head + height + FOOT
     return sheet.figure
+
+
+def _middles(lines: Mapping[str, Sequence[str]]) -> tuple[dict[str, float], float]:
+    """How far down the middle of each row is, and how high all are."""
+    found, down = {}, 0.0
+    for name, said in lines.items():
+        height = ROW + SECOND * (len(said) - 1)
+        found[name] = down + height / 2
+        down += height
+    return found, down
 
 
 def ranked(groups: Sequence[Group]) -> list[str]:
@@ -67,8 +81,11 @@ def _title(group: Group, width: float) -> list[str]:
     return wrapped(group.title, width + BETWEEN - 6, SMALL, bold=True, lines=3)
 
 
-def _draw(sheet: Sheet, axes: "Axes", group: Group, names: Sequence[str], corner: tuple[float, float]) -> None:
-    colours, height = sheet.colours, ROW * len(names)
+def _draw(
+    sheet: Sheet, axes: "Axes", group: Group, middles: Mapping[str, float], place: tuple[float, float, float]
+) -> None:
+    """A metric on axes that begin at a place of the sheet, from the left and the top, and are so high."""
+    colours, (x, top, height) = sheet.colours, place
     ends = [end for dot in group.dots for end in (dot.value, dot.low, dot.high, *dot.draws)]
     inner = group.best is not None and is_inner(group.best, group.unit) and not group.signed
     axis = axis_of(
@@ -85,9 +102,8 @@ def _draw(sheet: Sheet, axes: "Axes", group: Group, names: Sequence[str], corner
     if inner:
         axes.axvline(float(group.best or 0), color=colours.ink, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
     for dot in group.dots:
-        middle = ROW * (names.index(dot.name) + 0.5)
+        middle = middles[dot.name]
         if math.isfinite(dot.value):
             draw_mark(axes, replace(dot, draws=()), group, middle, colours)
         else:
-            x, top = corner
             sheet.text(x + 4, top + middle, UNDEFINED, size=TINY, colour=colours.muted, style="italic")

@@ -143,5 +143,5 @@ def _shade(
 def _in_words(results: Results, cell: MatrixCell) -> str:
     unit = results.description(cell.metric).unit
     told = with_interval(cell.value, cell.low, cell.high, unit, signed=True)
-    remarks = [word for word, is_so in (("holds", cell.holds), ("own", cell.own)) if is_so]
-    return f"{results.title(cell.row)} on {cell.column}: {told}{f', {chr(44).join(remarks)}' if remarks else ''}."
+    remarks = "".join(f", {word}" for word, is_so in (("holds", cell.holds), ("own", cell.own)) if is_so)
+    return f"{results.title(cell.row)} on {cell.column}: {told}{remarks}."

@@ -8,7 +8,7 @@ from biasectomy.report.pictures.axis import Axis, axis_of, direction, is_inner
 from biasectomy.report.pictures.colours import Colours
 from biasectomy.report.pictures.paths import Path
 from biasectomy.report.pictures.point_names import PLANE, Point, write_names
-from biasectomy.report.pictures.sheet import SMALL, TINY, WIDTH, Sheet, wrapped
+from biasectomy.report.pictures.sheet import SMALL, TINY, WIDTH, Sheet, width_of, wrapped
 from biasectomy.report.pictures.wording import UNDEFINED
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def drawn_plane(points: Sequence[Point], tried: Sequence[Path], ends: tuple[Ends
     there, without = [one for one in points if one.is_there], [one for one in points if not one.is_there]
     names = _names(there)
     numbered = [(name, one) for name, one in zip(names, there, strict=True) if name != one.series.title]
-    below = math.ceil(len(numbered) / COLUMNS) + (1 if without else 0)
+    below = math.ceil(len(numbered) / _columns(numbered)) + (1 if without else 0)
     sheet = Sheet(colours, TOP + SIDE + FOOT + below * ROW + (8 if below else 0))
     axes = sheet.axes(LEFT, TOP, WIDTH - LEFT - RIGHT, SIDE)
     across, up = _axes(there, tried, ends)
@@ -125,10 +125,16 @@ def _corner(sheet: Sheet, there: Sequence[Point], ends: tuple[Ends, Ends]) -> No
     )
 
 
+def _columns(numbered: Sequence[tuple[str, Point]]) -> int:
+    """In how many columns all names have room."""
+    widest = max((width_of(point.series.title, TINY) for _, point in numbered), default=0.0)
+    return COLUMNS if widest < WIDTH / COLUMNS - 50 else 1
+
+
 def _key(sheet: Sheet, numbered: Sequence[tuple[str, Point]], without: Sequence[Point]) -> None:
     """Names of numbered points in columns, and of methods that have no place."""
-    top, width = TOP + SIDE + FOOT + 10, WIDTH / COLUMNS
-    rows = math.ceil(len(numbered) / COLUMNS)
+    top, width = TOP + SIDE + FOOT + 10, WIDTH / _columns(numbered)
+    rows = math.ceil(len(numbered) / _columns(numbered))
     for number, (name, point) in enumerate(numbered):
         x, y = width * (number // rows), top + ROW * (number % rows)
         sheet.line([(x + 8, y)], point.series.colour, linestyle="", **point.series.marker(sheet.colours.paper))

@@ -4,6 +4,7 @@ Pictures are narrow, so that they can be read on a phone: a page makes them larg
 """
 
 import functools
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 WIDTH = 460.0
 MEDIUM, SMALL, TINY = 13.0, 12.0, 11.0  # sizes of text
 INCH = 72.0
+_SIGN = re.compile(r"(?<=[:/_,])")
 CUT = "\N{HORIZONTAL ELLIPSIS}"
 Align = Literal["left", "center", "right"]
 
@@ -97,7 +99,7 @@ def printable(text: str) -> str:
 
 
 def wrapped(text: str, width: float, size: float = SMALL, *, bold: bool = False, lines: int = 2) -> list[str]:
-    """A text in lines that are no wider than a width; what has no room is cut off."""
+    """A text in lines that are no wider than a width, broken at blanks, else after signs; the rest is cut off."""
     found = [""]
     for word in printable(text).split() or [""]:
         joined = f"{found[-1]} {word}".strip()
@@ -106,13 +108,19 @@ def wrapped(text: str, width: float, size: float = SMALL, *, bold: bool = False,
             continue
         if found[-1]:
             found.append("")
-        for letter in word:  # a word that is wider than a line goes on in the next one
-            if found[-1] and width_of(found[-1] + letter, size, bold) > width:
+        for piece in _pieces(word, width, size, bold):  # a word that is wider than a line goes on in the next one
+            if found[-1] and width_of(found[-1] + piece, size, bold) > width:
                 found.append("")
-            found[-1] += letter
+            found[-1] += piece
     if len(found) <= lines:
         return found
     last = found[lines - 1]
     while last and width_of(last + CUT, size, bold) > width:
         last = last[:-1]
     return [*found[: lines - 1], last.rstrip() + CUT]
+
+
+def _pieces(word: str, width: float, size: float, bold: bool) -> list[str]:
+    """The parts that a word may be broken into: what ends in a sign; letters of what is too wide even so."""
+    parts = [part for part in _SIGN.split(word) if part]
+    return [piece for part in parts for piece in ([part] if width_of(part, size, bold) <= width else part)]

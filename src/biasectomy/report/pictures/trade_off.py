@@ -107,7 +107,7 @@ def _points(
             (x.value, x.low, x.high),
             (y.value, y.low, y.high),
             tuple(zip(x.draws, y.draws, strict=False)),
-            landmark=name == baseline(results),
+            landmark=name == baseline(results) or (x.value, y.value) == plane.abstaining,
         )
         for name, x, y in there
     ]

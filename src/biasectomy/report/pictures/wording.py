@@ -31,7 +31,7 @@ def with_interval(value: float, low: float, high: float, unit: str, *, signed: b
     told = change if signed else figure
     points = " points" if signed and unit == SHARE and math.isfinite(value) else ""
     if not math.isfinite(value):
-        return f"is {UNDEFINED}"
+        return UNDEFINED
     if not (math.isfinite(low) and math.isfinite(high)):
         return f"{told(value, unit)}{points} (no interval)"
     return f"{told(value, unit)}{points} ({told(low, unit)} to {told(high, unit)})"
