@@ -19,6 +19,9 @@ PANELS = (
     "Applying",
     "Describing",
     "Judging",
+    "Sending",
+    "Asking",
+    "Making it again",
     "Model and machine",
     "Output",
 )

@@ -6,7 +6,7 @@ from typing import Any
 
 from biasectomy.commands.experiment import MEASURING, Experiment, claimed
 from biasectomy.commands.forecast import FORECAST
-from biasectomy.commands.opening import MODEL, TASKS, check_neuron_set, open_harness, open_model, open_tasks
+from biasectomy.commands.opening import MODEL, TASKS, by_name, check_neuron_set, open_harness, open_model, open_tasks
 from biasectomy.commands.outcome import Outcome
 from biasectomy.commands.run_folder import open_run
 from biasectomy.commands.settings import EvaluateSettings
@@ -44,7 +44,8 @@ def evaluate(
     Raises:
         BiasectomyError: see the tree in `errors`.
     """
-    settings = EvaluateSettings.of(**{"also": "none", **options}, **({"out": out} if out is not None else {}))
+    named = by_name(model=model, task=task) | ({"out": out} if out is not None else {})
+    settings = EvaluateSettings.of(**{"also": "none", **options}, **named)
     return run(settings, model, task, neurons)
 
 

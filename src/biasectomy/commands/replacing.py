@@ -21,9 +21,10 @@ ITEMS = "items.jsonl"
 STORE = "store"
 MODEL, ADAPTER = "model", "adapter"
 NEURONS = "neurons.json"
+REPLAY = "replay.json"
 # Folders of runs by earlier versions may be replaced too.
 EARLIER = {"attribution", "scores.safetensors", "ranking.json", "perplexity.json"}
-KNOWN = {RECORD, ITEMS, STORE, "methods", NEURONS, "results.json", "report.md", MODEL, ADAPTER} | EARLIER
+KNOWN = {RECORD, ITEMS, STORE, "methods", NEURONS, "results.json", "report.md", REPLAY, MODEL, ADAPTER} | EARLIER
 SHOWN = 5  # names in a message
 READ = ("neurons_file", "data", "instructions", "harness_path")  # settings that name what is read
 
@@ -38,7 +39,7 @@ def refuse_output(settings: Settings, model: "LanguageModel | str | None" = None
         RunError: names what is there, and what would be right.
     """
     out, command = getattr(settings, "out", None), command_of(settings)
-    if out is None:
+    if out is None or command == "replay":  # what is made again says for itself what it replaces
         return
     _refuse_place(out)
     overwrite, inputs = bool(getattr(settings, "overwrite", False)), inputs_of(settings, model)

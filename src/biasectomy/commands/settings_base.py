@@ -20,7 +20,7 @@ from biasectomy.registry import Registry
 
 PLUGIN = "plugin"
 # How a run is handled, not what it computes: neither compared when it is resumed nor repeated to make it again.
-HANDLING = frozenset({"quiet", "json_output", "resume", "overwrite", "store", "out"})
+HANDLING = frozenset({"quiet", "json_output", "resume", "overwrite", "store", "out", "push", "public", "yes"})
 
 
 class Settings(Options):
