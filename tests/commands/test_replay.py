@@ -57,7 +57,8 @@ def test_a_changed_figure_a_changed_neuron_and_another_version_are_named(finishe
         rows[0]["value"] += 1e-7
         wide = next(row for row in rows[1:] if row["low"] is not None and row["high"] > row["value"] + 0.01)
         wide["value"] = (wide["value"] + wide["high"]) / 2
-        next(row for row in rows if row["metric"] == "perplexity")["value"] += 1e6
+        far = next(row for row in rows if row["metric"] == "perplexity")
+        far["value"] = 2 * far["high"]
         document["metrics"] = rows[:-1]
 
     other = copied(finished, tmp_path / "other", change)
@@ -77,11 +78,20 @@ def test_a_changed_figure_a_changed_neuron_and_another_version_are_named(finishe
     assert sum(counts.values()) == len(found.figures)
 
 
-def test_the_exit_code_says_whether_all_agree(finished, tmp_path, run_command):  # noqa: F811
+def test_the_exit_code_says_whether_all_agree(case, finished, tmp_path, run_command):  # noqa: F811
+    """Of `evaluate` with a set of neurons, whose file is no longer there."""
+    neurons = tmp_path / "neurons.json"
+    shutil.copy(finished / "neurons.json", neurons)
+    case.evaluate(out=tmp_path / "right", neurons_file=neurons, max_items=8, also="none")
+    neurons.unlink()
+    code, out, err = run_command("replay", str(tmp_path / "right"), "--json")
+    assert code == 0, err
+    assert json.loads(out)["agrees"] and json.loads(out)["neurons"][0]["same"]
+
     def change(document):
         document["metrics"][0]["value"], document["metrics"][0]["high"] = -7.0, -6.0
 
-    wrong = copied(finished, tmp_path / "wrong", change)
+    wrong = copied(tmp_path / "right", tmp_path / "wrong", change)
     code, out, err = run_command("replay", str(wrong))
     assert code == 1, err
     said = " ".join(out.split())
@@ -122,7 +132,7 @@ def test_the_run_itself_is_never_written_over(finished, tmp_path):
 def test_degrees_are_as_they_are_named(before, after):
     degree = degree_of(before, after)
     assert degree_of(before, before) == EQUAL
-    same = all(math.isnan(a) and math.isnan(b) or a == b for a, b in zip(before, after, strict=True))
+    same = all((math.isnan(a) and math.isnan(b)) or a == b for a, b in zip(before, after, strict=True))
     assert same == (degree == EQUAL)
     if degree == CLOSE:
         pairs = [(a, b) for a, b in zip(before, after, strict=True) if not math.isnan(a)]
