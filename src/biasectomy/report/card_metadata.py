@@ -63,19 +63,21 @@ def card_data(subject: Subject, own: Mapping[str, Any]) -> "ModelCardData":
 
     original, form = subject.original, subject.form
     kept: dict[str, Any] = {name: value for name, value in own.items() if name not in NOT_KEPT and value is not None}
-    tags = kept.pop("tags", None) or []
-    tags = [tags] if isinstance(tags, str) else list(tags)
+    tags = kept.pop("tags", None)
+    tags = [tags] if isinstance(tags, str) else tags if isinstance(tags, list) else []
     if original.licence and "license" not in kept:
         kept["license"] = original.licence.lower()
     if original.hub_id:
         kept["base_model_relation"] = RELATION[form]
     usual = "text2text-generation" if subject.encoder_decoder else "text-generation"
-    task = str(kept.setdefault("pipeline_tag", usual))
+    named = kept.pop("pipeline_tag", None)
+    task = named if isinstance(named, str) else usual
     name = original.name.rpartition("/")[2]
     return ModelCardData(
         base_model=original.hub_id,
         library_name=LIBRARY[form],
-        tags=[*tags, TAG],
+        tags=[*map(str, tags), TAG],
+        pipeline_tag=task,
         model_name=f"{name}-{subject.method}",
         eval_results=[_result(subject, row, task) for row in subject.rows if math.isfinite(row.value)] or None,
         **kept,
