@@ -1,6 +1,7 @@
 """Questions from standard input, answered side by side: typed at a terminal, or a line each from a file or a pipe."""
 
 import contextlib
+import itertools
 import json
 import sys
 from collections.abc import Iterator
@@ -28,13 +29,15 @@ def ask_lines(pair: "Pair", console: "Console") -> None:
     typed = sys.stdin.isatty() and not console.json_output
     if typed:
         console.say(HOW)
-    for number, line in enumerate(_typed() if typed else _piped(), start=1):
+    for number, line in _typed() if typed else _piped():
+        place = "This line" if typed else f"Standard input, line {number}"
         try:
-            answered = pair.ask(Asked.read(line, "This" if typed else f"Standard input, line {number}"))
+            answered = pair.ask(Asked.read(line, place))
         except DataError as error:
+            said = str(error) if str(error).startswith(place) else f"{place}: {error}"
             if not typed:
-                raise DataError(_placed(str(error), number)) from None
-            console.warn(str(error))
+                raise DataError(said) from None
+            console.warn(said)
             continue
         if console.json_output:
             sys.stdout.write(json.dumps(answered.to_json(), ensure_ascii=False) + "\n")
@@ -55,26 +58,22 @@ def show(answered: "Answered", pair: "Pair", console: "Console") -> None:
     console.table(answered.asked.question, ["", "Original", pair.title], rows)
 
 
-def _placed(text: str, number: int) -> str:
-    return text if text.startswith("Standard input") else f"Standard input, line {number}: {text}"
-
-
-def _piped() -> Iterator[str]:
-    """Lines of what is no terminal; empty ones are counted, and asked nothing."""
-    for line in sys.stdin:
+def _piped() -> Iterator[tuple[int, str]]:
+    """Lines of what is no terminal, with their numbers; empty ones are passed over."""
+    for number, line in enumerate(sys.stdin, start=1):
         if line.strip():
-            yield line.rstrip("\n")
+            yield number, line.rstrip("\n")
 
 
-def _typed() -> Iterator[str]:
+def _typed() -> Iterator[tuple[int, str]]:
     """Lines that are typed, until an empty one or the end of input; they are kept nowhere."""
     with contextlib.suppress(ImportError):
         import readline  # noqa: F401 -- line editing; what was typed is forgotten at the end
-    while True:
+    for number in itertools.count(1):
         try:
             line = input(PROMPT)
         except EOFError:
             return
         if not line.strip():
             return
-        yield line
+        yield number, line

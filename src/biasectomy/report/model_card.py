@@ -214,7 +214,7 @@ def _undoing(subject: Subject) -> Iterator[str]:
         return
     factors = [one.factor for one in neurons]
     removed = factors.count(0.0)
-    gone = f"; {removed:,} of them have the factor 0, so that these weights no longer hold them" if removed else ""
+    gone = f"; {removed:,} with the factor 0, which these weights no longer hold" if removed else ""
     yield (
         f"`neurons.json` lists the {len(neurons):,} neurons ({neurons.definition}) with the factor of each, "
         f"{min(factors):.2f} to {max(factors):.2f}{gone}. With the original and that file any part of the change can "
