@@ -106,6 +106,8 @@ def test_the_command_reads_lines_and_keeps_nothing(runs, run_command, monkeypatc
         ('{"question": "Who?", "options": "AB"}', "'options' a list of texts"),
         ('{"question": "Who?", "option": ["A", "B"]}', "did you mean 'options'"),
         ('{"context": "Who?"}', "are texts"),
+        ('{"question": "Who?", "options": 5}', "'options' a list of texts"),
+        ('{"question": "Who?", "options": [1, 2]}', "'options' a list of texts"),
         ("[" * 99999, ""),
         ("{" * 99999, "not valid JSON"),
     ],

@@ -48,8 +48,11 @@ def _mitigate(settings: Any, console: "Console") -> None:
     from biasectomy.commands.mitigate import run
 
     _show(run(settings), console)
-    if (pushing := settings.pushing()) is not None:
-        _push(pushing, console)
+    if (pushing := settings.pushing()) is not None and is_main():
+        from biasectomy.cli.finished import show_push
+        from biasectomy.commands import push
+
+        show_push(push.run(pushing), console, alone=False)
 
 
 def _compare(settings: Any, console: "Console") -> None:

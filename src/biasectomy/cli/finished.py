@@ -17,10 +17,11 @@ SHOWN = 20  # figures that do not agree
 LONG = 12  # characters of a version
 
 
-def show_push(push: "Push", console: "Console") -> None:
-    """What was sent, or would be."""
+def show_push(push: "Push", console: "Console", *, alone: bool = True) -> None:
+    """What was sent, or would be; as JSON only where nothing else is: a command prints one document."""
     if console.json_output:
-        console.print_json(push.to_json())
+        if alone:
+            console.print_json(push.to_json())
         return
     console.table("", ["File", "Size"], [[name, decimal(size)] for name, size in push.files.items()])
     what = f"{len(push.files)} files, {push.size}"

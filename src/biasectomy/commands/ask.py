@@ -57,13 +57,12 @@ class Asked:
             ) from None
         if strange := next((name for name in found if name not in FIELDS), None):
             raise DataError(f"{place}: {UnknownNameError('field', strange, FIELDS)}")
-        options = found.get("options") or ()
-        texts = [found.get("question"), found.get("context") or "", found.get("instruction") or "", *options]
-        if not isinstance(options, list | tuple) or not all(isinstance(text, str) for text in texts):
+        options = found.get("options") or []
+        texts = [found.get("question"), found.get("context") or "", found.get("instruction") or ""]
+        if not isinstance(options, list) or not all(isinstance(text, str) for text in (*texts, *options)):
             raise DataError(f"{place}: 'question', 'context' and 'instruction' are texts, 'options' a list of texts.")
-        return cls(found["question"], tuple(options), found.get("context") or "", found.get("instruction"))._checked(
-            place
-        )
+        asked = cls(found["question"], tuple(options), found.get("context") or "", found.get("instruction"))
+        return asked._checked(place)
 
     def _checked(self, place: str) -> "Asked":
         if not self.question.strip() or not all(option.strip() for option in self.options):

@@ -12,7 +12,7 @@ from biasectomy.commands.opening import by_name
 from biasectomy.commands.outcome import Outcome
 from biasectomy.commands.replacing import ADAPTER, MODEL, NEURONS
 from biasectomy.commands.settings import MitigateSettings
-from biasectomy.errors import NeuronSetError, RunError, SettingsError
+from biasectomy.errors import DataError, NeuronSetError, RunError, SettingsError
 from biasectomy.files import writing
 from biasectomy.methods import Fitted
 from biasectomy.methods.learned_factors import NAME as LEARNED
@@ -110,9 +110,12 @@ def _describe(experiment: Experiment, outcome: Outcome) -> None:
     """Writes the model card of what was saved, which tells what was measured afterwards."""
     run = experiment.run
     if run is not None and run.processes.main:
-        card = write_card(FinishedRun(run.folder, outcome.results, run.record), experiment.model.source)
-        if card is not None:
-            say(f"Wrote the model card {card}")
+        finished = FinishedRun(run.folder, outcome.results, run.record)
+        try:
+            if (card := write_card(finished, experiment.model.source)) is not None:
+                say(f"Wrote the model card {card}")
+        except DataError as error:  # the original's card is like no other; the run is whole without ours
+            warn(f"There is no model card: {error}.")
 
 
 def _written(

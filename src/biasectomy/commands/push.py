@@ -29,7 +29,7 @@ if TYPE_CHECKING:  # slow to import
 
 RESULTS = "results.json"
 OF_THE_RUN = (NEURONS, RESULTS, "report.md", "report.html")  # what goes with the model, beside the pictures
-PICTURES = "figures"
+PICTURES = "pictures"
 LOOKED_AT = (*OF_THE_RUN, CARD, CONFIG, "config.json")  # for names of folders
 
 

@@ -7,6 +7,7 @@ from importlib import resources
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
+from biasectomy.errors import DataError
 from biasectomy.measuring.results import DifferenceRow, MetricRow
 from biasectomy.methods import METHODS
 from biasectomy.methods.original import NAME as ORIGINAL
@@ -34,7 +35,7 @@ def model_card(subject: Subject, stored: str = "") -> "ModelCard":
         stored: how the weights are stored, in words.
 
     Raises:
-        ValueError: the hub's class does not read the figures that were written.
+        DataError: the hub's class does not read the figures that were written.
     """
     own, own_text, unread = read_card(subject.original.card)
     data = card_data(subject, own)
@@ -47,7 +48,7 @@ def model_card(subject: Subject, stored: str = "") -> "ModelCard":
         )
     card = parsed(f"---\n{data.to_yaml()}\n---\n\n{text.rstrip()}\n")
     if card.data.get("eval_results") != data.eval_results:
-        raise ValueError("the figures of the card are not read back as they were written")
+        raise DataError("the hub's class does not read the figures of the card as they were written")
     return card
 
 
