@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from biasectomy.commands.find import find_neurons as find_neurons
     from biasectomy.commands.mitigate import mitigate as mitigate
     from biasectomy.commands.outcome import Outcome as Outcome
+    from biasectomy.commands.push import push as push
+    from biasectomy.commands.replay import replay as replay
     from biasectomy.commands.study import study as study
     from biasectomy.errors import BiasectomyError as BiasectomyError
     from biasectomy.measuring.results import Results as Results
@@ -81,7 +83,9 @@ _HOMES = {
     "load_plugin": "plugins",
     "load_task": "tasks",
     "mitigate": "commands.mitigate",
+    "push": "commands.push",
     "random_neurons": "methods.random_neurons",
+    "replay": "commands.replay",
     "rotate_options": "tasks.option_order",
     "split": "tasks",
     "study": "commands.study",

@@ -9,6 +9,7 @@ BiasectomyError            everything below; the command line prints it as one s
 ├── NeuronSetError         a neuron set cannot be read or was made for another model
 ├── ScoreError             a log-likelihood is NaN or infinite (names the item)
 ├── PluginError            a plugin is missing, cannot be loaded, or failed (names the plugin)
+├── HubError               the hub cannot be reached, or does not take what is sent to it
 └── RunError               a run folder exists, differs, is unwritable, or the disk is full
     └── ProcessError       another process of the same run failed or is gone
 """
@@ -79,6 +80,10 @@ class ScoreError(BiasectomyError):
 
 class PluginError(BiasectomyError):
     """A plugin cannot be found or loaded, or its own code failed."""
+
+
+class HubError(BiasectomyError):
+    """The hub cannot be reached, or does not take what is sent to it."""
 
 
 class RunError(BiasectomyError):

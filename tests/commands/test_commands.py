@@ -21,7 +21,7 @@ from safetensors.torch import load_file, save_file
 from biasectomy.cli.console import Console
 from biasectomy.commands import apply, find, mitigate
 from biasectomy.commands.compare import compare
-from biasectomy.commands.replacing import ADAPTER, EARLIER, KNOWN
+from biasectomy.commands.replacing import ADAPTER, EARLIER, KNOWN, REPLAY
 from biasectomy.commands.settings import (
     ApplySettings,
     EvaluateSettings,
@@ -55,7 +55,7 @@ from tests.conftest import save_tiny, score_in_rows
 
 
 def test_every_file_of_a_run_is_there_and_nothing_else(finished):
-    assert {path.name for path in finished.iterdir()} == KNOWN - EARLIER - {ADAPTER}
+    assert {path.name for path in finished.iterdir()} == KNOWN - EARLIER - {ADAPTER, REPLAY}
     crispr = finished / "methods" / "crispr"
     assert {path.name for path in crispr.iterdir()} == {
         "attribution", "neurons.json", "ranking.json", "scores.safetensors",
@@ -566,7 +566,7 @@ def test_where_nothing_is_tried_nothing_is_taken_out(case, tmp_path):
     results = case.mitigate(tmp_path / "run", crispr={"grid": (0,)})
     assert results.verdict[0] == "No number of neurons helped on the development items."
     assert len(NeuronSet.load(tmp_path / "run" / "neurons.json")) == 0
-    assert {path.name for path in (tmp_path / "run").iterdir()} == KNOWN - EARLIER - {ADAPTER}
+    assert {path.name for path in (tmp_path / "run").iterdir()} == KNOWN - EARLIER - {ADAPTER, REPLAY}
     for name in ("accuracy", "perplexity"):
         assert results.find("crispr", name).value == results.find("original", name).value
         assert results.find_difference("crispr", "original", name).value == 0

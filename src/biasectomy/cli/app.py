@@ -71,6 +71,11 @@ def _mitigate(settings: Any, console: "Console") -> None:
     from biasectomy.commands.mitigate import run
 
     _show(run(settings), settings, console)
+    if (pushing := settings.pushing()) is not None and is_main():
+        from biasectomy.cli.finished import show_push
+        from biasectomy.commands import push
+
+        show_push(push.run(pushing), console, alone=False)
 
 
 def _compare(settings: Any, console: "Console") -> None:
@@ -145,6 +150,39 @@ def _judge(settings: Any, console: "Console") -> None:
     _show_results(run(settings), console, None, full=settings.full)
 
 
+def _push(settings: Any, console: "Console") -> None:
+    """Show what of a finished run would go to the hub: checkpoint, card, neurons, report; --yes sends it."""
+    if not is_main():
+        return  # there is nothing to divide
+    from biasectomy.cli.finished import show_push
+    from biasectomy.commands.push import run
+
+    show_push(run(settings), console)
+
+
+def _ask(settings: Any, console: "Console") -> None:
+    """Ask the original and what a run made of it the same questions, and see their answers side by side."""
+    if not is_main():
+        return  # there is nothing to divide
+    from biasectomy.cli.asking import ask_lines
+    from biasectomy.commands.ask import opened
+
+    with opened(settings) as pair:
+        ask_lines(pair, console)
+
+
+def _replay(settings: Any, console: "Console") -> None:
+    """Make a finished run again from its record, and say which figures agree; the exit code is 1 where some do not."""
+    from biasectomy.cli.finished import show_replay
+    from biasectomy.commands.replay import run
+
+    found = run(settings)
+    if found is not None:
+        show_replay(found, console)
+        if not found.agrees:
+            raise typer.Exit(1)
+
+
 RUNS: dict[str, Callable[[Any, "Console"], None]] = {
     "mitigate": _mitigate,
     "compare": _compare,
@@ -153,6 +191,9 @@ RUNS: dict[str, Callable[[Any, "Console"], None]] = {
     "apply": _apply,
     "describe": _describe,
     "judge": _judge,
+    "push": _push,
+    "ask": _ask,
+    "replay": _replay,
 }
 
 

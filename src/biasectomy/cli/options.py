@@ -23,6 +23,9 @@ PANELS = (
     "Applying",
     "Describing",
     "Judging",
+    "Sending",
+    "Asking",
+    "Making it again",
     "Model and machine",
     "Output",
 )

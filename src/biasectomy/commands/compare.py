@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from biasectomy.commands.experiment import fitting
+from biasectomy.commands.opening import by_name
 from biasectomy.commands.outcome import Outcome
 from biasectomy.commands.settings import CompareSettings
 from biasectomy.errors import SettingsError
@@ -36,7 +37,8 @@ def compare(
         BiasectomyError: see the tree in `errors`; what was computed before stays in the run folder.
     """
     given = {"methods": methods, "out": out}
-    settings = CompareSettings.of(**{name: value for name, value in given.items() if value is not None}, **options)
+    named = by_name(model=model, task=task) | {name: value for name, value in given.items() if value is not None}
+    settings = CompareSettings.of(**named, **options)
     return run(settings, model, task, keep=out is not None)
 
 

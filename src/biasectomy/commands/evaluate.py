@@ -6,7 +6,7 @@ from typing import Any
 
 from biasectomy.commands.experiment import MEASURING, Experiment, claimed
 from biasectomy.commands.forecast import FORECAST
-from biasectomy.commands.opening import MODEL, TASKS, check_neuron_set, open_harness, open_model, open_tasks
+from biasectomy.commands.opening import MODEL, TASKS, by_name, check_neuron_set, open_harness, open_model, open_tasks
 from biasectomy.commands.outcome import Outcome
 from biasectomy.commands.run_folder import open_run
 from biasectomy.commands.settings import EvaluateSettings
@@ -46,7 +46,8 @@ def evaluate(
         BiasectomyError: see the tree in `errors`.
     """
     usual = {} if "preset" in options else {"also": "none"}
-    settings = EvaluateSettings.of(**usual | options, **({"out": out} if out is not None else {}))
+    named = by_name(model=model, task=task) | ({"out": out} if out is not None else {})
+    settings = EvaluateSettings.of(**usual | options | named)
     return run(settings, model, task, neurons)
 
 

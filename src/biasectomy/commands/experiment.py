@@ -136,6 +136,7 @@ class Experiment:
         self.run.same_as_before("weights", self.model.key)
         self.run.same_as_before("tasks", [describe_task(task) for task, _ in self.measured])
         self.run.same_as_before("prompt", self._describe_prompts())
+        self.run.record["chat_template"] = self._describe_template()
         if self.harness:
             asked = {"prompt": self.model.prompt_format.name}
             self.run.same_as_before("harness", [task.description | asked for task in self.harness])
@@ -166,6 +167,13 @@ class Experiment:
         asking = self.model.prompt_format
         prefix = asdict(asking.prefix) if asking.prefix is not None else None
         return {"format": asking.name, "prefix": prefix, "checksum": digest.hexdigest()}
+
+    def _describe_template(self) -> dict[str, str] | None:
+        """The chat template that questions go through, and what it makes of thinking; None where there is none."""
+        template = self.model.prompt_format.template
+        if template is None:
+            return None
+        return {"thinking": template.thinking, "sha256": hashlib.sha256(template.source.encode()).hexdigest()}
 
     def _settle_batches(self, fitting: float, methods: float) -> None:
         """The batch size, from the run that is resumed where there is one: the same batches give the same bits."""

@@ -5,11 +5,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from biasectomy.commands import push
+from biasectomy.commands.cards import write_card
 from biasectomy.commands.experiment import Experiment, fitting
+from biasectomy.commands.opening import by_name
 from biasectomy.commands.outcome import Outcome
 from biasectomy.commands.replacing import ADAPTER, MODEL, NEURONS
 from biasectomy.commands.settings import MitigateSettings
-from biasectomy.errors import NeuronSetError, RunError, SettingsError
+from biasectomy.errors import DataError, NeuronSetError, RunError, SettingsError
 from biasectomy.files import writing
 from biasectomy.methods import Fitted
 from biasectomy.methods.original import NAME as ORIGINAL
@@ -19,6 +22,8 @@ from biasectomy.models.language_model import LanguageModel
 from biasectomy.models.manifest import is_as_written, strange_files
 from biasectomy.models.saving import size_in_words
 from biasectomy.narration import say, warn
+from biasectomy.processes import is_main
+from biasectomy.report.finished import FinishedRun
 from biasectomy.report.verdict import Edited, verdict
 from biasectomy.tasks import Task
 
@@ -43,9 +48,14 @@ def mitigate(
     Raises:
         BiasectomyError: see the tree in `errors`; what was computed before stays in the run folder.
     """
-    given = {"method": method, "out": out}
+    given = by_name(model=model, task=task) | {"method": method, "out": out}
     settings = MitigateSettings.of(**{name: one for name, one in given.items() if one is not None}, **options)
-    return run(settings, model, task, keep=out is not None)
+    if settings.push is not None and out is None:
+        raise SettingsError("`push` sends what a run folder holds; give `out` as well.")
+    outcome = run(settings, model, task, keep=out is not None)
+    if (pushing := settings.pushing()) is not None and is_main():
+        push.run(pushing)
+    return outcome
 
 
 def run(
@@ -72,7 +82,9 @@ def run(
                 experiment.fit(name, methods[name], settled=False)
                 comparisons.append((name, ORIGINAL))
         outcome = experiment.measure(comparisons)
-        return experiment.finish(_judged(outcome, fitted, settings.method, experiment.model))
+        outcome = experiment.finish(_judged(outcome, fitted, settings.method, experiment.model))
+        _describe(experiment, outcome)
+        return outcome
 
 
 def _save(experiment: Experiment, fitted: Fitted, settings: MitigateSettings) -> None:
@@ -90,6 +102,18 @@ def _save(experiment: Experiment, fitted: Fitted, settings: MitigateSettings) ->
     run.record["reload_difference"] = difference if said else run.previous.get("reload_difference")
     experiment.stage_done("save")
     say(said or f"{folder} is there already, as it was written")
+
+
+def _describe(experiment: Experiment, outcome: Outcome) -> None:
+    """Writes the model card of what was saved, which tells what was measured afterwards."""
+    run = experiment.run
+    if run is not None and run.processes.main:
+        finished = FinishedRun(run.folder, outcome.results, run.record)
+        try:
+            if (card := write_card(finished, experiment.model.source)) is not None:
+                say(f"Wrote the model card {card}")
+        except DataError as error:  # the original's card is like no other; the run is whole without ours
+            warn(f"There is no model card: {error}.")
 
 
 def _written(

@@ -14,6 +14,7 @@ def check_names(settings: Settings) -> None:
     Raises:
         UnknownNameError, SettingsError, SourceError: there is none of that name.
         RunError: what would be written is not to be replaced.
+        HubError: something is to be sent to the hub, and nobody is logged in.
     """
     from biasectomy.models.sources import MODELS, resolve_model
     from biasectomy.tasks import parse_names
@@ -33,9 +34,13 @@ def check_names(settings: Settings) -> None:
         data_folder_of(settings.data)
     if (rule := getattr(settings, "answer_rule", None)) is not None and rule not in ANSWER_RULES:
         raise UnknownNameError("answer rule", rule, ANSWER_RULES)
-    if isinstance(settings, ModelSettings) and settings.model not in MODELS:
+    if isinstance(settings, ModelSettings) and settings.model and settings.model not in MODELS:
         resolve_model(settings.model)
     neurons = getattr(settings, "neurons_file", None)
     if isinstance(neurons, Path) and not neurons.exists():
         raise SourceError(f"There is no file '{neurons}'.")
+    if getattr(settings, "yes", False):
+        from biasectomy.models.uploading import check_login
+
+        check_login()  # not after hours
     refuse_output(settings)

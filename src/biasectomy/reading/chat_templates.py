@@ -21,6 +21,7 @@ PROBE = "Which of the two was it?\nOptions: the first one, the second, not known
 PROBE_ANSWER = "It was the second of them."
 PROBE_SECONDS = 5.0
 LONGEST_REASON = 300  # characters
+SWITCH, OPENED = "enable_thinking", "<think>"
 LOST = "it leaves out the text of the question"
 LOST_TURN = "it leaves out an earlier turn"
 
@@ -50,6 +51,17 @@ class ChatTemplate:
         added = getattr(tokenizer, "added_tokens_decoder", {}).values()
         special = {token.content for token in added if token.special}
         self.control_tokens = tuple(sorted(token for token in special if token in "".join(frame)))
+
+    @property
+    def thinking(self) -> str:
+        """Whether the model thinks before it answers.
+
+        "off": the template has a switch for it, and it is off. "begun": the prompt ends where a thought begins, so that
+        answers stand inside one. "none": the template says nothing of it.
+        """
+        if self._frames[0][1].rstrip().endswith(OPENED):
+            return "begun"
+        return "off" if SWITCH in self.source else "none"
 
     def render(self, user_text: str, earlier: Sequence[tuple[str, str]] = ()) -> str:
         """The prompt that asks a text, up to where the answer begins.
