@@ -140,7 +140,7 @@ def test_results_survive_json_with_nan_as_null() -> None:
     text = json.dumps(results.to_json(), allow_nan=False)
     document = json.loads(text)
     assert document["metrics"][0]["low"] is None and document["differences"][0]["reason"] is None
-    assert document["schema_version"] == 4
+    assert document["schema_version"] == 5
     assert document["interval"] == {
         "kind": "cluster bootstrap, expanded percentile",
         "level": 0.95,
@@ -187,8 +187,8 @@ def test_any_row_survives_json(numbers: list[float], metric: str, reason: str | 
 
 def test_other_schemas_are_refused() -> None:
     document = Results(()).to_json()
-    with pytest.raises(DataError, match=r"run/results\.json: expected results of schema version 1 to 4, found 5"):
-        Results.from_json(document | {"schema_version": 5}, "run/results.json")
+    with pytest.raises(DataError, match=r"run/results\.json: expected results of schema version 1 to 5, found 6"):
+        Results.from_json(document | {"schema_version": 6}, "run/results.json")
     with pytest.raises(DataError, match="found list"):
         Results.from_json([])
     with pytest.raises(DataError, match="the field 'verdict' is missing"):
