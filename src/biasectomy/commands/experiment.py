@@ -62,7 +62,8 @@ class Planned:
 
     `methods`, and the items that each learns from in `development`, are by the name of a row; `splits` are those that
     the items come from, `questions` how many questions' time fitting takes at most, `definitions` the kinds of neurons
-    that methods change. `answered` is how many times all is asked afterwards; None: as often as the methods say.
+    that methods change. `answered` is how many times all is asked beside the original, or tells it of a model; None: as
+    often as the methods say.
     """
 
     methods: Mapping[str, Method]
@@ -71,7 +72,7 @@ class Planned:
     splits: Sequence[Split]
     questions: float
     definitions: Sequence[str] = ()
-    answered: float | None = None
+    answered: float | Callable[[LanguageModel], float] | None = None
 
 
 @dataclass(frozen=True)
@@ -518,11 +519,15 @@ def experimenting(
                 planned.splits,
                 harness=harness,
             )
-            times = planned.answered
-            experiment.prepare(
-                planned.questions, sum(map(_times_asked, planned.methods.values())) if times is None else times
-            )
+            experiment.prepare(planned.questions, _all_times(planned, language_model))
             yield experiment, planned
+
+
+def _all_times(planned: Planned, model: LanguageModel) -> float:
+    """How many times all questions are asked, as far as that is known beforehand."""
+    if planned.answered is None:
+        return sum(map(_times_asked, planned.methods.values()))
+    return 1 + (planned.answered(model) if callable(planned.answered) else planned.answered)
 
 
 def _times_asked(method: Method) -> float:

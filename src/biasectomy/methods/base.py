@@ -141,6 +141,9 @@ class OfAnySize(Protocol):
 
     usual_count: ClassVar[int]  # of neurons, where nobody has named a number
 
+    def reading(self, items: int) -> Any:
+        """The same method, which reads all of so many items, where it would draw some of them."""
+
     def expected_of_sets(self, development: "Task", counts: Sequence[int]) -> float:
         """About how many questions' time `sets` takes.
 

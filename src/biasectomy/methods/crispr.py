@@ -66,6 +66,10 @@ class Crispr:
         """
         return self._top.fit(model, development, session)
 
+    def reading(self, items: int) -> "Crispr":
+        """See `OfAnySize`: one trial of all of them."""
+        return Crispr(self.settings.model_copy(update={"instances": items, "trials": 1}))
+
     def expected_of_sets(self, development: "Task", counts: Sequence[int]) -> float:
         """See `OfAnySize`."""
         return self._top.expected_of_sets(development)

@@ -87,6 +87,13 @@ class EditedNeurons:
         """
         return self._top.fit(model, development, session)
 
+    def reading(self, items: int) -> "EditedNeurons":
+        """See `OfAnySize`."""
+        known = type(self.attribution.settings).model_fields
+        more = [f"{name}={number}" for name, number in (("instances", items), ("trials", 1)) if name in known]
+        options = ",".join(filter(None, [self.settings.options, *more]))
+        return EditedNeurons(self.settings.model_copy(update={"options": options}))
+
     def expected_of_sets(self, development: "Task", counts: Sequence[int]) -> float:
         """See `OfAnySize`."""
         return self._top.expected_of_sets(development)

@@ -9,7 +9,7 @@ that holds the model where it was elsewhere, and the balance of what is learned 
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field
 
@@ -125,6 +125,10 @@ class LearnedFactors:
         validated = min(settings.validation_items, round(settings.validation_share * len(development.items)))
         answered = validated * min(VALIDATION_WORDINGS, len(development.instructions)) * (budgets + 1)
         return self._expected_of_learning(budgets - (ALL in settings.budgets)) + answered
+
+    def reading(self, items: int) -> Self:
+        """Itself: it learns from all items."""
+        return self
 
     def _expected_of_learning(self, budgets: int) -> float:
         steps = self.settings.first_steps + self.settings.steps * budgets

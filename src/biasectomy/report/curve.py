@@ -2,10 +2,11 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 from biasectomy.measuring.results import CurvePoint, DifferenceRow, Results
 from biasectomy.report.figures import Cell, Grid, ResultTable, format_figure, number
-from biasectomy.report.words import decimals_of, goal_differences, holding_together, level_of
+from biasectomy.report.words import decimals_of, goal_differences, holding_together, level_of, when_together
 
 MARKS = ("*", "†", "‡", "§")  # by what a point is compared with
 
@@ -61,7 +62,7 @@ def _whole(results: Results, method: str) -> tuple[str, tuple[Cell, ...]]:
     cells = [
         format_figure(row, decimals=decimals_of(results, row.metric)) if row is not None else Cell("") for row in found
     ]
-    return results.title(method), tuple(cells)
+    return results.title(method), tuple(replace(cell, draws="") for cell in cells)  # they have rows of their own
 
 
 def _points(
@@ -99,7 +100,6 @@ def _notes(results: Results, marks: dict[str, str]) -> list[str]:
         by = results.description(compared[0].metric).description
         told = "; ".join(f"{mark} from {results.title(against)}" for against, mark in marks.items())
         notes.append(
-            f"By {by}: {told}: differs when all {sum(math.isfinite(row.low) for row in compared)} differences with an "
-            f"interval are looked at together (Holm's correction, {100 * level_of(results):g} %)."
+            f"By {by}: {told}: differs, {when_together(compared)} (Holm's correction, {100 * level_of(results):g} %)."
         )
     return notes + [f"{task}: {note}." for task, note in results.notes.items()]

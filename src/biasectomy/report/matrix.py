@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from biasectomy.measuring.results import MatrixCell, Results
 from biasectomy.report.curve import curve_table
 from biasectomy.report.figures import Cell, Grid, ResultTable, format_figure, number, result_tables
-from biasectomy.report.words import UNCLEAR, change_in_words, decimals_of, level_of
+from biasectomy.report.words import UNCLEAR, change_in_words, decimals_of, level_of, when_together
 
 HOLDS, OWN = "*", "own"
 
@@ -30,8 +30,8 @@ def matrix_table(results: Results) -> ResultTable:
     for row in matrix.rows:
         cells = [_gain(cell, decimals_of(results, cell.metric), reasons) for cell in matrix.of_row(row)]
         rows.append((results.title(row), (*cells, *_beside(results, row))))
-    several = len({column.partition(":")[0] for column in matrix.columns}) > 1
-    heads = [_head(column, several) for column in matrix.columns]
+    several = len({cell.column.partition(":")[0] for cell in first if not _is_of_metric(cell)}) > 1
+    heads = [_head(results, cell, several) for cell in first]
     heads += [results.description(metric).title for _, metric in matrix.beside]
     return ResultTable(
         "",
@@ -164,16 +164,15 @@ def _notes(results: Results, first: Sequence[MatrixCell]) -> list[str]:
     matrix = results.matrix
     assert matrix is not None
     judged: dict[tuple[str, float], list[str]] = {}
-    for cell in first:
+    for cell in (one for one in first if not _is_of_metric(one)):
         judged.setdefault((cell.metric, cell.best), []).append(cell.column.partition(":")[0])
     by = "; ".join(
         f"{', '.join(dict.fromkeys(families))} by {results.description(metric).description} (best {best:g})"
         for (metric, best), families in judged.items()
     )
-    total = sum(math.isfinite(cell.low) for cell in matrix.cells)
+    said, holm = f"Judged: {by}. " if by else "", f"(Holm's correction, {100 * level_of(results):g} %)"
     notes = [
-        f"Judged: {by}. {HOLDS} holds when all {total} cells with an interval are looked at together (Holm's "
-        f"correction, {100 * level_of(results):g} %).",
+        f"{said}{HOLDS} holds, {when_together(matrix.cells, 'cell')} {holm}.",
         *matrix.notes,
     ]
     if matrix.beside:
@@ -182,8 +181,15 @@ def _notes(results: Results, first: Sequence[MatrixCell]) -> list[str]:
     return notes + [f"{task}: {note}." for task, note in results.notes.items()]
 
 
-def _head(column: str, several: bool) -> str:
+def _is_of_metric(cell: MatrixCell) -> bool:
+    """Whether its column is of a metric of a task, not of a task."""
+    return cell.column.endswith(f"/{cell.metric}")
+
+
+def _head(results: Results, cell: MatrixCell, several: bool) -> str:
     """A column's name in words, so that it can be wrapped."""
-    family, _, member = column.partition(":")
+    if _is_of_metric(cell):
+        return results.description(cell.metric).title
+    family, _, member = cell.column.partition(":")
     shown = f"{family} {member}" if several or not member else member
     return shown.replace("/", " ").replace("_", " ")

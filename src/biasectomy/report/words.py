@@ -1,6 +1,7 @@
 """Figures and differences in words, by their metric's unit; and which way is better."""
 
 import math
+from collections.abc import Sequence
 
 from biasectomy.measuring.multiplicity import holding
 from biasectomy.measuring.results import DifferenceRow, MatrixCell, MetricRow, Results
@@ -80,7 +81,20 @@ def holding_together(results: Results) -> list[DifferenceRow]:
     return holding(goal_differences(results), level_of(results))
 
 
-def listed(words: "list[str] | tuple[str, ...]") -> str:
+def when_together(rows: Sequence[DifferenceRow | MatrixCell], what: str = "difference") -> str:
+    """What a claim about several differences is made under."""
+    count = sum(math.isfinite(row.low) for row in rows)
+    if count < 2:
+        return f"by its interval, the only one of {len(rows)}" if count else "and none of them has an interval"
+    return f"when all {count} {what}s with an interval are looked at together"
+
+
+def no_answer_changed(rows: Sequence[DifferenceRow | MatrixCell]) -> bool:
+    """Whether all differences are exactly none, on every item."""
+    return all(row.value == 0 and not math.isfinite(row.low) for row in rows)
+
+
+def listed(words: Sequence[str]) -> str:
     """Words as a sentence names them: "a, b and c"; "none" where there are none."""
     *first, last = words or ["none"]
     return f"{', '.join(first)} and {last}" if first else str(last)

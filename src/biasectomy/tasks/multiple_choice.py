@@ -226,6 +226,11 @@ def over_instructions(of: Metric | None = None) -> tuple[Metric, ...]:
     return (instruction_deviation(of), instruction_range(of), consistency())
 
 
+def tells_of_wordings(metric: Metric) -> bool:
+    """Whether a metric is one of those over instructions."""
+    return metric.undefined == SEVERAL
+
+
 def _named_after(of: Metric | None) -> tuple[str, str]:
     """What is added to a metric's name, and what its figure is called."""
     return ("", "accuracy") if of is None else (f"_{of.name}", of.description)

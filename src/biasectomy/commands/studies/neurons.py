@@ -94,7 +94,7 @@ class NeuronsStudy:
             comparisons = []
             for count, neuron_set in sorted(sets.items()):
                 name, control = point_name(settings.method, count), point_name(CONTROL, count)
-                series.measure_neurons(experiment, name, f"{title}, {count:,}", neuron_set)
+                series.measure_neurons(experiment, name, f"{title}, {count:,} neurons", neuron_set)
                 comparisons.append((name, ORIGINAL))
                 beside = series.measure_control(experiment, control, f"Random neurons, {count:,}", neuron_set)
                 comparisons += [(name, one) for one in beside]
@@ -114,14 +114,24 @@ def neurons_verdict(results: "Results", method: str, counts: Sequence[int]) -> l
     """From which number on the goal is served, whether random neurons do as well, and what the best of them costs."""
     from biasectomy.measuring.results import point_name
     from biasectomy.report.verdict import verdict
-    from biasectomy.report.words import change_in_words, goal_differences, holding_together, is_nearer, listed
+    from biasectomy.report.words import (
+        change_in_words,
+        goal_differences,
+        holding_together,
+        is_nearer,
+        listed,
+        no_answer_changed,
+        when_together,
+    )
 
     compared, held = goal_differences(results), holding_together(results)
     if not compared:
         return ["No neurons could be edited, so there is nothing to compare."]
     names = {point_name(method, count): count for count in counts}
+    if no_answer_changed(compared):
+        return ["No number of neurons changes a figure: neither they nor as many random ones do anything that shows."]
     goal = results.description(compared[0].metric).description
-    together = f"when all {len(compared)} differences are looked at together"
+    together = when_together(compared)
 
     def numbers(rows: "Sequence[DifferenceRow]") -> str:
         return listed([f"{names[row.method]:,}" for row in rows])
@@ -135,11 +145,11 @@ def neurons_verdict(results: "Results", method: str, counts: Sequence[int]) -> l
     if better:
         first = better[0]
         sentences.append(
-            f"Of {len(counts)} numbers of neurons {numbers(better)} serve {goal} {together}; the fewest are "
+            f"Of {len(counts)} numbers of neurons {numbers(better)} serve {goal}, {together}; the fewest are "
             f"{names[first.method]:,} ({change_in_words(results, first)})."
         )
     else:
-        sentences.append(f"No number of neurons is shown to serve {goal}: of {len(counts)} none holds {together}.")
+        sentences.append(f"No number of neurons is shown to serve {goal}: of {len(counts)} none holds, {together}.")
     if worse:
         sentences.append(f"It gets worse with {numbers(worse)}.")
     controlled = [row for row in compared if row.against != ORIGINAL]

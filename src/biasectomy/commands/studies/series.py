@@ -4,7 +4,7 @@ One fit at a time is in memory; its answers stay, and its neurons. Everything th
 folder and its store, so that an interrupted study goes on to the same figures.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -72,7 +72,7 @@ class Ground:
         fits: "Mapping[str, tuple[Method, Task]]",
         *,
         fitting: float,
-        answered: float,
+        answered: "float | Callable[[LanguageModel], float]",
         test: "Task | None" = None,
     ) -> "Planned":
         """What `experimenting` is to fit and measure.
@@ -81,7 +81,7 @@ class Ground:
             settings: of the study.
             fits: by row, a method and the items it learns from.
             fitting: how many questions' time all fits take.
-            answered: how many times all is asked afterwards, beside the original.
+            answered: how many times all is asked afterwards, beside the original; or what tells it of a model.
             test: the items that are asked of the first task, where they are not the test half.
         """
         from biasectomy.commands.experiment import Planned
@@ -98,7 +98,7 @@ class Ground:
         defined = [getattr(settings.section(name), "definition", None) for name in settings.in_use()]
         definitions = [one for one in dict.fromkeys(defined) if one is not None]
         measured = [(test or self.split.test, "test"), *((other, "all") for other in self.others)]
-        return Planned(methods, development, measured, (self.split,), fitting, definitions, 1 + answered)
+        return Planned(methods, development, measured, (self.split,), fitting, definitions, answered)
 
 
 def open_ground(settings: FittingSettings, processes: "Processes", given: "Task | str | None") -> Ground:
@@ -155,7 +155,7 @@ def running(
     settings: FittingSettings,
     model: "LanguageModel | str | None",
     keep: bool,
-    plan: "Planner",
+    plan: "Callable[[Processes], Planned]",
 ) -> "Iterator[tuple[Experiment, Planned]]":
     """A block in which a study is computed; the original has answered when it begins."""
     from biasectomy.commands.experiment import experimenting
@@ -210,21 +210,23 @@ def curve_of(
     over: str,
     places: "Sequence[tuple[str, float]]",
     *,
+    fixed: Sequence[str] = (ORIGINAL,),
     logarithmic: bool = False,
 ) -> "Curve":
-    """Figures of lines at numbers, each of the row `point_name(line, x)`, with the original's at every number.
+    """Figures of lines at numbers, each of the row `point_name(line, x)`, with those of fixed rows at every number.
 
     Args:
         outcome: with the figures.
         title: of the curve.
         over: what the number is, with its unit.
         places: line and number.
+        fixed: rows that are the same at every number.
         logarithmic: whether it is best drawn so.
     """
     from biasectomy.measuring.results import Curve, CurvePoint, point_name
 
     results = outcome.results
-    whole = [(ORIGINAL, x, ORIGINAL) for x in sorted({x for _, x in places})]
+    whole = [(row, x, row) for row in fixed for x in sorted({x for _, x in places})]
     rows = [*whole, *((line, x, point_name(line, x)) for line, x in places)]
     points = [
         CurvePoint(line, float(x), task, metric, found.value, found.low, found.high)
@@ -238,9 +240,3 @@ def curve_of(
 def with_titles(outcome: "Outcome", titles: Mapping[str, str]) -> "Outcome":
     """The outcome with titles of the lines of its curve."""
     return replace(outcome, results=replace(outcome.results, titles=dict(titles) | outcome.results.titles))
-
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    Planner = Callable[[Processes], Planned]
