@@ -31,11 +31,12 @@ from biasectomy.measuring.results import (
     point_name,
 )
 from biasectomy.methods import METHODS, OnlyInference, Profile
-from biasectomy.models.language_model import LanguageModel
+from biasectomy.models.language_model import LanguageModel, load
 from biasectomy.neurons.discovery import NeuronGroup, Neurons
 from biasectomy.options import Options
 from biasectomy.report.text import rendered
 from tests.commands.cases import lines_of
+from tests.conftest import save_tiny
 
 SMALL = {
     "method": "crispr", "also": "none", "replicates": 40, "max_instructions": 2, "random_neurons": {"draws": 2},
@@ -45,7 +46,7 @@ OF_STUDY = {
     "neurons": {"counts": (2, 8)},
     "samples": {"sizes": (4, 9, 50), "neurons": 8},
     "ablation": {"neurons": 8},
-    "layers": {"parts": "each", "neurons": 12},
+    "layers": {"parts": "each", "neurons": 40},
     "instructions": {"neurons": 8},
     "preservation": {"neurons": 8},
     "seeds": {"seeds": 2, "neurons": 12},
@@ -56,10 +57,8 @@ RIGHT = MetricDescription("Right", "how often it is right", "share", 1.0, "goal"
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory):
     """Each study once, with a folder, all of them over one store; how often all was asked, and as forecast."""
-    from tests.conftest import save_tiny
-
     folder, found = tmp_path_factory.mktemp("studies"), {}
-    save_tiny(folder / "model")
+    model = load(str(save_tiny(folder / "model")))
 
     def run(name, task):
         if name in found:
@@ -78,9 +77,7 @@ def shared(tmp_path_factory):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(Experiment, "_ask", counted)
             patch.setattr(Experiment, "prepare", told)
-            outcome = study(
-                name, str(folder / "model"), task, out=folder / name, store=folder / "store", **SMALL | OF_STUDY[name]
-            )
+            outcome = study(name, model, task, out=folder / name, store=folder / "store", **SMALL | OF_STUDY[name])
         found[name] = SimpleNamespace(outcome=outcome, results=outcome.results, folder=folder / name, asked=asked)
         return found[name]
 
@@ -98,7 +95,7 @@ class TestEveryStudy:
     def test_it_ends_in_a_table_a_figure_and_a_verdict_that_survive_the_folder(self, run, name):
         done = run(name)
         again = Results.from_json(read_json(done.folder / "results.json"))
-        assert again.verdict and repr(again) == repr(done.results)
+        assert again.verdict and again.to_json() == done.results.to_json()
         assert again.curve is not None or again.matrix is not None
         report = (done.folder / "report.md").read_text()
         assert all(sentence in report for sentence in again.verdict)
@@ -164,7 +161,7 @@ class TestWhatIsMeasured:
         whole, first, second = neurons("crispr"), neurons("crispr-alone_0"), neurons("crispr-alone_1")
         assert first | second == whole and not first & second
         assert neurons("without_0") == second and neurons("without_1") == first
-        assert all(".0." in module for module, _ in first)
+        assert second and all(".0." in module for module, _ in first)
 
     def test_every_wording_has_the_figure_of_its_own_answers(self, run):
         outcome = run("instructions").outcome
@@ -279,7 +276,7 @@ class TestWhatCannotBe:
             ("neurons", {"method": "original"}, "what methods are compared with"),
             ("neurons", {"counts": "0,5"}, "--counts .*whole numbers of 1 or more"),
             ("layers", {"method": "fair-prompt"}, "leaves the weights alone"),
-            ("layers", {"parts": "1"}, "--parts"),
+            ("layers", {"parts": "1"}, "--parts is '1'; it must be a whole number of 2 or more, or each"),
             ("ablation", {"method": "learned-factors"}, "takes CRISPR's score apart"),
             ("seeds", {"seeds": 1}, "--seeds"),
         ],
@@ -325,7 +322,7 @@ class TestVerdicts:
     def test_the_fewest_neurons_that_hold_are_named_and_whether_random_ones_do_as_well(self):
         against = {("crispr:3", "original"): (0.02, 0.1), ("crispr:30", "original"): (0.3, 0.1)}
         told = neurons_verdict(made(against | {("crispr:30", "random-neurons:30"): (0.28, 0.1)}), "crispr", (3, 30))
-        assert told[0].startswith("Of 2 numbers of neurons 30 serve how often it is right, when all 3 differences")
+        assert told[0].startswith("Of 2 numbers of neurons 30 serve how often it is right, when all 2 differences")
         assert "the fewest are 30 (+30.0 points, 95 % interval +20.0 to +40.0)" in told[0]
         assert told[1] == "Better than as many random neurons: 30."
         alike = neurons_verdict(made(against | {("crispr:30", "random-neurons:30"): (0.01, 0.1)}), "crispr", (3, 30))
@@ -336,6 +333,7 @@ class TestVerdicts:
         narrow = {(f"crispr:{count}", "original"): (0.1, 0.099) for count in (1, 2, 3)}
         (told,) = neurons_verdict(made(narrow), "crispr", (1, 2, 3))
         assert told.startswith("No number of neurons is shown to serve") and "of 3 none holds" in told
+        assert told.endswith("each by itself, 1, 2 and 3 would hold, and more items may show it.")
         one = neurons_verdict(made({("crispr:1", "original"): (0.1, 0.099)}), "crispr", (1,))
         assert one[0].startswith("Of 1 numbers of neurons 1 serve")
         assert samples_verdict(made(narrow), "crispr", (1, 2, 3), 2)[0].startswith("From none of 1, 2 and 3 items")
@@ -352,7 +350,7 @@ class TestVerdicts:
 
     def test_parts_of_the_depth_that_are_enough_and_that_are_missed(self):
         neurons = Neurons("ffn-hidden", tuple(NeuronGroup(f"m.{n}", 4, "input", "d", n, "m") for n in range(4)))
-        parts = parts_of(neurons, 2)
+        parts = parts_of(neurons, "2")
         alone, without, random = (
             [point_name(line, part.middle) for part in parts] for line in ("crispr-alone", "without", "random-neurons")
         )
@@ -368,7 +366,7 @@ class TestVerdicts:
         }
         told = layers_verdict(made(found), "crispr", parts)
         assert told[0].startswith("With all of its neurons how often it is right gains (+40.0 points")
-        assert "a gain is shown of layers 2 to 3, when all 6" in told[1]
+        assert "a gain is shown of layers 2 to 3, when all parts" in told[1]
         assert told[2] == "Better than as many random neurons of the same modules: layers 2 to 3."
         assert told[3] == "The edit loses without layers 2 to 3."
 
@@ -382,8 +380,12 @@ class TestVerdicts:
         results = replace(results, titles=results.titles | {"crispr:a": "CRISPR, no weight"})
         told = ablation_verdict(results, 9, "")
         assert told[0].startswith("With 9 neurons, how often it is right is served by the whole score (+40.0 points")
-        assert told[1].startswith("Behind the whole score, when all 3") and "no weight (-30.0 points" in told[1]
-        assert told[2].startswith("As many random neurons cannot be told from it")
+        assert told[1].startswith("As many random neurons cannot be told from it (+0.0 points")
+        assert told[2].startswith("Behind the whole score, by its interval") and "no weight (-30.0 points" in told[2]
+        some = {(f"crispr:{name}", "crispr"): (-0.1, 0.099) for name in "abc"}
+        told = ablation_verdict(made(found | some), 9, "")
+        assert told[2].startswith("No part is shown to matter: none of 3 can be told from the whole score, when all 3")
+        assert "; each by itself would: crispr:a (-10.0 points" in told[2]
 
     def test_no_answer_that_changed_is_called_what_it_is(self):
         nothing = {(f"crispr:{count}", "original"): (0.0, math.nan) for count in (1, 2)}
@@ -435,7 +437,7 @@ class TestWhatIsKept:
         assert told[-1].startswith("Of 2 of 2 figures it cannot be told whether they are kept")
 
 
-@pytest.mark.parametrize(("wanted", "sizes"), [(3, [2, 3, 2]), ("each", [1] * 7), (9, [1] * 7), (2, [4, 3])])
+@pytest.mark.parametrize(("wanted", "sizes"), [("3", [2, 3, 2]), ("each", [1] * 7), ("9", [1] * 7), ("2", [4, 3])])
 def test_layers_are_divided_evenly_the_decoder_behind_the_encoder(wanted, sizes):
     where = [("encoder", layer) for layer in range(3)] + [("decoder", layer) for layer in range(4)]
     groups = [NeuronGroup(f"{stack}.{layer}", 4, "input", "down", layer, stack) for stack, layer in where]
@@ -464,7 +466,6 @@ def test_the_command_line_knows_them_and_their_options(tiny_folder, tmp_path, mo
     assert code == 0, errors
     curve = json.loads(said)["curve"]
     assert {point["x"] for point in curve["points"]} == {0, 1} and curve["over"] == "layer (the middle of a part)"
-    assert "At most" in errors
     assert "--parts each" in read_json(tmp_path / "run" / "record.json")["command"]
     code, _, errors = run("layers", str(tiny_folder), "--method", "fair-prompt")
     assert code == 2 and errors.startswith("Error: 'fair-prompt' leaves the weights alone")

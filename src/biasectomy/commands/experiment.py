@@ -300,19 +300,17 @@ class Experiment:
             keep: whether all that was fitted is needed afterwards; else what tables need stays.
         """
         wanted = {name: self.fitted[name] for name in names if name not in self.tokens}
-        if wanted:
-            heading(f"Measuring {self.titles[names[0]]}" if len(wanted) == 1 else "Measuring", MEASURING)
+        if not wanted:
+            return
+        heading("Measuring", MEASURING) if keep else heading(f"Measuring {self.titles[names[0]]}")
         prompts = sum(len(task.items) * len(task.instructions) for task, _ in self.measured)
         with progress("Scoring", prompts * sum(one.draws for one in wanted.values())) as advance:
             for name, fitted in wanted.items():
                 self._ask(name, fitted, advance)
         for name, fitted in wanted.items() if self.harness else ():
             self._ask_harness(name, fitted)
-        if not keep:
-            told = {name: self.fitted[name] for name in names}
-            self.fitted |= {
-                name: Recounted(one.cost, one.record, one.draws, one.neuron_set) for name, one in told.items()
-            }
+        for name, one in () if keep else wanted.items():
+            self.fitted[name] = Recounted(one.cost, one.record, one.draws, one.neuron_set)
 
     def _ask(self, name: str, fitted: Fitted, advance: Advance) -> None:
         session, draws = replace(self.session, asked=Asked()), dict[tuple[str, str], list[Answers]]()
@@ -408,8 +406,13 @@ class Experiment:
         if self.run is not None:
             self.run.stage_done(name)
 
-    def finish(self, outcome: Outcome) -> Outcome:
-        """Writes results and report."""
+    def finish(self, outcome: Outcome, shown: Collection[str] | None = None) -> Outcome:
+        """Writes results and report.
+
+        Args:
+            outcome: with the verdict.
+            shown: methods whose neurons are listed in the report; None for all.
+        """
         if self.run is not None:
             self.run.record["methods"] = {
                 name: {"title": self.titles[name], "draws": one.draws} | one.record for name, one in self.fitted.items()
@@ -417,7 +420,7 @@ class Experiment:
             neurons = {
                 self.titles[name]: described_neurons(one.neuron_set, self.model)
                 for name, one in self.fitted.items()
-                if one.neuron_set is not None
+                if one.neuron_set is not None and (shown is None or name in shown)
             }
             self.run.finish(outcome.results, neurons)
         return outcome

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from biasectomy.measuring.results import CurvePoint, DifferenceRow, Results
 from biasectomy.report.figures import Cell, Grid, ResultTable, format_figure, number
-from biasectomy.report.words import decimals_of, goal_differences, holding_together, level_of, when_together
+from biasectomy.report.words import decimals_of, goal_differences, holding_together, level_of, line_of
 
 MARKS = ("*", "†", "‡", "§")  # by what a point is compared with
 
@@ -44,14 +44,8 @@ def _marks(results: Results) -> dict[str, str]:
     """The mark of each method that points are compared with."""
     against: dict[str, None] = {}
     for row in goal_differences(results):
-        against.setdefault(_line(row.against))
+        against.setdefault(line_of(row.against))
     return dict(zip(against, MARKS, strict=False))
-
-
-def _line(method: str) -> str:
-    """The line that a point of a curve is of; a method that is no point is its own."""
-    line, colon, x = method.rpartition(":")
-    return line if colon and x.replace(".", "", 1).isdigit() else method
 
 
 def _whole(results: Results, method: str) -> tuple[str, tuple[Cell, ...]]:
@@ -79,7 +73,7 @@ def _points(
             cells.append(Cell(""))
             continue
         decimals = decimals_of(results, metric)
-        mark = "".join(marks.get(_line(row.against), "") for row in held if (row.task, row.metric) == (task, metric))
+        mark = "".join(marks.get(line_of(row.against), "") for row in held if (row.task, row.metric) == (task, metric))
         value = number(point.value, decimals=decimals) if math.isfinite(point.value) else "n/a"
         ends = [number(end, decimals=decimals) for end in (point.low, point.high)]
         interval = f"[{', '.join(ends)}]" if math.isfinite(point.low) and math.isfinite(point.high) else ""
@@ -100,6 +94,7 @@ def _notes(results: Results, marks: dict[str, str]) -> list[str]:
         by = results.description(compared[0].metric).description
         told = "; ".join(f"{mark} from {results.title(against)}" for against, mark in marks.items())
         notes.append(
-            f"By {by}: {told}: differs, {when_together(compared)} (Holm's correction, {100 * level_of(results):g} %)."
+            f"By {by}: {told}: differs, when all numbers are looked at together (Holm's correction, "
+            f"{100 * level_of(results):g} %)."
         )
     return notes + [f"{task}: {note}." for task, note in results.notes.items()]

@@ -76,9 +76,28 @@ def goal_differences(results: Results) -> list[DifferenceRow]:
     return [row for row in results.differences if (row.task, row.metric) == (task, goal)]
 
 
+def line_of(method: str) -> str:
+    """The line of a curve that a method is a point of; of any other method its own name."""
+    line, colon, x = method.rpartition(":")
+    return line if colon and x.replace(".", "", 1).isdigit() else method
+
+
+def families(results: Results) -> list[list[DifferenceRow]]:
+    """The goal's differences by question: what one line differs by from another at every number."""
+    found: dict[tuple[str, str], list[DifferenceRow]] = {}
+    for row in goal_differences(results):
+        found.setdefault((line_of(row.method), line_of(row.against)), []).append(row)
+    return list(found.values())
+
+
 def holding_together(results: Results) -> list[DifferenceRow]:
-    """Those that hold when all of them are looked at together (Holm's correction)."""
-    return holding(goal_differences(results), level_of(results))
+    """The goal's differences that hold when all of one question are looked at together (Holm's correction)."""
+    return [row for family in families(results) for row in holding(family, level_of(results))]
+
+
+def clear_alone(rows: Sequence[DifferenceRow]) -> list[DifferenceRow]:
+    """Those whose own interval excludes no difference."""
+    return [row for row in rows if row.low > 0 or row.high < 0]
 
 
 def when_together(rows: Sequence[DifferenceRow | MatrixCell], what: str = "difference") -> str:

@@ -34,10 +34,10 @@ if TYPE_CHECKING:  # slow to import, and `--help` needs nothing of this
 NAME = "ablation"
 # By the name of a row: what it is called, and what of CRISPR's settings is other.
 LEFT_OUT: Mapping[str, tuple[str, dict[str, Any]]] = {
-    "mean-over-tokens": ("mean, not maximum, over tokens", {"tokens": "mean"}),
+    "mean-over-tokens": ("mean over tokens", {"tokens": "mean"}),
     "no-confusion-weight": ("no confusion weight", {"confusion_weight": False}),
     "no-skill-disentanglement": ("no skill disentanglement", {"skill_disentanglement": False}),
-    "authors": ("the formula of the authors' code", {"variant": "authors"}),
+    "authors": ("authors' formula", {"variant": "authors"}),
 }
 
 
@@ -105,7 +105,7 @@ class AblationStudy:
             found = replace(found, notes=(f"Every row edits {count:,} neurons{said}.",))
             results = replace(outcome.results, matrix=found)
             results = replace(results, verdict=ablation_verdict(results, count, said))
-            return experiment.finish(replace(outcome, results=results))
+            return experiment.finish(replace(outcome, results=results), [CRISPR])
 
 
 def ablation_verdict(results: "Results", count: int, said: str) -> list[str]:
@@ -115,6 +115,7 @@ def ablation_verdict(results: "Results", count: int, said: str) -> list[str]:
     from biasectomy.report.words import (
         UNCLEAR,
         change_in_words,
+        clear_alone,
         goal_differences,
         is_nearer,
         level_of,
@@ -123,38 +124,43 @@ def ablation_verdict(results: "Results", count: int, said: str) -> list[str]:
     )
 
     rows = [row for row in goal_differences(results) if row.method == CRISPR or row.against == CRISPR]
-    held = holding(rows, level_of(results))
+    whole = next(row for row in rows if row.method == CRISPR)
+    random = next((row for row in rows if row.method == CONTROL), None)
+    parts = [row for row in rows if row not in (whole, random)]
     if no_answer_changed(rows):
         return [f"With {count:,} neurons{said} no row changes a figure: there is nothing to be taken apart."]
-    goal = results.description(rows[0].metric).description
-    whole = rows[0]
-    served = whole in held and is_nearer(results, whole)
+    goal = results.description(whole.metric).description
+    clear, served = bool(clear_alone([whole])), bool(clear_alone([whole])) and is_nearer(results, whole)
     sentences = [
         f"With {count:,} neurons{said}, {goal} "
-        f"{'is served by the whole score' if served else UNCLEAR if whole not in held else 'gets worse'} "
+        f"{'is served by the whole score' if served else 'gets worse' if clear else UNCLEAR} "
         f"({change_in_words(results, whole)})."
     ]
-    parts = [row for row in rows if row.against == CRISPR]
-
-    def told(row: "DifferenceRow") -> str:
-        name = results.title(row.method).removeprefix("CRISPR, ")
-        return f"{name} ({change_in_words(results, row)})"
-
-    worse = [row for row in parts if row in held and not is_nearer(results, row)]
-    better = [row for row in parts if row in held and is_nearer(results, row)]
-    together = when_together(rows)
-    if not worse and not better:
+    if random is not None:
+        ahead = bool(clear_alone([random])) and not is_nearer(results, random)
         sentences.append(
-            f"No part is shown to matter: none of {len(parts)} rows can be told from the whole score, {together}."
+            f"As many random neurons {'are behind it' if ahead else 'cannot be told from it'} "
+            f"({change_in_words(results, random)})"
+            + ("." if ahead else ", so what it does may be what any such edit does.")
         )
+
+    def told(some: "Sequence[DifferenceRow]") -> str:
+        names = [results.title(row.method).removeprefix("CRISPR, ") for row in some]
+        return "; ".join(f"{name} ({change_in_words(results, row)})" for name, row in zip(names, some, strict=True))
+
+    held = holding(parts, level_of(results))
+    together = when_together(parts)
+    worse = [row for row in held if not is_nearer(results, row)]
+    better = [row for row in held if is_nearer(results, row)]
     if worse:
-        sentences.append(f"Behind the whole score, {together}: {'; '.join(map(told, worse))}.")
+        sentences.append(f"Behind the whole score, {together}: {told(worse)}.")
     if better:
-        sentences.append(f"Ahead of the whole score, {together}: {'; '.join(map(told, better))}.")
-    random = next((row for row in parts if row.method == CONTROL), None)
-    if random is not None and random not in worse:
+        sentences.append(f"Ahead of the whole score, {together}: {told(better)}.")
+    if not held:
+        alone = clear_alone(parts)
         sentences.append(
-            "As many random neurons cannot be told from it, so what it does may be what any such edit does."
+            f"No part is shown to matter: none of {len(parts)} can be told from the whole score, {together}"
+            + (f"; each by itself would: {told(alone)}." if alone else ".")
         )
     return sentences + (verdict(results, method=CRISPR, original=ORIGINAL)[1:] if served else [])
 

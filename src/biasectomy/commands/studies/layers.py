@@ -8,9 +8,9 @@ import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from biasectomy.commands.studies import series
 from biasectomy.commands.studies.base import STUDIES
@@ -28,8 +28,19 @@ if TYPE_CHECKING:  # slow to import, and `--help` needs nothing of this
     from biasectomy.tasks.base import Task
 
 NAME = "layers"
+EACH = "each"
 WITHOUT = "without"  # the line of edits that leave a part out
 NEEDED = "so there is nothing to be taken apart by layer"
+
+
+def _parse_parts(value: object) -> object:
+    text = str(value).strip().lower()
+    if text != EACH and not (text.isdecimal() and int(text) > 1):
+        raise ValueError(f"a whole number of 2 or more, or {EACH}")
+    return text
+
+
+Parts = Annotated[str, BeforeValidator(_parse_parts)]
 
 
 @STUDIES.register(NAME)
@@ -39,9 +50,7 @@ class LayersStudy:
     class Settings(series.SeriesSettings):
         """Settings of the study."""
 
-        parts: int | Literal["each"] = Field(
-            3, ge=2, description="Parts of the depth: 3 for thirds, 4 for quarters, or each layer by itself (each)."
-        )
+        parts: Parts = Field("3", description="Parts of the depth: 3 for thirds, 4 for quarters, each for every layer.")
         out: Path = Field(Path("layers-study"), description="Run folder.")
 
     @staticmethod
@@ -102,7 +111,7 @@ class LayersStudy:
                 curve = series.curve_of(outcome, title, "layer (the middle of a part)", places, fixed=fixed)
                 results = replace(outcome.results, curve=curve)
             results = replace(results, verdict=layers_verdict(results, settings.method, parts))
-            return experiment.finish(replace(outcome, results=results))
+            return experiment.finish(replace(outcome, results=results), [settings.method])
 
 
 @dataclass(frozen=True)
@@ -129,11 +138,16 @@ class Part:
         return replace(whole, neurons=chosen)
 
 
-def parts_of(neurons: "Neurons", wanted: int | Literal["each"]) -> list[Part]:
-    """The layers of a model in so many parts of about the same number of layers; at most as many as it has layers."""
+def parts_of(neurons: "Neurons", wanted: str) -> list[Part]:
+    """The layers of a model in parts of about the same number of layers; at most as many as it has layers.
+
+    Args:
+        neurons: of the model.
+        wanted: how many parts, or "each" for every layer by itself.
+    """
     places = list(dict.fromkeys((group.stack, group.layer) for group in neurons))
     layer_of = {group.module: places.index((group.stack, group.layer)) for group in neurons}
-    count = len(places) if wanted == "each" else min(wanted, len(places))
+    count = len(places) if wanted == EACH else min(int(wanted), len(places))
     ends = [round(place * len(places) / count) for place in range(count + 1)]
     return [Part(first, last - 1, layer_of) for first, last in itertools.pairwise(ends)]
 
@@ -149,7 +163,6 @@ def layers_verdict(results: "Results", method: str, parts: Sequence[Part]) -> li
         is_nearer,
         listed,
         no_answer_changed,
-        when_together,
     )
 
     if not parts:
@@ -164,7 +177,7 @@ def layers_verdict(results: "Results", method: str, parts: Sequence[Part]) -> li
     if no_answer_changed(compared):
         return ["The edit changes no figure, in whatever layers; there is nothing to be taken apart."]
     goal = results.description(compared[0].metric).description
-    together = when_together(compared)
+    together = "when all parts are looked at together"
     by_row = {point_name(line, part.middle): part for line in (f"{method}-alone", WITHOUT) for part in parts}
 
     def named(rows: "Sequence[DifferenceRow]") -> str:

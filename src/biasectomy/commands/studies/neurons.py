@@ -107,7 +107,8 @@ class NeuronsStudy:
             )
             results = replace(outcome.results, curve=curve)
             results = replace(results, verdict=neurons_verdict(results, settings.method, sorted(sets)))
-            return experiment.finish(replace(outcome, results=results))
+            largest = point_name(settings.method, max(sets, default=0))
+            return experiment.finish(replace(outcome, results=results), [largest])
 
 
 def neurons_verdict(results: "Results", method: str, counts: Sequence[int]) -> list[str]:
@@ -116,6 +117,7 @@ def neurons_verdict(results: "Results", method: str, counts: Sequence[int]) -> l
     from biasectomy.report.verdict import verdict
     from biasectomy.report.words import (
         change_in_words,
+        clear_alone,
         goal_differences,
         holding_together,
         is_nearer,
@@ -131,16 +133,16 @@ def neurons_verdict(results: "Results", method: str, counts: Sequence[int]) -> l
     if no_answer_changed(compared):
         return ["No number of neurons changes a figure: neither they nor as many random ones do anything that shows."]
     goal = results.description(compared[0].metric).description
-    together = when_together(compared)
+    of_counts = [row for row in compared if row.against == ORIGINAL]
+    together = when_together(of_counts)
 
     def numbers(rows: "Sequence[DifferenceRow]") -> str:
         return listed([f"{names[row.method]:,}" for row in rows])
 
     against = [row for row in held if row.against == ORIGINAL]
-    better, worse = (
-        [row for row in against if is_nearer(results, row)],
-        [row for row in against if not is_nearer(results, row)],
-    )
+    better = [row for row in against if is_nearer(results, row)]
+    worse = [row for row in against if not is_nearer(results, row)]
+    best = max(of_counts, key=lambda row: (row in better, -_distance(results, row)))
     sentences = []
     if better:
         first = better[0]
@@ -149,7 +151,12 @@ def neurons_verdict(results: "Results", method: str, counts: Sequence[int]) -> l
             f"{names[first.method]:,} ({change_in_words(results, first)})."
         )
     else:
-        sentences.append(f"No number of neurons is shown to serve {goal}: of {len(counts)} none holds, {together}.")
+        alone = [row for row in clear_alone(of_counts) if is_nearer(results, row)]
+        sentences.append(
+            f"No number of neurons is shown to serve {goal}: of {len(counts)} none holds, {together}. Nearest comes "
+            f"{names[best.method]:,} ({change_in_words(results, best)})"
+            + (f"; each by itself, {numbers(alone)} would hold, and more items may show it." if alone else ".")
+        )
     if worse:
         sentences.append(f"It gets worse with {numbers(worse)}.")
     controlled = [row for row in compared if row.against != ORIGINAL]
@@ -162,7 +169,6 @@ def neurons_verdict(results: "Results", method: str, counts: Sequence[int]) -> l
         )
     if not better:
         return sentences
-    best = min(better, key=lambda row: _distance(results, row))
     control = next((row.against for row in controlled if row.method == best.method), None)
     return sentences + verdict(results, method=best.method, original=ORIGINAL, control=control)
 

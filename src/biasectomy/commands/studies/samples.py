@@ -92,7 +92,7 @@ class SamplesStudy:
             curve = series.curve_of(outcome, title, over, places, logarithmic=True)
             results = replace(outcome.results, curve=curve)
             results = replace(results, verdict=samples_verdict(results, settings.method, sizes, settings.repeats))
-            return experiment.finish(replace(outcome, results=results))
+            return experiment.finish(replace(outcome, results=results), ())
 
 
 def samples_verdict(results: "Results", method: str, sizes: Sequence[int], repeats: int) -> list[str]:
@@ -101,6 +101,7 @@ def samples_verdict(results: "Results", method: str, sizes: Sequence[int], repea
     from biasectomy.report.verdict import verdict
     from biasectomy.report.words import (
         change_in_words,
+        clear_alone,
         goal_differences,
         holding_together,
         is_nearer,
@@ -116,7 +117,7 @@ def samples_verdict(results: "Results", method: str, sizes: Sequence[int], repea
     if no_answer_changed(compared):
         return [f"From none of {listed([f'{size:,}' for size in sizes])} items anything is learned: no figure changes."]
     goal = results.description(compared[0].metric).description
-    together = when_together(compared)
+    together = when_together([row for row in compared if row.against == ORIGINAL])
     better = [row for row in held if row.against == ORIGINAL and is_nearer(results, row)]
     worse = [row for row in held if row.against == ORIGINAL and not is_nearer(results, row)]
     sentences = []
@@ -127,9 +128,11 @@ def samples_verdict(results: "Results", method: str, sizes: Sequence[int], repea
             f"({change_in_words(results, first)}), of {listed([f'{size:,}' for size in sizes])}, {together}."
         )
     else:
+        alone = [row for row in clear_alone(compared) if row.against == ORIGINAL and is_nearer(results, row)]
+        would = f" Each by itself, {listed([f'{names[row.method]:,}' for row in alone])} would hold." if alone else ""
         sentences.append(
             f"From none of {listed([f'{size:,}' for size in sizes])} items a gain in {goal} is shown; none holds, "
-            f"{together}."
+            f"{together}.{would}"
         )
     if worse:
         sentences.append(f"It gets worse from {listed([f'{names[row.method]:,}' for row in worse])}.")

@@ -79,7 +79,7 @@ class SeedsStudy:
             notes = outcome.results.notes | ({OVERLAP: _noted(found)} if found else {})
             results = replace(outcome.results, curve=curve, notes=notes)
             results = replace(results, verdict=seeds_verdict(results, settings.method, list(rows), found))
-            return experiment.finish(replace(outcome, results=results))
+            return experiment.finish(replace(outcome, results=results), ())
 
 
 def seeds_verdict(results: "Results", method: str, rows: Sequence[str], found: "Sequence[Overlap]") -> list[str]:
@@ -107,7 +107,7 @@ def seeds_verdict(results: "Results", method: str, rows: Sequence[str], found: "
     figures = [one.value for row in rows if (one := results.find(row, metric, task=task)) and math.isfinite(one.value)]
     sentences = [
         f"{goal[0].upper()}{goal[1:]} is served with {len(better)} of {len(rows)} seeds and harmed with {len(worse)}, "
-        f"{when_together(compared)}."
+        f"{when_together([row for row in compared if row.method in rows])}."
     ]
     if len(figures) > 1:
         spread = size_in_words(results, metric, statistics.stdev(figures)).lstrip("+")

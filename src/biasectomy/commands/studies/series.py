@@ -163,7 +163,7 @@ def running(
     folder: Path | None = getattr(settings, "out") if keep else None  # noqa: B009
     with experimenting(settings, model, folder, plan) as (experiment, planned):
         experiment.fit(ORIGINAL, planned.methods[ORIGINAL])
-        experiment.ask(ORIGINAL)
+        experiment.ask(ORIGINAL, keep=False)
         yield experiment, planned
 
 
