@@ -19,6 +19,7 @@ from biasectomy.commands.studies.ablation import ablation_verdict
 from biasectomy.commands.studies.layers import layers_verdict, parts_of
 from biasectomy.commands.studies.neurons import neurons_verdict
 from biasectomy.commands.studies.samples import samples_verdict
+from biasectomy.commands.studies.seeds import seeds_verdict
 from biasectomy.errors import SettingsError
 from biasectomy.files import read_json
 from biasectomy.measuring.results import (
@@ -364,11 +365,24 @@ class TestVerdicts:
             (without[0], "crispr"): (0.0, 0.05),
             (without[1], "crispr"): (-0.4, 0.1),
         }
-        told = layers_verdict(made(found), "crispr", parts)
+        told = layers_verdict(made(found), "crispr", parts, 2)
         assert told[0].startswith("With all of its neurons how often it is right gains (+40.0 points")
-        assert "a gain is shown of layers 2 to 3, when all parts" in told[1]
+        assert "a gain is shown with layers 2 to 3, when all parts" in told[1]
         assert told[2] == "Better than as many random neurons of the same modules: layers 2 to 3."
         assert told[3] == "The edit loses without layers 2 to 3."
+
+    def test_seeds_are_told_each_by_itself_and_pooled(self):
+        found = {(f"crispr:{seed}", "original"): (0.1, 0.099) for seed in (0, 1, 2)}
+        told = seeds_verdict(
+            made(found | {("crispr", "original"): (0.1, 0.099)}), "crispr", [f"crispr:{seed}" for seed in (0, 1, 2)], []
+        )
+        assert told[0].startswith(
+            "How often it is right is served with 3 of 3 seeds and harmed with 0, each by its own"
+        )
+        assert "0 of these differences hold when all 3" in told[0]
+        assert told[2].endswith(
+            "the change is +10.0 points, 95 % interval +0.1 to +19.9."
+        )  # one comparison, of its own
 
     def test_parts_of_a_score_that_matter(self):
         found = {
@@ -428,12 +442,24 @@ class TestWhatIsKept:
         assert self.notes(("words", 20.0, -0.5, 0.5)) == ["cannot be told"]  # 1.0 of 0.4
         assert self.notes(("words", 20.0, -0.5, 0.5), within=0.1) == ["kept"]
 
+    def test_what_is_lost_and_kept_is_told_with_both_figures(self):
+        told = preservation.preservation_verdict(
+            self.judged(("known", 0.6, 0.0, 0.005), ("known", 0.6, -0.2, 0.05)), "edit"
+        )
+        assert told[1] == (
+            "Lost by more than the margin (2 points of a share or score, 2 % of a perplexity, 0.02 nats of drift): what "
+            "is known (task1: 60.0 % to 40.0 %, a gain of -20.0 points, 95 % interval -25.0 to -15.0). Kept within it: "
+            "what is known (task0: 60.0 % to 60.0 %, a gain of +0.0 points, 95 % interval -0.5 to +0.5)."
+        )
+
     def test_many_figures_are_looked_at_together(self):
         narrow = ("known", 0.6, 0.0, 0.0199)
         assert self.notes(narrow) == ["kept"]
         assert self.notes(*[narrow] * 6) == ["cannot be told"] * 6
         told = preservation.preservation_verdict(self.judged(narrow, ("known", 0.6, 0.0, 0.3)), "edit")
-        assert told[0].startswith("With edit, how often it is right comes nearer to its best value (+50.0 points")
+        assert told[0].startswith(
+            "With edit, how often it is right comes nearer to its best value (10.0 % to 60.0 %, a gain"
+        )
         assert told[-1].startswith("Of 2 of 2 figures it cannot be told whether they are kept")
 
 
@@ -459,7 +485,7 @@ def test_the_command_line_knows_them_and_their_options(tiny_folder, tmp_path, mo
     assert code == 0 and all(name in said for name in OF_STUDY)
     code, said, errors = run(
         "layers", str(tiny_folder), "--task", "organism:skill", "--method", "crispr", "--max-items", "24", "--also",
-        "none", "--parts", "each", "--neurons", "6", "--crispr.instances", "2", "--crispr.trials", "1",
+        "none", "--parts", "each", "--neurons", "60", "--crispr.instances", "2", "--crispr.trials", "1",
         "--random-neurons.draws", "1", "--replicates", "20", "--max-instructions", "1", "--split", "random",
         "--out", str(tmp_path / "run"), "--json",
     )  # fmt: skip

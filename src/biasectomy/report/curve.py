@@ -41,11 +41,15 @@ def curve_table(results: Results) -> ResultTable:
 
 
 def _marks(results: Results) -> dict[str, str]:
-    """The mark of each method that points are compared with."""
-    against: dict[str, None] = {}
-    for row in goal_differences(results):
-        against.setdefault(line_of(row.against))
+    """The mark of each line that points are compared with."""
+    against = dict.fromkeys(line_of(row.against) for row in goal_differences(results))
     return dict(zip(against, MARKS, strict=False))
+
+
+def _named(results: Results, line: str) -> str:
+    """What a line that points are compared with is called: the only one of its points that is, or the line."""
+    points = {row.against for row in goal_differences(results) if line_of(row.against) == line}
+    return results.title(points.pop() if len(points) == 1 else line)
 
 
 def _whole(results: Results, method: str) -> tuple[str, tuple[Cell, ...]]:
@@ -92,7 +96,7 @@ def _notes(results: Results, marks: dict[str, str]) -> list[str]:
     notes = []
     if compared:
         by = results.description(compared[0].metric).description
-        told = "; ".join(f"{mark} from {results.title(against)}" for against, mark in marks.items())
+        told = "; ".join(f"{mark} from {_named(results, against)}" for against, mark in marks.items())
         notes.append(
             f"By {by}: {told}: differs, when all numbers are looked at together (Holm's correction, "
             f"{100 * level_of(results):g} %)."

@@ -2,11 +2,13 @@
 
 import math
 from collections.abc import Sequence
+from typing import TypeVar
 
 from biasectomy.measuring.multiplicity import holding
 from biasectomy.measuring.results import DifferenceRow, MatrixCell, MetricRow, Results
 from biasectomy.report.figures import DECIMALS, USUAL, number
 
+Change = TypeVar("Change", DifferenceRow, MatrixCell)
 UNCLEAR = "cannot be told from no change"
 
 
@@ -83,10 +85,11 @@ def line_of(method: str) -> str:
 
 
 def families(results: Results) -> list[list[DifferenceRow]]:
-    """The goal's differences by question: what one line differs by from another at every number."""
-    found: dict[tuple[str, str], list[DifferenceRow]] = {}
+    """The goal's differences by question: what a line differs by from another at every number, or a method as such."""
+    found: dict[tuple[str, bool, str], list[DifferenceRow]] = {}
     for row in goal_differences(results):
-        found.setdefault((line_of(row.method), line_of(row.against)), []).append(row)
+        line = line_of(row.method)
+        found.setdefault((line, line == row.method, line_of(row.against)), []).append(row)
     return list(found.values())
 
 
@@ -95,7 +98,7 @@ def holding_together(results: Results) -> list[DifferenceRow]:
     return [row for family in families(results) for row in holding(family, level_of(results))]
 
 
-def clear_alone(rows: Sequence[DifferenceRow]) -> list[DifferenceRow]:
+def clear_alone(rows: Sequence[Change]) -> list[Change]:
     """Those whose own interval excludes no difference."""
     return [row for row in rows if row.low > 0 or row.high < 0]
 

@@ -124,7 +124,8 @@ def accuracy_contrast(
         first_right, first, second_right, second, _ = pooled(sums)
         return weights[0] * first_right / first + weights[1] * second_right / second
 
-    return Metric(*metric, columns, combine, best, "share", undefined=undefined, edges=_CONTRAST)
+    ends = sum(min(0.0, one) for one in weights), sum(max(0.0, one) for one in weights)
+    return Metric(*metric, columns, combine, best, "share", undefined=undefined, edges=_CONTRAST, ends=ends)
 
 
 def accuracy_by_place(items: Sequence[Item]) -> tuple[Metric, ...]:

@@ -20,6 +20,7 @@ from biasectomy.methods import METHODS
 from biasectomy.methods.crispr import NAME as CRISPR
 from biasectomy.methods.original import NAME as ORIGINAL
 from biasectomy.methods.random_neurons import NAME as CONTROL
+from biasectomy.methods.random_neurons import RandomNeurons
 
 if TYPE_CHECKING:  # slow to import, and `--help` needs nothing of this
     from biasectomy.commands.experiment import Experiment, Planned
@@ -93,7 +94,7 @@ class AblationStudy:
                 experiment.fit(name, method, title=title, neurons=count)
                 experiment.ask(name, keep=False)
             like = experiment.fitted[CRISPR].neuron_set
-            control = series.measure_control(experiment, CONTROL, "Random neurons", like)
+            control = series.measure_control(experiment, CONTROL, RandomNeurons.title, like)
             rows = [CRISPR, *variants, *control]
             outcome = experiment.measure(
                 [(CRISPR, ORIGINAL), *((row, CRISPR) for row in rows[1:]), *((row, ORIGINAL) for row in rows[1:])]

@@ -16,6 +16,7 @@ from biasectomy.commands.studies import series
 from biasectomy.commands.studies.base import STUDIES
 from biasectomy.methods.original import NAME as ORIGINAL
 from biasectomy.methods.random_neurons import NAME as CONTROL
+from biasectomy.methods.random_neurons import RandomNeurons
 
 if TYPE_CHECKING:  # slow to import, and `--help` needs nothing of this
     from biasectomy.commands.experiment import Planned
@@ -79,7 +80,7 @@ class InstructionsStudy:
         with series.running(settings, model, keep, plan) as (experiment, planned):
             fitted = experiment.fit(settings.method, planned.methods[settings.method])
             experiment.ask(settings.method, keep=False)
-            beside = series.measure_control(experiment, CONTROL, "Random neurons", fitted.neuron_set)
+            beside = series.measure_control(experiment, CONTROL, RandomNeurons.title, fitted.neuron_set)
             pairs = [(settings.method, ORIGINAL), *((one, ORIGINAL) for one in beside)]
             outcome = experiment.measure([*pairs, *((settings.method, one) for one in beside)])
             first = outcome.tasks[0]
@@ -104,10 +105,12 @@ def instructions_verdict(results: "Results", method: str, learned: int) -> list[
     from biasectomy.report.words import (
         UNCLEAR,
         change_in_words,
+        clear_alone,
         ends_of,
         figure_in_words,
         is_nearer,
         level_of,
+        no_answer_changed,
         when_together,
     )
 
@@ -133,22 +136,33 @@ def instructions_verdict(results: "Results", method: str, learned: int) -> list[
         said = f"gets {'better' if is_nearer(results, row) else 'worse'}" if row in held else UNCLEAR
         return f"{described} goes from {way} ({change_in_words(results, row)}): it {said}"
 
-    told = "; ".join(moved(row) for row in rows)
-    sentences = [f"Over {len(matrix.columns)} wordings {told}."]
-    if not held:
-        sentences.append("No change of the gap between wordings holds when its figures are looked at together.")
+    if no_answer_changed(rows):
+        figures = [f"{results.description(row.metric).description} stays at {_figure(results, row)}" for row in rows]
+        sentences = [f"Over {len(matrix.columns)} wordings the gap does not change: {'; '.join(figures)}."]
+    else:
+        sentences = [f"Over {len(matrix.columns)} wordings {'; '.join(moved(row) for row in rows)}."]
+        if not held:
+            sentences.append("No change of the gap between wordings holds when its figures are looked at together.")
     cells = matrix.of_row(method)
     goal = results.description(cells[0].metric).description
-    nearer, further = (sum(cell.holds and sign * cell.value > 0 for cell in cells) for sign in (1, -1))
+    nearer, further = (sum(sign * cell.value > 0 for cell in clear_alone(cells)) for sign in (1, -1))
+    together = f"{sum(cell.holds for cell in cells)} of these changes hold {when_together(matrix.cells)}"
     sentences.append(
         f"{goal[0].upper()}{goal[1:]} is served under {nearer} of {len(cells)} wordings and harmed under {further}, "
-        f"{when_together(matrix.cells, 'cell')}."
+        f"each by its own interval; {together}."
     )
     if learned < len(cells):
         new = [cell for cell in cells if not cell.own]
-        served = sum(cell.holds and cell.value > 0 for cell in new)
+        served = sum(cell.value > 0 for cell in clear_alone(new))
         sentences.append(f"Of {len(new)} wordings that were not learned under it is served under {served}.")
     return sentences
+
+
+def _figure(results: "Results", row: "DifferenceRow") -> str:
+    from biasectomy.report.words import ends_of, figure_in_words
+
+    ends = ends_of(results, row)
+    return figure_in_words(results, row.metric, ends[0]) if ends is not None else "what it was"
 
 
 def _judged(task: "Task", session: "Session") -> "Metric":

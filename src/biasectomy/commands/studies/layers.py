@@ -16,6 +16,7 @@ from biasectomy.commands.studies import series
 from biasectomy.commands.studies.base import STUDIES
 from biasectomy.methods.original import NAME as ORIGINAL
 from biasectomy.methods.random_neurons import NAME as CONTROL
+from biasectomy.methods.random_neurons import RandomNeurons
 
 if TYPE_CHECKING:  # slow to import, and `--help` needs nothing of this
     from biasectomy.commands.experiment import Planned
@@ -86,7 +87,8 @@ class LayersStudy:
             if whole is None:
                 raise SettingsError(f"'{settings.method}' edits no neurons, {NEEDED}.")
             experiment.ask(settings.method, keep=False)
-            parts = parts_of(experiment.model.neurons(whole.definition), settings.parts) if len(whole) else []
+            every = parts_of(experiment.model.neurons(whole.definition), settings.parts)
+            parts = [part for part in every if len(part.of(whole))]
             comparisons = [(settings.method, ORIGINAL)]
             for part in parts:
                 inside, outside = part.of(whole), part.of(whole, inside=False)
@@ -102,7 +104,7 @@ class LayersStudy:
                 lines = {
                     f"{settings.method}-alone": f"{method.title}, these layers only",
                     WITHOUT: f"{method.title}, all but these",
-                    CONTROL: "Random neurons of these layers",
+                    CONTROL: f"{RandomNeurons.title} of these layers",
                 }
                 outcome = series.with_titles(outcome, lines)
                 places = [(line, part.middle) for line in (*lines,) for part in parts]
@@ -110,7 +112,7 @@ class LayersStudy:
                 fixed = (ORIGINAL, settings.method)
                 curve = series.curve_of(outcome, title, "layer (the middle of a part)", places, fixed=fixed)
                 results = replace(outcome.results, curve=curve)
-            results = replace(results, verdict=layers_verdict(results, settings.method, parts))
+            results = replace(results, verdict=layers_verdict(results, settings.method, parts, len(every)))
             return experiment.finish(replace(outcome, results=results), [settings.method])
 
 
@@ -152,8 +154,15 @@ def parts_of(neurons: "Neurons", wanted: str) -> list[Part]:
     return [Part(first, last - 1, layer_of) for first, last in itertools.pairwise(ends)]
 
 
-def layers_verdict(results: "Results", method: str, parts: Sequence[Part]) -> list[str]:
-    """Which parts do it alone, which cannot be left out, and whether that is more than random neurons there do."""
+def layers_verdict(results: "Results", method: str, parts: Sequence[Part], every: int) -> list[str]:
+    """Which parts do it alone, which cannot be left out, and whether that is more than random neurons there do.
+
+    Args:
+        results: with the differences.
+        method: whose neurons they are.
+        parts: those with neurons of it.
+        every: how many parts there are.
+    """
     from biasectomy.measuring.results import point_name
     from biasectomy.report.verdict import verdict
     from biasectomy.report.words import (
@@ -189,6 +198,11 @@ def layers_verdict(results: "Results", method: str, parts: Sequence[Part]) -> li
         f"With all {'neurons' if not shown else 'of its neurons'} {goal} "
         f"{'gains' if shown else 'cannot be told from no gain'} ({change_in_words(results, whole)})."
     ]
+    if len(parts) < every:
+        where = listed([part.name for part in parts])
+        sentences.append(
+            f"Of {every} parts of the depth {every - len(parts)} hold none of its neurons; all are in {where}."
+        )
     alone = [row for row in held if row.method in by_row and row.against == ORIGINAL]
     enough = [row for row in alone if is_nearer(results, row)]
     harmful = [row for row in alone if not is_nearer(results, row)]
@@ -201,9 +215,9 @@ def layers_verdict(results: "Results", method: str, parts: Sequence[Part]) -> li
             f"No part of the depth is shown to matter by itself: of {len(parts)} parts none gains alone and none is "
             f"missed, {together}.",
         ]
-    sentences.append(f"Edited alone, a gain is shown of {named(enough)}, {together}.")
+    sentences.append(f"Edited alone, a gain is shown with {named(enough)}, {together}.")
     if harmful:
-        sentences.append(f"Edited alone, {named(harmful)} make it worse.")
+        sentences.append(f"Edited alone, it gets worse with {named(harmful)}.")
     if enough and controlled:
         sentences.append(
             f"Better than as many random neurons of the same modules: {named(ahead)}."

@@ -15,6 +15,7 @@ from biasectomy.commands.studies import series
 from biasectomy.commands.studies.base import STUDIES
 from biasectomy.methods.original import NAME as ORIGINAL
 from biasectomy.methods.random_neurons import NAME as CONTROL
+from biasectomy.methods.random_neurons import RandomNeurons
 
 if TYPE_CHECKING:  # slow to import, and `--help` needs nothing of this
     from biasectomy.commands.experiment import Planned
@@ -94,12 +95,12 @@ class NeuronsStudy:
             comparisons = []
             for count, neuron_set in sorted(sets.items()):
                 name, control = point_name(settings.method, count), point_name(CONTROL, count)
-                series.measure_neurons(experiment, name, f"{title}, {count:,} neurons", neuron_set)
+                series.measure_neurons(experiment, name, f"{title}, {count:,} neuron{'s' * (count > 1)}", neuron_set)
                 comparisons.append((name, ORIGINAL))
-                beside = series.measure_control(experiment, control, f"Random neurons, {count:,}", neuron_set)
+                beside = series.measure_control(experiment, control, f"{RandomNeurons.title}, {count:,}", neuron_set)
                 comparisons += [(name, one) for one in beside]
             outcome = experiment.measure(comparisons)
-            lines = {settings.method: title, CONTROL: "Random neurons"}
+            lines = {settings.method: title, CONTROL: RandomNeurons.title}
             outcome = series.with_titles(outcome, lines)
             places = [(line, float(count)) for line in lines for count in sorted(sets)]
             curve = series.curve_of(

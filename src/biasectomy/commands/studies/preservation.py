@@ -17,6 +17,7 @@ from biasectomy.commands.studies import series
 from biasectomy.commands.studies.base import STUDIES
 from biasectomy.methods.original import NAME as ORIGINAL
 from biasectomy.methods.random_neurons import NAME as CONTROL
+from biasectomy.methods.random_neurons import RandomNeurons
 
 if TYPE_CHECKING:  # slow to import, and `--help` needs nothing of this
     from biasectomy.commands.experiment import Planned
@@ -77,7 +78,7 @@ class PreservationStudy:
         with series.running(settings, model, keep, plan) as (experiment, planned):
             fitted = experiment.fit(settings.method, planned.methods[settings.method])
             experiment.ask(settings.method, keep=False)
-            beside = series.measure_control(experiment, CONTROL, "Random neurons", fitted.neuron_set)
+            beside = series.measure_control(experiment, CONTROL, RandomNeurons.title, fitted.neuron_set)
             rows = [settings.method, *beside]
             outcome = experiment.measure([(row, ORIGINAL) for row in rows])
             columns = _columns(outcome.tasks, experiment.session.objective, outcome.answers, rows)
@@ -89,7 +90,7 @@ class PreservationStudy:
 
 def preservation_verdict(results: "Results", method: str) -> list[str]:
     """What is kept, what is lost, and of what nothing can be said."""
-    from biasectomy.report.words import UNCLEAR, change_in_words, listed
+    from biasectomy.report.words import UNCLEAR, clear_alone, listed
 
     matrix = results.matrix
     assert matrix is not None
@@ -100,32 +101,38 @@ def preservation_verdict(results: "Results", method: str) -> list[str]:
     for cell in aim:
         described = results.description(cell.metric).description
         way = ("comes nearer to" if cell.value > 0 else "goes away from") + " its best value"
-        said = way if cell.holds else UNCLEAR
-        sentences.append(f"With {title}, {described} {said} ({change_in_words(results, cell)}).")
+        said = way if clear_alone([cell]) else UNCLEAR
+        sentences.append(f"With {title}, {described} {said} ({_told(results, cell)}).")
 
     def named(note: str) -> list[str]:
         return [
-            f"{results.description(cell.metric).description} ({_task_of(cell)}; "
-            f"{change_in_words(results, cell) if note != SAME else 'no answer changed'})"
+            f"{results.description(cell.metric).description} ({_task_of(cell)}: "
+            f"{_told(results, cell) if note != SAME else 'no difference on any item'})"
             for cell in cells
             if cell.note == note
         ]
 
     judged = [cell for cell in cells if cell.note != AIM]
-    within = _margin_in_words(results)
     kept, lost, unknown, same = (named(note) for note in (KEPT, LOST, UNKNOWN, SAME))
-    if lost:
-        sentences.append(f"Lost by more than {within}: {listed(lost)}.")
-    if kept:
-        sentences.append(f"Kept within {within}: {listed(kept)}.")
+    if kept or lost:
+        within = _in_words(float(results.settings["kept_within"]))
+        sentences.append(f"Lost by more than the margin ({within}): {listed(lost)}. Kept within it: {listed(kept)}.")
     if same:
-        sentences.append(f"The same on every item that was asked: {listed(same)}.")
+        sentences.append(f"The same as before: {listed(same)}.")
     if unknown:
         sentences.append(
             f"Of {len(unknown)} of {len(judged)} figures it cannot be told whether they are kept: {listed(unknown)}. "
             "More items would narrow their intervals; that no loss is shown does not show that there is none."
         )
     return sentences
+
+
+def _told(results: "Results", cell: "MatrixCell") -> str:
+    """Both figures, and the gain between them, which is negative where something is lost."""
+    from biasectomy.report.words import change_in_words, figure_in_words
+
+    before, after = (figure_in_words(results, cell.metric, value) for value in (cell.before, cell.after))
+    return f"{before} to {after}, a gain of {change_in_words(results, cell)}"
 
 
 def _judged(results: "Results", within: float) -> "Results":
@@ -164,12 +171,8 @@ def _margin(results: "Results", cell: "MatrixCell", within: float) -> float:
     return within * abs(cell.before) if results.description(cell.metric).unit == RELATIVE else within
 
 
-def _margin_in_words(results: "Results") -> str:
-    return _in_words(float(results.settings["kept_within"]))
-
-
 def _in_words(within: float) -> str:
-    return f"{100 * within:g} points of a share, {100 * within:g} % of a perplexity or {within:g} nats of drift"
+    return f"{100 * within:g} points of a share or score, {100 * within:g} % of a perplexity, {within:g} nats of drift"
 
 
 def _task_of(cell: "MatrixCell") -> str:

@@ -87,6 +87,7 @@ def seeds_verdict(results: "Results", method: str, rows: Sequence[str], found: "
     from biasectomy.report.verdict import verdict
     from biasectomy.report.words import (
         change_in_words,
+        clear_alone,
         figure_in_words,
         goal_differences,
         holding_together,
@@ -102,12 +103,15 @@ def seeds_verdict(results: "Results", method: str, rows: Sequence[str], found: "
         return [f"With none of {len(rows)} seeds a figure changes.", *same]
     metric, task = compared[0].metric, compared[0].task
     goal = results.description(metric).description
-    better = [row for row in held if row.method in rows and is_nearer(results, row)]
-    worse = [row for row in held if row.method in rows and not is_nearer(results, row)]
+    apart = [row for row in compared if row.method in rows]
+    better, worse = (
+        [row for row in clear_alone(apart) if is_nearer(results, row) == nearer] for nearer in (True, False)
+    )
     figures = [one.value for row in rows if (one := results.find(row, metric, task=task)) and math.isfinite(one.value)]
+    together = f"{sum(row in held for row in apart)} of these differences hold {when_together(apart)}"
     sentences = [
         f"{goal[0].upper()}{goal[1:]} is served with {len(better)} of {len(rows)} seeds and harmed with {len(worse)}, "
-        f"{when_together([row for row in compared if row.method in rows])}."
+        f"each by its own interval; {together}."
     ]
     if len(figures) > 1:
         spread = size_in_words(results, metric, statistics.stdev(figures)).lstrip("+")
