@@ -14,7 +14,7 @@ from biasectomy import find_neurons, watching
 from biasectomy.attribution import ATTRIBUTIONS, describe_attributions
 from biasectomy.attribution.crispr import Crispr
 from biasectomy.attribution.products import trials
-from biasectomy.attribution.products.crispr import Authors, Paper
+from biasectomy.attribution.products.crispr import Authors, Paper, Parts
 from biasectomy.attribution.products.engine import Instance, accumulate
 from biasectomy.attribution.products.rule import Span
 from biasectomy.attribution.random import Random
@@ -242,6 +242,34 @@ def test_tokens_by_hand():
     # A decoder behind an encoder shares no position: 0.25 * (0.25 * 5 - max(0, 0.5 * 3)).
     labels = span_of([], [3], [4, 5], math.log(0.5), math.log(0.25))
     assert run(Paper(), labels, gold, biased) == pytest.approx(0.25 * (1.25 - 1.5))
+
+
+def test_each_part_of_the_formulas_can_be_left_out():
+    """The tokens of the test above, with one part of the ablation left out at a time."""
+    gold = torch.tensor([[0.5], [-2.0], [1.0], [3.0], [0.0], [0.0]])
+    biased = torch.tensor([[2.0], [0.0], [4.0], [0.0], [5.0], [-1.0]])
+    span = span_of([0, 1, 2], [3], [4, 5], math.log(0.5), math.log(0.25))
+
+    def run(rule):
+        rule.gold("m", gold.clone(), [span])
+        rule.biased("m", biased.clone(), [span])
+        return float(rule.finish()["m"])
+
+    # The mean of (0.25, 0, 0.5) of the prompt and, twice, 0.25 * (5 - 1) / 2 - 0.5 * 3 = -1 of the label's two tokens.
+    assert run(Paper(Parts(mean=True))) == pytest.approx(0.25 * (0.75 - 2) / 5)
+    assert run(Paper(Parts(confusion=False))) == pytest.approx(0.5)
+    assert run(Paper(Parts(disentangle=False))) == pytest.approx(0.25 * 0.25 * 5)
+    assert run(Authors(1, Parts(mean=True))) == pytest.approx(0.25 * (10 / 5) - 0.25 * (2.5 / 4))
+    assert run(Authors(1, Parts(confusion=False))) == pytest.approx(5 - 3)
+    assert run(Authors(1, Parts(disentangle=False))) == pytest.approx(0.25 * 5)
+
+
+@pytest.mark.parametrize(
+    "left_out", [{"tokens": "mean"}, {"confusion_weight": False}, {"skill_disentanglement": False}]
+)
+def test_settings_leave_parts_of_the_score_out(tiny, toy_task, left_out):
+    whole, less = (attribute(tiny, toy_task(4, 4, 1), crispr(**some)).by_module for some in ({}, left_out))
+    assert any(not torch.equal(whole[module], less[module]) for module in whole)
 
 
 def test_probabilities_far_below_single_precision_still_rank():

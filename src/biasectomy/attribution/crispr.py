@@ -11,11 +11,15 @@ y^ the likeliest wrong one, the score of neuron i is the sum over instances of
 `authors` is what the code its first author published computes; there the clamp acts on the sum over a
 batch of 4, which `clamp_group=4` reproduces.
 
+What the paper's ablation leaves out can be left out of both: `tokens="mean"` takes the mean over tokens in place of the
+maximum, `confusion_weight=False` leaves out the factor P(y^) in front (of `authors`, which has one in all, what is left
+is dlogP), and `skill_disentanglement=False` all that is said of the right answer.
+
 Tokens: of a decoder-only model all whose output can influence a label's probability, which are the prompt,
 where both labels stand at the same positions, and each label's own tokens but its last. Of an
 encoder-decoder the input tokens for the encoder's modules and for the keys and values of cross-attention,
 and the label's tokens for all other modules of the decoder. Where positions are a label's own, each label's
-maximum is taken first.
+maximum (or mean) is taken first.
 """
 
 from typing import TYPE_CHECKING, Any, Literal
@@ -50,6 +54,11 @@ class Crispr:
         )
         instances: int = Field(20, ge=1, description="Development items scored in one trial.")
         trials: int = Field(3, ge=1, description="Trials, each with its own draw of items.")
+        tokens: Literal["max", "mean"] = Field(
+            "max", description="What is taken over tokens: the maximum, or the mean, as in the paper's ablation."
+        )
+        confusion_weight: bool = Field(True, description="Weigh instances by the probability of the wrong answer.")
+        skill_disentanglement: bool = Field(True, description="Subtract what serves the right answer.")
         clamp_group: int = Field(1, ge=1, description="Instances clamped together (variant authors; their code has 4).")
 
         @model_validator(mode="after")
@@ -96,12 +105,15 @@ class Crispr:
             ScoreError: a log-likelihood is not finite; names the item.
             ModelError: the memory is too small even for one item.
         """
-        from biasectomy.attribution.products.crispr import Authors, Paper
+        from biasectomy.attribution.products.crispr import Authors, Paper, Parts
         from biasectomy.attribution.products.trials import Trials
 
         settings = self.settings
-        group = settings.clamp_group
-        make_rule = Paper if settings.variant == "paper" else lambda: Authors(group)
+        parts = Parts(settings.tokens == "mean", settings.confusion_weight, settings.skill_disentanglement)
+
+        def make_rule() -> Paper | Authors:
+            return Paper(parts) if settings.variant == "paper" else Authors(settings.clamp_group, parts)
+
         trials = Trials(model, neurons, development, session, make_rule)
         return trials.scores(self.drawn(development, session.seed))
 

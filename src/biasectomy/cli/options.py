@@ -123,5 +123,5 @@ def _panel(kind: type[Settings], name: str) -> str:
     section, dot, _ = name.rpartition(".")
     if dot:
         return f"Options of {section}"
-    declaring = next(one for one in reversed(kind.__mro__) if name in inspect.get_annotations(one))
-    return str(vars(declaring)["panel"])
+    declaring: Any = next(one for one in reversed(kind.__mro__) if name in inspect.get_annotations(one))
+    return str(declaring.panel)

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -46,10 +46,11 @@ from biasectomy.measuring.store import Asked, FileStore, MemoryStore
 from biasectomy.methods import METHODS, Cost, Fitted, Method
 from biasectomy.methods.base import ReadsData
 from biasectomy.models.language_model import LanguageModel
-from biasectomy.narration import heading, progress, say, stages
+from biasectomy.narration import Advance, heading, progress, say, stages
 from biasectomy.neurons.composition import by_place
 from biasectomy.neurons.neuron_set import NeuronSet
 from biasectomy.processes import Processes, join
+from biasectomy.reading.questions import Answerer
 from biasectomy.tasks import Split, Task
 from biasectomy.tasks.answer_rules import GENERATING, SCORE_NAMES
 from biasectomy.tasks.metrics import Answers
@@ -68,7 +69,8 @@ class Planned:
 
     `methods`, and the items that each learns from in `development`, are by the name of a row; `splits` are those that
     the items come from, `questions` how many questions' time fitting takes at most, `definitions` the kinds of neurons
-    that methods change.
+    that methods change. `answered` is how many times all is asked beside the original, or tells it of a model; None: as
+    often as the methods say.
     """
 
     methods: Mapping[str, Method]
@@ -77,6 +79,27 @@ class Planned:
     splits: Sequence[Split]
     questions: float
     definitions: Sequence[str] = ()
+    answered: float | Callable[[LanguageModel], float] | None = None
+
+
+@dataclass(frozen=True)
+class Recounted:
+    """What is told of a fitted method whose answers are there, after the rest of it was let go."""
+
+    cost: Cost
+    record: dict[str, Any]
+    draws: int = 1
+    neuron_set: NeuronSet | None = None
+
+    def answering(self, model: LanguageModel, session: Session, draw: int = 0) -> AbstractContextManager[Answerer]:
+        """Refused: it has answered."""
+        raise SettingsError("This method was let go after it was measured; fit it anew to ask it more.")
+
+    def save(self, model: LanguageModel, folder: Path, dtype: str = "auto") -> float | None:
+        """Refused, but for neurons: see `answering`."""
+        if self.neuron_set is None:
+            raise SettingsError("This method was let go after it was measured; fit it anew to save it.")
+        return model.save(folder, self.neuron_set, dtype=dtype)
 
 
 @dataclass
@@ -97,6 +120,8 @@ class Experiment:
     titles: dict[str, str] = field(default_factory=dict)
     harness: Sequence[HarnessTask] = ()
     tokens: dict[str, float] = field(default_factory=dict)  # that an answer took, by method
+    answers: dict[str, dict[str, Answers]] = field(default_factory=dict)  # by task and method
+    of_harness: dict[str, list[list[Found]]] = field(default_factory=dict)  # by method, then draw and task
 
     def __post_init__(self) -> None:
         settings, folder = self.settings, self.run.folder if self.run else None
@@ -195,20 +220,19 @@ class Experiment:
         if self.run is not None:
             self.run.record |= {"batch_tokens": model.batch_tokens, "seconds_a_question": seconds}
 
-    def fit(self, name: str, method: Method, *, settled: bool = True, title: str | None = None) -> Fitted:
+    def fit(self, name: str, method: Method, *, title: str | None = None, **changes: Any) -> Fitted:
         """Fits a method on its development items.
 
         Args:
             name: of the row.
             method: the method.
-            settled: whether the number of neurons of the settings is meant for it.
             title: of the row; None for the method's own.
+            changes: of the session that it is given, such as another seed, or no number of neurons.
         """
         development, title = self.development[name], title or method.title
         if method.expected_questions(development):
             heading(f"Fitting {title}", FITTING)
-        session = self.session.within(name)
-        session = session if settled else replace(session, neurons=None)
+        session = replace(self.session.within(name), **changes)
         return self.take(name, title, method.fit(self.model, development, session))
 
     def take(self, name: str, title: str, fitted: Fitted) -> Fitted:
@@ -222,14 +246,14 @@ class Experiment:
 
     def measure(self, comparisons: Comparisons) -> Outcome:
         """Answers of all methods to all tasks, and their figures."""
-        heading("Measuring", MEASURING)
         if self.run is not None:
             self.run.write(QUESTIONS, lambda path: write_questions(path, self.measured))
             self.run.record["instructions"] = {
                 task.name: list(task.instructions) for task, _ in self.measured if len(task.instructions) > 1
             }
-        answers = self._answers()
-        harness, notes = self._ask_harness(answers)
+        self.ask(*self.fitted)
+        answers = self.answers
+        harness, notes = self._figures_of_harness()
         measured = [*self.measured, *((task, "all") for task in harness)]
         titles, comparisons = self._beside(answers, comparisons)
         metrics: list[MetricRow] = []
@@ -288,47 +312,86 @@ class Experiment:
         goals = {task.name: task.goal().metric for task, _ in self.measured if task.goals}
         return goals | {task.name: self.session.goal(task).metric for task in self.development.values()}
 
-    def _answers(self) -> dict[str, dict[str, Answers]]:
-        """By task and method; every method is entered once for all tasks."""
-        found: dict[str, dict[str, Answers]] = {task.name: {} for task, _ in self.measured}
-        prompts = sum(len(task.items) * len(task.instructions) for task, _ in self.measured)
-        draws: dict[tuple[str, str], list[Answers]] = {}
-        with progress("Scoring", prompts * sum(one.draws for one in self.fitted.values())) as advance:
-            for name, fitted in self.fitted.items():
-                session = replace(self.session, asked=Asked())
-                for draw in range(fitted.draws):
-                    with fitted.answering(self.model, session, draw) as answerer:
-                        for task, split in self.measured:
-                            who = {"method": name, "draw": draw}
-                            given = session.ask(task, answerer, split=split, who=who, advance=advance)
-                            draws.setdefault((task.name, name), []).append(given)
-                            for rule in self._other_rules(task):
-                                judged = session.ask(task.with_answer_rule(rule), answerer, split=split)
-                                draws.setdefault((task.name, _by(name, rule)), []).append(judged)
-                self.tokens[name] = session.asked.tokens / max(1, session.asked.questions)
-        for (task_name, name), parts in draws.items():
-            found[task_name][name] = Answers.joined(parts)
-        return found
+    def ask(self, *names: str, keep: bool = True) -> None:
+        """Has methods that were fitted answer all tasks, unless they have; every one is entered once for all tasks.
 
-    def _ask_harness(self, answers: dict[str, dict[str, Answers]]) -> tuple[list[Task], dict[str, str]]:
-        """Adds what lm-evaluation-harness finds of each method that is in the model; its tasks, and notes on them."""
-        found: dict[str, list[list[Found]]] = {}  # by method, then draw and task
-        left_out = []
-        for name, fitted in self.fitted.items() if self.harness else ():
-            for draw in range(fitted.draws):
-                with fitted.answering(self.model, self.session, draw) as answerer:
-                    if not answers_by_itself(self.model, answerer):
-                        say(f"{HARNESS} asks the model alone, so it has no figures of {self.titles[name]}")
-                        left_out.append(self.titles[name])
-                        break
-                    of_draw = [task.ask(self.model, self.session) for task in self.harness]
-                    found.setdefault(name, []).append(of_draw)
+        Args:
+            names: of their rows.
+            keep: whether all that was fitted is needed afterwards; else what tables need stays.
+        """
+        wanted = {name: self.fitted[name] for name in names if name not in self.tokens}
+        if not wanted:
+            return
+        heading("Measuring", MEASURING) if keep else heading(f"Measuring {self.titles[names[0]]}")
+        prompts = sum(len(task.items) * len(task.instructions) for task, _ in self.measured)
+        with progress("Scoring", prompts * sum(one.draws for one in wanted.values())) as advance:
+            for name, fitted in wanted.items():
+                self._ask(name, fitted, advance)
+        for name, fitted in wanted.items() if self.harness else ():
+            self._ask_harness(name, fitted)
+        for name, one in () if keep else wanted.items():
+            self.fitted[name] = Recounted(one.cost, one.record, one.draws, one.neuron_set)
+
+    def _ask(self, name: str, fitted: Fitted, advance: Advance) -> None:
+        session, draws = replace(self.session, asked=Asked()), dict[tuple[str, str], list[Answers]]()
+        for draw in range(fitted.draws):
+            with fitted.answering(self.model, session, draw) as answerer:
+                for task, split in self.measured:
+                    who = {"method": name, "draw": draw}
+                    given = session.ask(task, answerer, split=split, who=who, advance=advance)
+                    draws.setdefault((task.name, name), []).append(given)
+                    for rule in self._other_rules(task):
+                        judged = session.ask(task.with_answer_rule(rule), answerer, split=split)
+                        draws.setdefault((task.name, _by(name, rule)), []).append(judged)
+        self.tokens[name] = session.asked.tokens / max(1, session.asked.questions)
+        for (task_name, row), parts in draws.items():
+            self.answers.setdefault(task_name, {})[row] = Answers.joined(parts)
+
+    def pool(self, name: str, title: str, rows: Sequence[str], *, apart: bool = True) -> None:
+        """Takes several methods that have answered for draws of one, whose figures are pooled.
+
+        Args:
+            name: of the pooled row.
+            title: of it.
+            rows: of the methods.
+            apart: whether each of them keeps a row of its own.
+        """
+        drawn = [self.fitted[row] for row in rows]
+        for by_method in self.answers.values():
+            by_method[name] = Answers.joined([by_method[row] for row in rows])
+        if self.harness and all(row in self.of_harness for row in rows):
+            self.of_harness[name] = [found for row in rows for found in self.of_harness[row]]
+        self.tokens[name] = sum(self.tokens[row] for row in rows) / len(rows)
+        mean = [sum(getattr(one.cost, field_of) for one in drawn) / len(drawn) for field_of in ("questions", "numbers")]
+        cost = Cost(round(mean[0]), drawn[0].cost.questions_per_answer, round(mean[1]))
+        self.fitted[name] = Recounted(cost, {"pooled": {row: self.fitted[row].record for row in rows}}, len(rows))
+        self.titles[name] = title
+        for row in () if apart else rows:
+            of_rows: list[dict[str, Any]] = [*self.answers.values(), self.fitted, self.titles, self.tokens]
+            for one in (*of_rows, self.of_harness):
+                one.pop(row, None)
+
+    def _ask_harness(self, name: str, fitted: Fitted) -> None:
+        """Asks lm-evaluation-harness about a method that is in the model."""
+        of_draws = []
+        for draw in range(fitted.draws):
+            with fitted.answering(self.model, self.session, draw) as answerer:
+                if not answers_by_itself(self.model, answerer):
+                    say(f"{HARNESS} asks the model alone, so it has no figures of {self.titles[name]}")
+                    return
+                of_draws.append([task.ask(self.model, self.session) for task in self.harness])
+        self.of_harness[name] = of_draws
+
+    def _figures_of_harness(self) -> tuple[list[Task], dict[str, str]]:
+        """Adds what lm-evaluation-harness found to the answers; its tasks, and notes on them."""
+        found = self.of_harness
+        left_out = [self.titles[name] for name in self.fitted if name not in found]
         said = f"; it asks the model alone, so not under {', '.join(left_out)}" if left_out else ""
         tasks, notes = [], {}
         for place, one in enumerate(self.harness):
             by_method = {name: [of_draw[place] for of_draw in draws] for name, draws in found.items()}
             task = task_of(one, [each for draws in by_method.values() for each in draws])
-            answers[task.name] = {
+            self.answers[task.name] = {
                 name: Answers.joined([answers_of(one, task, each) for each in draws])
                 for name, draws in by_method.items()
             }
@@ -363,11 +426,16 @@ class Experiment:
         if self.run is not None:
             self.run.stage_done(name)
 
-    def finish(self, outcome: Outcome) -> Outcome:
-        """Writes results and report, with what the first neurons of each set are."""
+    def finish(self, outcome: Outcome, shown: Collection[str] | None = None) -> Outcome:
+        """Writes results and report, with what the first neurons of each set are.
+
+        Args:
+            outcome: with the verdict.
+            shown: methods whose neurons are told; None for all.
+        """
         if self.run is not None:
             for name, fitted in self.fitted.items():
-                if fitted.neuron_set is not None and len(fitted.neuron_set):
+                if fitted.neuron_set is not None and len(fitted.neuron_set) and (shown is None or name in shown):
                     self._describe(name, fitted.neuron_set)
             self.run.record["methods"] = {
                 name: {"title": self.titles[name], "draws": one.draws} | one.record | self._places(one)
@@ -376,7 +444,7 @@ class Experiment:
             neurons = {
                 self.titles[name]: described_neurons(one.neuron_set, self.model)
                 for name, one in self.fitted.items()
-                if one.neuron_set is not None
+                if one.neuron_set is not None and (shown is None or name in shown)
             }
             self.run.finish(outcome.results, neurons)
             outcome = replace(outcome, folder=self.run.folder)
@@ -505,8 +573,15 @@ def experimenting(
                 planned.splits,
                 harness=harness,
             )
-            experiment.prepare(planned.questions, sum(map(_times_asked, planned.methods.values())))
+            experiment.prepare(planned.questions, _all_times(planned, language_model))
             yield experiment, planned
+
+
+def _all_times(planned: Planned, model: LanguageModel) -> float:
+    """How many times all questions are asked, as far as that is known beforehand."""
+    if planned.answered is None:
+        return sum(map(_times_asked, planned.methods.values()))
+    return 1 + (planned.answered(model) if callable(planned.answered) else planned.answered)
 
 
 def _times_asked(method: Method) -> float:

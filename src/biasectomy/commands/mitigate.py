@@ -79,7 +79,7 @@ def run(
             comparisons.append((settings.method, CONTROL))
         for name in settings.others:
             if name in methods:
-                experiment.fit(name, methods[name], settled=False)
+                experiment.fit(name, methods[name], neurons=None)
                 comparisons.append((name, ORIGINAL))
         outcome = experiment.measure(comparisons)
         outcome = experiment.finish(_judged(outcome, fitted, settings.method, experiment.model))

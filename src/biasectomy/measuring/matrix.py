@@ -1,7 +1,7 @@
 """Methods by kinds of items: how much nearer the best value each is on each than the original, and which gains hold."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,6 +11,28 @@ from biasectomy.measuring.results import DifferenceRow, Matrix, MatrixCell
 from biasectomy.measuring.session import Session
 from biasectomy.tasks.base import Task
 from biasectomy.tasks.metrics import Answers, Metric
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a matrix: a metric, with the value to go for, of the answers to a task.
+
+    `part` is what of the task is looked at: the whole task, or one of its parts; `instruction` the only one whose
+    answers count.
+    """
+
+    name: str
+    task: Task
+    part: Task
+    metric: Metric
+    instruction: int | None = None
+
+    def picked(self, answers: Answers) -> Answers:
+        """What of the answers to the whole task counts."""
+        if self.part is not self.task:
+            inside = np.array([item.task == self.part.name for item in self.task.items], dtype=np.bool_)
+            answers = answers.of_items(inside)
+        return answers if self.instruction is None else answers.of_instruction(self.instruction)
 
 
 def judged_by(task: Task, objective: str | None = None) -> Metric:
@@ -29,69 +51,89 @@ def judged_by(task: Task, objective: str | None = None) -> Metric:
     return metric
 
 
+def columns_of_parts(tasks: Sequence[Task], objective: str | None = None) -> list[Column]:
+    """A column for each part of each task, judged by its goal.
+
+    Raises:
+        SettingsError: see `judged_by`.
+    """
+    found = []
+    for task in tasks:
+        parts = task.parts()
+        found += [
+            Column(part.name, task, task if len(parts) == 1 else part, judged_by(part, objective)) for part in parts
+        ]
+    return found
+
+
 def matrix(
-    tasks: Sequence[Task],
+    columns: Sequence[Column],
     answers: Mapping[str, Mapping[str, Answers]],
     original: str,
     own: Mapping[str, Sequence[str]],
     session: Session,
     beside: Sequence[tuple[str, str]] = (),
 ) -> Matrix:
-    """Gains of methods over the original, on each part of each task.
+    """Gains of methods over the original, column by column.
 
     Args:
-        tasks: whose parts are the columns.
+        columns: what is looked at.
         answers: by task and method, of the original too.
         original: the name of what all are compared with.
         own: the rows: by method the columns of the kind that it has learned from.
-        session: with the resamples, the level at which gains are to hold when all are looked at together, and perhaps
-            an objective (see `judged_by`).
+        session: with the resamples, and the level at which gains are to hold when all are looked at together.
         beside: see `Matrix`.
-
-    Raises:
-        SettingsError: see `judged_by`.
     """
-    found: dict[tuple[str, str], MatrixCell] = {}
-    for task in tasks:
-        parts = task.parts()
-        for part in parts:
-            inside = np.array([len(parts) == 1 or item.task == part.name for item in task.items], dtype=np.bool_)
-            resamples, metric = session.bootstrap(part), judged_by(part, session.objective)
-            best = float(metric.best)  # type: ignore[arg-type]
-            of_part = {
-                method: resamples.measure(metric, part.items, answers[task.name][method].of_items(inside))
-                for method in (original, *own)
-            }
-            for method, columns in own.items():
-                before, after = of_part[original], of_part[method]
-                gain = resamples.gain(after, before, best)
-                found[method, part.name] = MatrixCell(
-                    method,
-                    part.name,
-                    metric.name,
-                    best,
-                    float(before.value),
-                    float(after.value),
-                    float(gain.value),
-                    float(gain.low),
-                    float(gain.high),
-                    gain.items,
-                    gain.clusters,
-                    part.name in columns,
-                    False,
-                    gain.reason,
-                )
-    columns = tuple(dict.fromkeys(column for _, column in found))
-    cells = [found[row, column] for row in own for column in columns]
-    return Matrix(original, tuple(own), columns, tuple(_together(cells, original, session.level)), tuple(beside))
+    cells = [cell for column in columns for cell in _column(column, answers[column.task.name], original, own, session)]
+    found = {(cell.row, cell.column): cell for cell in cells}
+    names = tuple(column.name for column in columns)
+    ordered = [found[row, name] for row in own for name in names]
+    return Matrix(original, tuple(own), names, tuple(_together(ordered, original, session.level)), tuple(beside))
+
+
+def _column(
+    column: Column, answers: Mapping[str, Answers], original: str, own: Mapping[str, Sequence[str]], session: Session
+) -> list[MatrixCell]:
+    resamples, metric = session.bootstrap(column.part), column.metric
+    best = float(metric.best)  # type: ignore[arg-type]
+    measured = {
+        method: resamples.measure(metric, column.part.items, column.picked(answers[method]))
+        for method in (original, *own)
+    }
+    cells = []
+    for method, of_its_kind in own.items():
+        before, after = measured[original], measured[method]
+        gain = resamples.gain(after, before, best)
+        cells.append(
+            MatrixCell(
+                method,
+                column.name,
+                metric.name,
+                best,
+                float(before.value),
+                float(after.value),
+                float(gain.value),
+                float(gain.low),
+                float(gain.high),
+                gain.items,
+                gain.clusters,
+                column.name in of_its_kind,
+                False,
+                gain.reason,
+            )
+        )
+    return cells
 
 
 def _together(cells: Sequence[MatrixCell], original: str, level: float) -> list[MatrixCell]:
     """The cells, with those marked that hold when all are looked at together."""
-    rows = [
-        DifferenceRow(one.row, original, one.column, "", one.metric, *ends, one.items, one.clusters, coverage=1.0)
-        for one in cells
-        for ends in [(one.value, one.low, one.high)]
-    ]
-    kept = {(row.method, row.task) for row in holding(rows, level)}
+    kept = {(row.method, row.task) for row in holding([as_difference(one, original) for one in cells], level)}
     return [replace(one, holds=(one.row, one.column) in kept) for one in cells]
+
+
+def as_difference(cell: MatrixCell, original: str, shift: float = 0.0) -> DifferenceRow:
+    """A cell's gain as a difference from the original, moved up by so much, to be looked at with others."""
+    ends = (cell.value + shift, cell.low + shift, cell.high + shift)
+    return DifferenceRow(
+        cell.row, original, cell.column, "", cell.metric, *ends, cell.items, cell.clusters, coverage=1.0
+    )

@@ -18,7 +18,7 @@ from biasectomy.tasks.metrics import Answers, Metric
 
 SCHEMA_VERSION = 5
 # Version 1 describes neither metrics nor methods, and knows no costs; only later ones than 2 keep the figures of draws,
-# only later ones than 3 the matrix of a study, only later ones than 4 figures under each instruction.
+# only later ones than 3 the matrix of a study, only later ones than 4 its curve and figures under each instruction.
 READABLE = (1, 2, 3, 4, 5)
 NOTICEABLE = 0.005  # what is less is 0.00 in a table
 INTERVAL_KIND = "cluster bootstrap, expanded percentile"
@@ -92,11 +92,11 @@ class MatrixCell:
 
     `value` is the gain, in the metric's unit, paired by item; `before` and `after` are the two figures. `own` says
     whether the method has learned of the same kind, `holds` whether the gain, or the loss, holds when all cells are
-    looked at together.
+    looked at together. `note` is a word or two that a study says of it, such as "kept".
     """
 
     row: str  # a method's name, such as "unlearn:Women"
-    column: str  # a task's name, such as "crows_pairs:gender"
+    column: str  # a task's name, such as "crows_pairs:gender", or that and a figure's or a wording's, behind a slash
     metric: str
     best: float
     before: float
@@ -109,13 +109,15 @@ class MatrixCell:
     own: bool
     holds: bool
     reason: str | None = None
+    note: str = ""
 
 
 @dataclass(frozen=True)
 class Matrix:
     """Methods by kinds of items: `cells` row by row; `against` is what all are compared with.
 
-    `beside` are columns that show what it cost: of each a task and a metric, with figures among those of `Results`.
+    `beside` are columns of plain figures: of each a task and a metric, which are among those of `Results`. `corner`
+    heads the rows, and `notes` say what must be known to read the table.
     """
 
     against: str
@@ -123,6 +125,8 @@ class Matrix:
     columns: tuple[str, ...]
     cells: tuple[MatrixCell, ...]
     beside: tuple[tuple[str, str], ...] = ()
+    corner: str = "Method"
+    notes: tuple[str, ...] = ()
 
     def of_row(self, row: str) -> list[MatrixCell]:
         """The cells of a method, in the order of the columns."""
@@ -139,7 +143,62 @@ class Matrix:
             }
             cells.append(MatrixCell(**fields_of_it))
         beside = tuple((task, metric) for task, metric in document["beside"])
-        return cls(document["against"], **lists, cells=tuple(cells), beside=beside)
+        corner, notes = document.get("corner", cls.corner), tuple(document.get("notes", ()))
+        return cls(document["against"], **lists, cells=tuple(cells), beside=beside, corner=corner, notes=notes)
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """A figure of one of the lines of a curve, with its interval, where it has one.
+
+    The line is called `method`, as a method is; what is known of the point beside, among the figures of `Results`, is
+    under the name of `row`.
+    """
+
+    method: str
+    x: float
+    task: str
+    metric: str
+    value: float
+    low: float
+    high: float
+
+    @property
+    def row(self) -> str:
+        """The method's name in `Results` that this point is of, such as "crispr:30"."""
+        return point_name(self.method, self.x)
+
+
+def point_name(line: str, x: float) -> str:
+    """What the method is called in `Results` that is a point of a line."""
+    return f"{line}:{int(x) if float(x).is_integer() else x}"
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Figures against a number: `over` is its name with its unit; `logarithmic` says that it is best drawn so.
+
+    A line whose points are all alike, such as the original's, is what the others are compared with.
+    """
+
+    title: str
+    over: str
+    points: tuple[CurvePoint, ...]
+    logarithmic: bool = False
+
+    @property
+    def figures(self) -> list[tuple[str, str]]:
+        """Task and metric of what is shown, in order."""
+        return list(dict.fromkeys((point.task, point.metric) for point in self.points))
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> "Curve":
+        """The inverse of what `Results.to_json` makes of it."""
+        points = []
+        for point in document["points"]:
+            fields_of_it: dict[str, Any] = {name: math.nan if one is None else one for name, one in point.items()}
+            points.append(CurvePoint(**fields_of_it))
+        return cls(document["title"], document["over"], tuple(points), bool(document["logarithmic"]))
 
 
 @dataclass(frozen=True)
@@ -150,7 +209,7 @@ class Results:
     fitted to, `costs` says what each took: `questions` asked while fitting, `questions_per_answer`, `numbers` stored.
     `notes` say by task how whole texts were judged, which figures that are compared must have in common. `tasks` are
     those that were asked, without the parts of joined ones. `matrix` is there where methods were set against kinds of
-    items, as a study does.
+    items, and `curve` where figures were set against a number, as studies do.
     """
 
     metrics: tuple[MetricRow, ...]
@@ -166,6 +225,7 @@ class Results:
     notes: dict[str, str] = field(default_factory=dict)
     tasks: tuple[str, ...] = ()
     matrix: Matrix | None = None
+    curve: Curve | None = None
 
     def title(self, method: str) -> str:
         """A method's title; its name where it has none."""
@@ -221,9 +281,10 @@ class Results:
                 f"{name}: expected results of schema version {min(READABLE)} to {max(READABLE)}, found {version}."
             )
         later: dict[int, tuple[str, ...]] = {
-            1: ("titles", "described", "goals", "costs", "notes", "tasks", "matrix"),
-            2: ("notes", "tasks", "matrix"),
-            3: ("tasks", "matrix"),
+            1: ("titles", "described", "goals", "costs", "notes", "tasks", "matrix", "curve"),
+            2: ("notes", "tasks", "matrix", "curve"),
+            3: ("tasks", "matrix", "curve"),
+            4: ("curve",),
         }
         optional = later.get(version, ())
         try:
@@ -233,6 +294,8 @@ class Results:
             known["differences"] = tuple(_row(DifferenceRow, row) for row in known["differences"])
             if known.get("matrix") is not None:
                 known["matrix"] = Matrix.from_json(known["matrix"])
+            if known.get("curve") is not None:
+                known["curve"] = Curve.from_json(known["curve"])
             described = known.get("described", {}).items()
             return cls(**{**known, "described": {metric: MetricDescription(**words) for metric, words in described}})
         except KeyError as error:

@@ -1,6 +1,6 @@
 """What a method is: anything that changes how a model answers, fitted on development items, then asked test items."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,6 +133,28 @@ class OfGroups(Protocol):
     @property
     def chooses_on_items(self) -> bool:
         """Whether development items have a say in what it does with them."""
+
+
+@runtime_checkable
+class OfAnySize(Protocol):
+    """A method whose neurons one fit gives in any number, without a choice among the numbers."""
+
+    usual_count: ClassVar[int]  # of neurons, where nobody has named a number
+
+    def reading(self, items: int) -> Any:
+        """The same method, which reads all of so many items, where it would draw some of them."""
+
+    def expected_of_sets(self, development: "Task", counts: Sequence[int]) -> float:
+        """About how many questions' time `sets` takes.
+
+        Raises:
+            SettingsError: nothing can be learned from these items.
+        """
+
+    def sets(
+        self, model: "LanguageModel", development: "Task", session: "Session", counts: Sequence[int]
+    ) -> "dict[int, NeuronSet]":
+        """The neurons by the number that was asked for; at most as many as the model has."""
 
 
 class NothingToLearn:

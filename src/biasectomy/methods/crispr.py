@@ -1,6 +1,6 @@
 """CRISPR: the neurons behind the confused answer are removed (Yang et al., ACL 2024)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from biasectomy.attribution.crispr import Crispr as CrisprAttribution
@@ -18,6 +18,7 @@ from biasectomy.methods.neuron_edit import (
 if TYPE_CHECKING:
     from biasectomy.measuring.session import Session
     from biasectomy.models.language_model import LanguageModel
+    from biasectomy.neurons.neuron_set import NeuronSet
     from biasectomy.tasks.base import Task
 
 NAME = "crispr"
@@ -28,6 +29,7 @@ class Crispr:
     """Removes the neurons that raise the confused answer and do not serve the right one (Yang et al. 2024)."""
 
     title: ClassVar[str] = "CRISPR"
+    usual_count: ClassVar[int] = 100
     profile: ClassVar[Profile] = Profile(
         "weights",
         "forward and backward passes over some items, then many answers to all",
@@ -58,9 +60,8 @@ class Crispr:
         Raises:
             SettingsError: there are too few items, or they have no right answer.
         """
-        self.attribution.check(development)
         asked = len(self.settings.grid) * len(development.items) * len(development.instructions)
-        return asked + self.attribution.expected_questions(development)
+        return asked + self._top.expected_of_sets(development)
 
     def fit(self, model: "LanguageModel", development: "Task", session: "Session") -> FittedNeurons:
         """Scores the neurons, then chooses how many to remove.
@@ -68,6 +69,23 @@ class Crispr:
         Raises:
             SettingsError: there are too few development items, or the task sets no goal.
         """
+        return self._top.fit(model, development, session)
+
+    def reading(self, items: int) -> "Crispr":
+        """See `OfAnySize`: one trial of all of them."""
+        return Crispr(self.settings.model_copy(update={"instances": items, "trials": 1}))
+
+    def expected_of_sets(self, development: "Task", counts: Sequence[int]) -> float:
+        """See `OfAnySize`."""
+        return self._top.expected_of_sets(development)
+
+    def sets(
+        self, model: "LanguageModel", development: "Task", session: "Session", counts: Sequence[int]
+    ) -> "dict[int, NeuronSet]":
+        """See `OfAnySize`."""
+        return self._top.sets(model, development, session, counts)
+
+    @property
+    def _top(self) -> TopNeurons:
         settings = self.settings
-        top = TopNeurons(NAME, self.attribution, settings.definition, settings.grid, settings.racing)
-        return top.fit(model, development, session)
+        return TopNeurons(NAME, self.attribution, settings.definition, settings.grid, settings.racing)

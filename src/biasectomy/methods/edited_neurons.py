@@ -1,6 +1,6 @@
 """Any edit of the neurons that any attribution puts first: removed, dampened or strengthened by one factor."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, ValidationError
@@ -14,6 +14,7 @@ from biasectomy.options import Options
 if TYPE_CHECKING:
     from biasectomy.measuring.session import Session
     from biasectomy.models.language_model import LanguageModel
+    from biasectomy.neurons.neuron_set import NeuronSet
     from biasectomy.tasks.base import Task
 
 NAME = "edited-neurons"
@@ -31,6 +32,7 @@ class EditedNeurons:
     """Removes, dampens or strengthens the neurons that an attribution puts first, or last."""
 
     title: ClassVar[str] = "Edited neurons"
+    usual_count: ClassVar[int] = 100
     profile: ClassVar[Profile] = Profile(
         "weights",
         "what the attribution reads, with gradients or without, then many answers to all items",
@@ -76,10 +78,8 @@ class EditedNeurons:
         Raises:
             SettingsError: the attribution cannot work on these items.
         """
-        self.attribution.check(development)
-        asked = getattr(self.attribution, "expected_questions", None)
-        read = float(asked(development)) if asked is not None else 0.0  # those that are plugins need not say it
-        return len(self.settings.grid) * len(development.items) * len(development.instructions) + read
+        asked = len(self.settings.grid) * len(development.items) * len(development.instructions)
+        return asked + self._top.expected_of_sets(development)
 
     def fit(self, model: "LanguageModel", development: "Task", session: "Session") -> FittedNeurons:
         """Scores the neurons, then chooses how many to edit.
@@ -87,6 +87,27 @@ class EditedNeurons:
         Raises:
             SettingsError: the attribution cannot work on these items, or the task sets no goal.
         """
+        return self._top.fit(model, development, session)
+
+    def reading(self, items: int) -> "EditedNeurons":
+        """See `OfAnySize`."""
+        known = type(self.attribution.settings).model_fields
+        more = [f"{name}={number}" for name, number in (("instances", items), ("trials", 1)) if name in known]
+        options = ",".join(filter(None, [self.settings.options, *more]))
+        return EditedNeurons(self.settings.model_copy(update={"options": options}))
+
+    def expected_of_sets(self, development: "Task", counts: Sequence[int]) -> float:
+        """See `OfAnySize`."""
+        return self._top.expected_of_sets(development)
+
+    def sets(
+        self, model: "LanguageModel", development: "Task", session: "Session", counts: Sequence[int]
+    ) -> "dict[int, NeuronSet]":
+        """See `OfAnySize`."""
+        return self._top.sets(model, development, session, counts)
+
+    @property
+    def _top(self) -> TopNeurons:
         one = self.settings
         return TopNeurons(
             NAME,
@@ -97,7 +118,7 @@ class EditedNeurons:
             factor=one.factor,
             scored_by=one.attribution,
             lowest=one.end == "lowest",
-        ).fit(model, development, session)
+        )
 
 
 def _attribution(name: str, written: str) -> Any:

@@ -8,8 +8,8 @@ of a decoder for a task from JoLA (Lai et al. 2025). What is added here is a bud
 that holds the model where it was elsewhere, and the balance of what is learned from.
 """
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field
 
@@ -59,6 +59,7 @@ class LearnedFactors:
     """Learns factors for few neurons, with the weights frozen, so that answers are kept where there is evidence."""
 
     title: ClassVar[str] = "Learned factors"
+    usual_count: ClassVar[int] = 1000
     profile: ClassVar[Profile] = Profile(
         "weights", "some hundred steps of training", ("weights", "gradients"), checkpoint=True
     )
@@ -125,8 +126,36 @@ class LearnedFactors:
         loss_of(development, development.goal())
         validated = min(settings.validation_items, round(settings.validation_share * len(development.items)))
         answered = validated * min(VALIDATION_WORDINGS, len(development.instructions)) * (budgets + 1)
-        steps = settings.first_steps + settings.steps * (budgets - (ALL in settings.budgets))
-        return steps * settings.items_a_step * QUESTIONS_A_LEARNED_ITEM + answered
+        return self._expected_of_learning(budgets - (ALL in settings.budgets)) + answered
+
+    def reading(self, items: int) -> Self:
+        """Itself: it learns from all items."""
+        return self
+
+    def _expected_of_learning(self, budgets: int) -> float:
+        steps = self.settings.first_steps + self.settings.steps * budgets
+        return steps * self.settings.items_a_step * QUESTIONS_A_LEARNED_ITEM
+
+    def expected_of_sets(self, development: "Task", counts: Sequence[int]) -> float:
+        """See `OfAnySize`."""
+        from biasectomy.learning.objectives import loss_of
+
+        loss_of(development, development.goal())
+        if len(counts) == 1:
+            return self.settings.straight_steps * self.settings.items_a_step * QUESTIONS_A_LEARNED_ITEM
+        return self._expected_of_learning(len(counts))
+
+    def sets(
+        self, model: "LanguageModel", development: "Task", session: "Session", counts: Sequence[int]
+    ) -> "dict[int, NeuronSet]":
+        """See `OfAnySize`: one path through all numbers, learned from all items; of one number, straight down to it."""
+        learning = development.limited(self.settings.items, seed=session.seed)
+        heading("Learning factors")
+        total = len(model.neurons(self.definition))
+        within = {count: min(count, total) for count in sorted(counts, reverse=True)}
+        budgets = list(dict.fromkeys(within.values()))
+        candidates, _ = self._learned(model, learning, session, budgets, straight=len(budgets) == 1)
+        return {count: candidates[budget] for count, budget in within.items()}
 
     def fit(self, model: "LanguageModel", development: "Task", session: "Session") -> FittedNeurons:
         """Learns along the path, then chooses how many neurons are enough; `--neurons` settles that beforehand.
@@ -141,7 +170,9 @@ class LearnedFactors:
         else:
             learning, validation = self._split(development, session.seed)
         heading("Learning factors")
-        candidates, shown = self._learned(model, learning, session)
+        budgets = self._budgets(len(model.neurons(self.definition)), session.neurons)
+        straight = session.neurons is not None
+        candidates, shown = self._learned(model, learning, session, budgets, straight=straight)
         record: dict[str, Any] = {"learned_from": len(learning.items), "candidates": shown}
         if session.neurons is not None:
             chosen = candidates[session.neurons]
@@ -164,7 +195,13 @@ class LearnedFactors:
         )
 
     def _learned(
-        self, model: "LanguageModel", learning: "Task", session: "Session"
+        self,
+        model: "LanguageModel",
+        learning: "Task",
+        session: "Session",
+        budgets: list[int],
+        *,
+        straight: bool,
     ) -> "tuple[dict[int, NeuronSet], list[dict[str, Any]]]":
         """The candidates by their budget, all of which are kept, and what is recorded of each."""
         from biasectomy.learning.factors import Factors
@@ -174,9 +211,8 @@ class LearnedFactors:
         from biasectomy.neurons.neuron_set import NeuronSet
 
         factors = Factors(model.model, model.neurons(self.definition))
-        budgets = self._budgets(len(factors), session.neurons)
-        path = self._path(len(factors), budgets, straight=session.neurons is not None)
-        self._chosen_beforehand(factors, model, learning, session)
+        path = self._path(len(factors), budgets, straight=straight)
+        self._chosen_beforehand(factors, model, learning, session, budgets)
         training = training_of(self.settings, model, learning, session, factors.in_force, [factors.values])
         pruned = PrunedFactors(training, factors, path, self.settings.importance, session)
         described = {
@@ -230,7 +266,12 @@ class LearnedFactors:
         )
 
     def _chosen_beforehand(
-        self, factors: "Factors", model: "LanguageModel", learning: "Task", session: "Session"
+        self,
+        factors: "Factors",
+        model: "LanguageModel",
+        learning: "Task",
+        session: "Session",
+        budgets: list[int],
     ) -> None:
         """Holds all factors but those of the neurons that an attribution puts first, where one is named."""
         if self.settings.among is None:
@@ -238,7 +279,7 @@ class LearnedFactors:
         from biasectomy.attribution.scores import attribute
 
         kind = ATTRIBUTIONS[self.settings.among]
-        most = session.neurons or max((int(one) for one in self.settings.budgets if one != ALL), default=len(factors))
+        most = max((one for one in budgets if one < len(factors)), default=len(factors))
         scores = attribute(
             model,
             learning,

@@ -89,18 +89,7 @@ class TopNeurons:
 
     def fit(self, model: "LanguageModel", development: "Task", session: "Session") -> FittedNeurons:
         """Scores, ranks and chooses; scores of each trial and instruction are kept in the session's folder."""
-        from biasectomy.attribution.scores import attribute
-
-        heading("Finding neurons")
-        scores = attribute(
-            model,
-            development,
-            self.attribution,
-            definition=self.definition,
-            session=session,
-            name=self.scored_by or self.name,
-        )
-        ranking = self._ranked(scores, session)
+        ranking = self.ranking(model, development, session, session.neurons or max(self.grid))
         if session.neurons is not None:  # there is nothing to choose
             chosen = ranking.top(session.neurons)
             return FittedNeurons(chosen, Cost(session.asked.questions, 1.0, len(chosen)), {"chosen": len(chosen)})
@@ -114,8 +103,40 @@ class TopNeurons:
         }
         return FittedNeurons(chosen, Cost(session.asked.questions, 1.0, len(chosen)), record)
 
-    def _ranked(self, scores: "Scores", session: "Session") -> "NeuronSet":
-        best = scores.top(session.neurons or max(self.grid), lowest=self.lowest)
+    def expected_of_sets(self, development: "Task") -> float:
+        """How many questions' time it takes to score all neurons.
+
+        Raises:
+            SettingsError: the attribution cannot work on these items.
+        """
+        self.attribution.check(development)
+        asked = getattr(self.attribution, "expected_questions", None)
+        return float(asked(development)) if asked is not None else 0.0  # those that are plugins need not say it
+
+    def sets(
+        self, model: "LanguageModel", development: "Task", session: "Session", counts: Sequence[int]
+    ) -> "dict[int, NeuronSet]":
+        """The best neurons by their number, of one ranking."""
+        ranking = self.ranking(model, development, session, max(counts))
+        return {count: ranking.top(count) for count in counts}
+
+    def ranking(self, model: "LanguageModel", development: "Task", session: "Session", count: int) -> "NeuronSet":
+        """So many of the best neurons, the best first."""
+        from biasectomy.attribution.scores import attribute
+
+        heading("Finding neurons")
+        scores = attribute(
+            model,
+            development,
+            self.attribution,
+            definition=self.definition,
+            session=session,
+            name=self.scored_by or self.name,
+        )
+        return self._ranked(scores, session, count)
+
+    def _ranked(self, scores: "Scores", session: "Session", count: int) -> "NeuronSet":
+        best = scores.top(count, lowest=self.lowest)
         ranking = best.with_strength(1 - self.factor)  # they are found with the factor 0
         for file, save in (("scores.safetensors", scores.save), ("ranking.json", ranking.save)):
             path = session.path(file)

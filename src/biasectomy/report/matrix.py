@@ -4,15 +4,19 @@ import math
 from collections.abc import Sequence
 
 from biasectomy.measuring.results import MatrixCell, Results
-from biasectomy.report.figures import DECIMALS, USUAL, Cell, Grid, ResultTable, format_figure, number, result_tables
+from biasectomy.report.curve import curve_table
+from biasectomy.report.figures import Cell, Grid, ResultTable, format_figure, number, result_tables
+from biasectomy.report.words import UNCLEAR, change_in_words, decimals_of, level_of, when_together
 
 HOLDS, OWN = "*", "own"
 
 
 def shown_tables(results: Results, *, parts: bool = True, full: bool = False) -> list[ResultTable]:
-    """The tables that console and report show: of a study its matrix, else those of `result_tables`."""
+    """The tables that console and report show: of a study its own, else one a task, and one a part if wanted."""
     if results.matrix is not None:
         return [matrix_table(results)]
+    if results.curve is not None:
+        return [curve_table(results)]
     return result_tables(results, parts=parts, extent="full" if full else "usual")
 
 
@@ -24,16 +28,16 @@ def matrix_table(results: Results) -> ResultTable:
     first = matrix.of_row(matrix.rows[0])
     rows = [_before(results, first)]
     for row in matrix.rows:
-        cells = [_gain(cell, _decimals(results, cell.metric), reasons) for cell in matrix.of_row(row)]
+        cells = [_gain(cell, decimals_of(results, cell.metric), reasons) for cell in matrix.of_row(row)]
         rows.append((results.title(row), (*cells, *_beside(results, row))))
-    several = len({column.partition(":")[0] for column in matrix.columns}) > 1
-    heads = [_head(column, several) for column in matrix.columns]
+    several = len({cell.column.partition(":")[0] for cell in first if not _is_of_metric(cell)}) > 1
+    heads = [_head(results, cell, several) for cell in first]
     heads += [results.description(metric).title for _, metric in matrix.beside]
     return ResultTable(
         "",
-        f"How much nearer the best value than {results.title(matrix.against)} (a gain is positive), by kind of items; "
-        f"{100 * _level(results):g} % intervals",
-        Grid("Learned from", tuple(heads), tuple(rows)),
+        f"How much nearer the best value than {results.title(matrix.against)} (a gain is positive); "
+        f"{100 * level_of(results):g} % intervals",
+        Grid(matrix.corner, tuple(heads), tuple(rows)),
         Grid("", (), ()),
         False,
         tuple(reasons),
@@ -87,22 +91,9 @@ def _of_row(results: Results, row: str) -> str:
 
 def _moved(results: Results, cell: MatrixCell) -> str:
     if not cell.holds:
-        size = f" ({_size(results, cell)})" if math.isfinite(cell.value) else ""
-        return f"cannot be told from no change{size}"
-    return f"got {'nearer to' if cell.value > 0 else 'further from'} {_aim([cell])} ({_size(results, cell)})"
-
-
-def _size(results: Results, cell: MatrixCell) -> str:
-    share = results.description(cell.metric).unit == "share"
-    decimals = _decimals(results, cell.metric)
-
-    def told(value: float) -> str:
-        return f"{100 * value:+.1f}" if share else number(value, signed=True, decimals=decimals)
-
-    unit = " points" if share else ""
-    if not math.isfinite(cell.low):
-        return f"{told(cell.value)}{unit}; {cell.reason}"
-    return f"{told(cell.value)}{unit}, {100 * _level(results):g} % interval {told(cell.low)} to {told(cell.high)}"
+        size = f" ({change_in_words(results, cell)})" if math.isfinite(cell.value) else ""
+        return f"{UNCLEAR}{size}"
+    return f"got {'nearer to' if cell.value > 0 else 'further from'} {_aim([cell])} ({change_in_words(results, cell)})"
 
 
 def _aim(cells: Sequence[MatrixCell]) -> str:
@@ -122,8 +113,8 @@ def _costs(results: Results) -> list[str]:
                 continue
             change = results.find_difference(row, matrix.against, metric, task=task)
             unclear = change is not None and change.low <= 0 <= change.high
-            said = ", which cannot be told from no change" if unclear else ""
-            ends = [number(one.value, decimals=_decimals(results, metric)) for one in (before, after)]
+            said = f", which {UNCLEAR}" if unclear else ""
+            ends = [number(one.value, decimals=decimals_of(results, metric)) for one in (before, after)]
             moved = "stays at " + ends[0] if before.value == after.value else f"goes from {' to '.join(ends)}{said}"
             told.append(f"{results.description(metric).description} {moved}")
         if told:
@@ -134,10 +125,10 @@ def _costs(results: Results) -> list[str]:
 def _before(results: Results, cells: Sequence[MatrixCell]) -> tuple[str, tuple[Cell, ...]]:
     matrix = results.matrix
     assert matrix is not None
-    values = [Cell(number(cell.before, decimals=_decimals(results, cell.metric))) for cell in cells]
+    values = [Cell(number(cell.before, decimals=decimals_of(results, cell.metric))) for cell in cells]
     for task, metric in matrix.beside:
         row = results.find(matrix.against, metric, task=task)
-        values.append(Cell(number(row.value, decimals=_decimals(results, metric))) if row is not None else Cell(""))
+        values.append(Cell(number(row.value, decimals=decimals_of(results, metric))) if row is not None else Cell(""))
     return f"{results.title(matrix.against)} (its figures)", tuple(values)
 
 
@@ -151,7 +142,9 @@ def _gain(cell: MatrixCell, decimals: int, reasons: list[str]) -> Cell:
     value = number(cell.value, signed=True, decimals=decimals) if math.isfinite(cell.value) else "n/a"
     ends = [number(end, signed=True, decimals=decimals) for end in (cell.low, cell.high)] if interval else []
     return Cell(
-        value + (HOLDS if cell.holds else "") + mark, f"[{', '.join(ends)}]" if ends else "", OWN if cell.own else ""
+        value + (HOLDS if cell.holds else "") + mark,
+        f"[{', '.join(ends)}]" if ends else "",
+        cell.note or (OWN if cell.own else ""),
     )
 
 
@@ -162,7 +155,7 @@ def _beside(results: Results, row: str) -> list[Cell]:
     found = []
     for task, metric in matrix.beside:
         change = results.find_difference(row, matrix.against, metric, task=task)
-        decimals = _decimals(results, metric)
+        decimals = decimals_of(results, metric)
         found.append(format_figure(change, signed=True, decimals=decimals) if change is not None else Cell(""))
     return found
 
@@ -171,32 +164,32 @@ def _notes(results: Results, first: Sequence[MatrixCell]) -> list[str]:
     matrix = results.matrix
     assert matrix is not None
     judged: dict[tuple[str, float], list[str]] = {}
-    for cell in first:
+    for cell in (one for one in first if not _is_of_metric(one)):
         judged.setdefault((cell.metric, cell.best), []).append(cell.column.partition(":")[0])
     by = "; ".join(
         f"{', '.join(dict.fromkeys(families))} by {results.description(metric).description} (best {best:g})"
         for (metric, best), families in judged.items()
     )
-    total = sum(math.isfinite(cell.low) for cell in matrix.cells)
+    said, holm = f"Judged: {by}. " if by else "", f"(Holm's correction, {100 * level_of(results):g} %)"
     notes = [
-        f"Judged: {by}. {HOLDS} holds when all {total} cells with an interval are looked at together (Holm's "
-        f"correction, {100 * _level(results):g} %); {OWN}: of the bias type that was learned from, on other items."
+        f"{said}{HOLDS} holds, {when_together(matrix.cells, 'cell')} {holm}.",
+        *matrix.notes,
     ]
     if matrix.beside:
-        notes.append("Behind the matrix stand plain differences, in which a gain by destruction shows.")
+        behind = ", ".join(dict.fromkeys(results.description(metric).title for _, metric in matrix.beside))
+        notes.append(f"Behind the gains stand plain differences: {behind}.")
     return notes + [f"{task}: {note}." for task, note in results.notes.items()]
 
 
-def _head(column: str, several: bool) -> str:
+def _is_of_metric(cell: MatrixCell) -> bool:
+    """Whether its column is of a metric of a task, not of a task."""
+    return cell.column.endswith(f"/{cell.metric}")
+
+
+def _head(results: Results, cell: MatrixCell, several: bool) -> str:
     """A column's name in words, so that it can be wrapped."""
-    family, _, member = column.partition(":")
+    if _is_of_metric(cell):
+        return results.description(cell.metric).title
+    family, _, member = cell.column.partition(":")
     shown = f"{family} {member}" if several or not member else member
     return shown.replace("/", " ").replace("_", " ")
-
-
-def _decimals(results: Results, metric: str) -> int:
-    return DECIMALS.get(results.description(metric).unit, USUAL)
-
-
-def _level(results: Results) -> float:
-    return float(results.interval.get("level", 0.95))

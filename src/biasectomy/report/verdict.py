@@ -4,9 +4,9 @@ import math
 from dataclasses import dataclass
 
 from biasectomy.measuring.results import DifferenceRow, MetricDescription, Results
-from biasectomy.report.figures import DECIMALS, USUAL, number
+from biasectomy.report.words import UNCLEAR, ends_of, figure_in_words, interval_in_words, size_in_words
 
-NO_CHANGE = "which cannot be told from no change"
+NO_CHANGE = f"which {UNCLEAR}"
 # Of what a clear gain is, the share that is lost elsewhere: from here on a gain is mostly, or in part, abstention; and
 # from the second on it is said to be paid for with what was to be kept.
 MOSTLY, SIZEABLE = 0.5, 0.2
@@ -206,25 +206,16 @@ class Words:
         return self.results.description(row.metric)
 
     def _ends(self, row: DifferenceRow) -> tuple[float, float] | None:
-        """The two figures that are compared."""
-        before, after = (
-            self.results.find(name, row.metric, task=row.task, split=row.split) for name in (row.against, row.method)
-        )
-        return (before.value, after.value) if before is not None and after is not None else None
+        return ends_of(self.results, row)
 
     def _figure(self, row: DifferenceRow, value: float) -> str:
-        unit = self._describe(row).unit
-        return f"{100 * value:.1f} %" if unit == "share" else number(value, decimals=DECIMALS.get(unit, USUAL))
+        return figure_in_words(self.results, row.metric, value)
 
     def _size(self, row: DifferenceRow, value: float) -> str:
-        unit, decimals = self._describe(row).unit, DECIMALS.get(self._describe(row).unit, USUAL)
-        return f"{100 * value:+.1f} points" if unit == "share" else number(value, signed=True, decimals=decimals)
+        return size_in_words(self.results, row.metric, value)
 
     def _interval(self, row: DifferenceRow) -> str:
-        level = 100 * self.results.interval.get("level", 0.95)
-        if self._describe(row).unit == "share":
-            return f"{level:g} % interval {100 * row.low:+.1f} to {100 * row.high:+.1f}"
-        return f"{level:g} % interval {self._size(row, row.low)} to {self._size(row, row.high)}"
+        return interval_in_words(self.results, row)
 
 
 def _listed(results: Results, methods: list[str]) -> str:

@@ -48,6 +48,10 @@ class Answers:
         """The answers to some of the items, [items]."""
         return self._each(lambda values: values[:, :, inside] if values.size else values)
 
+    def of_instruction(self, place: int) -> "Answers":
+        """The answers under one instruction."""
+        return self._each(lambda values: values[:, [place]] if values.size else values)
+
     def _each(self, change: Callable[[Any], Any]) -> "Answers":
         judged = {name: change(values) for name, values in self.judged.items()}
         return replace(self, **{name: change(getattr(self, name)) for name in ARRAYS}, judged=judged)

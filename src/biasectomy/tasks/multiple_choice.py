@@ -124,7 +124,8 @@ def accuracy_contrast(
         first_right, first, second_right, second, _ = pooled(sums)
         return weights[0] * first_right / first + weights[1] * second_right / second
 
-    return Metric(*metric, columns, combine, best, "share", undefined=undefined, edges=_CONTRAST)
+    ends = sum(min(0.0, one) for one in weights), sum(max(0.0, one) for one in weights)
+    return Metric(*metric, columns, combine, best, "share", undefined=undefined, edges=_CONTRAST, ends=ends)
 
 
 def accuracy_by_place(items: Sequence[Item]) -> tuple[Metric, ...]:
@@ -224,6 +225,11 @@ def instruction_range(of: Metric | None = None) -> Metric:
 def over_instructions(of: Metric | None = None) -> tuple[Metric, ...]:
     """What instructions that mean the same do to a figure, None for the accuracy, and to answers."""
     return (instruction_deviation(of), instruction_range(of), consistency())
+
+
+def tells_of_wordings(metric: Metric) -> bool:
+    """Whether a metric is one of those over instructions."""
+    return metric.undefined == SEVERAL
 
 
 def _named_after(of: Metric | None) -> tuple[str, str]:

@@ -31,6 +31,10 @@ if TYPE_CHECKING:  # slow to import, and `--help` needs nothing of this
     from biasectomy.tasks.base import Split, Task
 
 NAME = "transfer"
+NOTES = (
+    "own: of the bias type that was learned from, on other items. What stands behind the gains tells a gain by "
+    "destruction.",
+)
 FOR_GROUPS = "crows_pairs,stereoset:intrasentence"  # what groups are measured on, unless something else is named
 
 
@@ -93,7 +97,7 @@ class Transfer:
     ) -> "Outcome":
         """See `Study.run`; of a task that is given, `on` names parts."""
         from biasectomy.commands.experiment import experimenting
-        from biasectomy.measuring.matrix import matrix
+        from biasectomy.measuring.matrix import columns_of_parts, matrix
         from biasectomy.report.matrix import transfer_verdict
 
         layouts: list[_Layout] = []
@@ -107,16 +111,18 @@ class Transfer:
             titles = {row.name: row.title for row in layout.rows}
             for name, method in planned.methods.items():
                 experiment.fit(name, method, title=titles.get(name))
+                experiment.ask(name, keep=False)
             outcome = experiment.measure([(name, ORIGINAL) for name in titles])
             count = len(layout.columns)
             found = matrix(
-                outcome.tasks[:count],
+                columns_of_parts(outcome.tasks[:count], settings.objective),
                 outcome.answers,
                 ORIGINAL,
                 layout.own(),
                 experiment.session,
                 [(one.name, _shown(one)) for one in outcome.tasks[count:]],
             )
+            found = replace(found, corner="Learned from", notes=NOTES)
             results = replace(outcome.results, matrix=found)
             results = replace(results, verdict=transfer_verdict(results))
             return experiment.finish(replace(outcome, results=results))
