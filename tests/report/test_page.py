@@ -145,7 +145,7 @@ def test_the_page_is_written_with_its_pictures_from_the_folder_alone(tmp_path):
 
 
 def test_a_folder_without_a_run_and_a_damaged_one_are_refused(tmp_path):
-    with pytest.raises(RunError, match=r"is no finished run: it has no record\.json"):
+    with pytest.raises(RunError, match=r"is empty; give the folder of a finished run"):
         write_page(tmp_path)
     folder = make_run(tmp_path / "run", RESULTS, some_answers())
     (folder / "questions.jsonl").write_text('{"item": "bbq:age/1"}\n')

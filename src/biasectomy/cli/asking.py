@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from biasectomy.errors import DataError
+from biasectomy.methods.original import Original
 
 if TYPE_CHECKING:  # slow to import
     from biasectomy.cli.console import Console
@@ -55,7 +56,7 @@ def show(answered: "Answered", pair: "Pair", console: "Console") -> None:
         cells = [f"{100 * one[place]:.1f} %{' *' if one[place] == max(one) else ''}" for one in shares]
         rows.append([option, *cells])
     rows.append([TEXT, *(said.text or "(nothing)" for said in both)])
-    console.table(answered.asked.question, ["", "Original", pair.title], rows)
+    console.table(answered.asked.question, ["", Original.title, pair.title], rows)
 
 
 def _piped() -> Iterator[tuple[int, str]]:

@@ -91,7 +91,7 @@ class Answered:
     def to_json(self) -> dict[str, Any]:
         """A dictionary that `json.dumps` takes."""
         return {name: value for name, value in asdict(self.asked).items() if value} | {
-            "original": asdict(self.original),
+            ORIGINAL: asdict(self.original),
             "edited": asdict(self.edited),
         }
 

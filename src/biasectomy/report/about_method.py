@@ -52,6 +52,13 @@ class About:
         return any(gain > 0 for gain in gains) and not any(gain < 0 for gain in gains)
 
     @property
+    def better(self) -> bool:
+        """Whether the figure that methods were fitted to clearly came nearer its best value, as a ranking has it."""
+        aim = self.results.goals.get(self.tasks[0]) if self.tasks else None
+        rows = [row for row in self.first if row.metric == aim]
+        return any(self.words.gain(row) > 0 for row in rows) if rows else self.gained
+
+    @property
     def worse(self) -> bool:
         """Whether a goal of the first task clearly went further from its best value."""
         return any(self.words.gain(row) < 0 for row in self.goals(self.first))

@@ -94,7 +94,7 @@ def _result(subject: Subject, row: MetricRow, task: str) -> "EvalResult":
     cell = format_figure(row, decimals=DECIMALS.get(described.unit, USUAL))
     before = results.find(ORIGINAL, row.metric, task=row.task, split=row.split)
     numbers = {"value": row.value, "low": row.low, "high": row.high, "coverage": row.coverage}
-    numbers |= {"original": before.value} if before is not None and before.method != row.method else {}
+    numbers |= {ORIGINAL: before.value} if before is not None and before.method != row.method else {}
     known = {name: value for name, value in numbers.items() if math.isfinite(value)}
     level = {"level": results.interval["level"]} if "low" in known and "level" in results.interval else {}
     about: dict[str, Any] = next(

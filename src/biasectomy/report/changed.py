@@ -193,7 +193,7 @@ def _probabilities(row: Mapping[str, Any], rule: str, count: int) -> list[float]
     """Of each option among the options, by what the task's rule compares them by; NaN where nothing was scored."""
     scores: Iterable[Any] = row.get("log_likelihoods") or ()
     values = [math.nan if one is None else float(one) for one in scores]
-    if len(values) != count or not all(map(math.isfinite, values)):
+    if not values or len(values) != count or not all(map(math.isfinite, values)):
         return [math.nan] * count
     if rule == "mean":
         values = [

@@ -69,7 +69,7 @@ def _text(subject: Subject, own: dict[str, Any], stored: str) -> str:
         + f". {CHANGES[subject.form]}",
         "verdict": results.verdict,
         "loading": _loading(subject),
-        "original": _linked(subject),
+        ORIGINAL: _linked(subject),
         "made_of": original.made_of,
         "fingerprint": (record.get("model") or {}).get("fingerprint"),
         "method": f"{title} (`{subject.method}`)",
@@ -175,7 +175,7 @@ def _table(subject: Subject, footnotes: list[str]) -> Iterator[str]:
     """Lines of a table in Markdown: the figures with a role, before and after."""
     results = subject.results
     methods = [ORIGINAL, subject.method, *([CONTROL] if _has_control(subject) else [])]
-    heads = ["Task", "Figure", "Best", "Original", "This model", "Change"]
+    heads = ["Task", "Figure", "Best", results.title(ORIGINAL), "This model", "Change"]
     heads += [results.title(CONTROL)] if _has_control(subject) else []
     yield f"| {' | '.join(heads)} |"
     yield f"| {' | '.join([':--', ':--', *['--:'] * (len(heads) - 2)])} |"

@@ -62,7 +62,7 @@ def _of_several(run: FinishedRun) -> list[ShortAnswer]:
     """Of methods that were compared, none of them first."""
     results = run.results
     abouts = [About(run, method) for method in run.subjects]
-    better = [one for one in abouts if one.gained]
+    better = [one for one in abouts if one.better]
     silent = [one for one in better if one.words.abstains(one.first)]
     unharmed = [one for one in better if not one.losses() and one not in silent]
     sentences = " ".join(ranking(results, original=run.original))
