@@ -448,9 +448,8 @@ class TestWhatIsKept:
         )
         assert told[1] == (
             "Lost by more than the margin (2 points of a share or score, 2 % of a perplexity, 0.02 nats of drift): "
-            "what is known (task1: 60.0 % to 40.0 %, a gain of -20.0 points, 95 % interval -25.0 to -15.0). "
-            "Kept within it: what is known (task0: 60.0 % to 60.0 %, a gain of +0.0 points, 95 % interval -0.5 to "
-            "+0.5)."
+            "what is known (task1: 60.0 % to 40.0 %, a gain of -20.0 points, 95 % interval -25.0 to -15.0). Kept "
+            "within it: what is known (task0: 60.0 % to 60.0 %, a gain of +0.0 points, 95 % interval -0.5 to +0.5)."
         )
 
     def test_many_figures_are_looked_at_together(self):

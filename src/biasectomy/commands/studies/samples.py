@@ -82,12 +82,10 @@ class SamplesStudy:
         with series.running(settings, model, keep, plan) as (experiment, planned):
             for size in sizes:
                 rows = [name for name in planned.methods if name.startswith(f"{point_name(settings.method, size)}-")]
+                title, settled = f"{method.title}, {size:,} items", _number(settings, experiment)
                 for name in rows:
-                    experiment.fit(name, planned.methods[name], title=f"{method.title}, {size:,} items", **_number(
-                        settings, experiment
-                    ))  # fmt: skip
+                    experiment.fit(name, planned.methods[name], title=title, **settled)
                     experiment.ask(name, keep=False)
-                title = f"{method.title}, {size:,} items"
                 experiment.pool(point_name(settings.method, size), title, rows, apart=False)
             most = point_name(settings.method, sizes[-1])
             points = [point_name(settings.method, size) for size in sizes]

@@ -74,7 +74,6 @@ class Ground:
         *,
         fitting: float,
         answered: "float | Callable[[LanguageModel], float]",
-        test: "Task | None" = None,
     ) -> "Planned":
         """What `experimenting` is to fit and measure.
 
@@ -83,7 +82,6 @@ class Ground:
             fits: by row, a method and the items it learns from.
             fitting: how many questions' time all fits take.
             answered: how many times all is asked afterwards, beside the original; or what tells it of a model.
-            test: the items that are asked of the first task, where they are not the test half.
         """
         from biasectomy.commands.experiment import Planned
         from biasectomy.methods.base import ReadsData
@@ -98,7 +96,7 @@ class Ground:
                 method.check_data(settings.data)
         defined = [getattr(settings.section(name), "definition", None) for name in settings.in_use()]
         definitions = [one for one in dict.fromkeys(defined) if one is not None]
-        measured = [(test or self.split.test, "test"), *((other, "all") for other in self.others)]
+        measured = [(self.split.test, "test"), *((other, "all") for other in self.others)]
         return Planned(methods, development, measured, (self.split,), fitting, definitions, answered)
 
 
