@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 NAME = "trade-off"
 ABSTAINS = "Always abstaining"
+WITH_PATHS = 6  # methods; among more the lines would hide the points
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,8 @@ def trade_off(run: FinishedRun) -> Picture | None:
         return None
     points = [(name, _row(results, name, plane.across), _row(results, name, plane.up)) for name in _methods(results)]
     there = [(name, x, y) for name, x, y in points if x is not None and y is not None]
-    tried = paths(run, plane.across[1], plane.up[1]) if plane.across[0] == plane.up[0] else []
+    with_paths = plane.across[0] == plane.up[0] and len(there) <= WITH_PATHS
+    tried = paths(run, plane.across[1], plane.up[1]) if with_paths else []
     if not any(math.isfinite(x.value) and math.isfinite(y.value) for _, x, y in there):
         return None
 
