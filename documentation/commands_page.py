@@ -6,9 +6,9 @@ from typing import Any
 OF_SECTION = "Options of "  # panels of methods and attributions, which several commands have alike
 INTRODUCTION = """# Commands
 
-Every option can also come from the environment (`BIASECTOMY_MAX_ITEMS=400`, `BIASECTOMY_CRISPR_GRID=0,8`) or from a TOML
-file (`--config run.toml`, with `max_items = 400` and a table `[crispr]`). The command line wins over the environment,
-the environment over the file. `biasectomy COMMAND --help` says the same as this page.
+Every option can also come from the environment (`BIASECTOMY_MAX_ITEMS=400`, `BIASECTOMY_CRISPR_GRID=0,8`) or from a
+TOML file (`--config run.toml`, with `max_items = 400` and a table `[crispr]`). The command line wins over the
+environment, the environment over the file. `biasectomy COMMAND --help` says the same as this page.
 """
 
 
@@ -89,7 +89,8 @@ def _option(parameter: Any) -> str:
     names = [f"`{name}`" for name in (*parameter.opts, *parameter.secondary_opts)]
     if getattr(parameter, "is_flag", False) or not parameter.metavar:
         return ", ".join(names)
-    return f"{', '.join(names)} `{_cell(parameter.metavar)}`"
+    kinds = " or ".join(f"`{one}`" for one in parameter.metavar.split("|"))
+    return f"{', '.join(names)} {kinds}"
 
 
 def _rows(head: tuple[str, str], rows: Iterable[tuple[str, str]]) -> str:

@@ -33,8 +33,8 @@ def names_page() -> str:
         for name in TASKS
     ]
     parts = [
-        "# What there is\n\nAs `biasectomy ls` lists it, without plugins. A wrong name is answered with the nearest right one.\n",
-        "## Tasks\n\n`ls tasks` has each with its size, citation and source; what they measure: [tasks](../tasks.md).\n",
+        "# What there is\n\nAs `biasectomy ls` lists it. A wrong name is answered with the nearest right one.\n",
+        "## Tasks\n\n`ls tasks` has each with its size, citation and source; what they say: [tasks](../tasks.md).\n",
         _table(families),
         "## Methods\n\nWhat each does: [methods](../methods.md).\n",
         _table(describe_methods()),

@@ -4,6 +4,7 @@ The reference is written from the code at that moment, so it cannot say anything
 and the page for contributors are those of the repository's root; notebooks become pages by nbconvert.
 """
 
+import importlib
 import re
 from pathlib import Path
 from typing import Any
@@ -49,9 +50,8 @@ def of_root(text: str) -> str:
 
 def of_notebook(uri: str, path: Path) -> dict[str, str | bytes]:
     """A notebook as a page, with its pictures and itself as files beside it."""
-    from nbconvert import MarkdownExporter
-
-    text, resources = MarkdownExporter().from_filename(str(path))
+    exporter: Any = importlib.import_module("nbconvert").MarkdownExporter()
+    text, resources = exporter.from_filename(str(path))
     names = {name: f"{path.stem}-{name}" for name in resources.get("outputs", {})}
     for name, unique in names.items():
         text = text.replace(f"({name})", f"({unique})")
