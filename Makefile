@@ -1,6 +1,7 @@
 # make demo   the main job on a real model, with few items
 # make test   the tests
 # make check  style and types
+# make docs   the documentation's site, in site/ (make docs-serve shows it while it is written)
 # make bench  speed, memory and precision against other ways of doing the same (docs/benchmarks.md)
 # Each sets up what it needs in .venv the first time, and is quick after that.
 
@@ -27,7 +28,7 @@ INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 	--constraint requirements/constraints.txt $(PIP_ARGS)
 READY   := $(VENV)/ready
 
-.PHONY: demo test check bench setup clean
+.PHONY: demo test check docs docs-serve bench setup clean
 
 demo: $(READY)
 	$(VENV)/bin/biasectomy mitigate $(DEMO_MODEL) --task $(DEMO_TASK) \
@@ -42,6 +43,13 @@ check: $(READY)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 
+# Its banner is an advertisement of another tool.
+docs: $(VENV)/ready-docs
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/python -m mkdocs build --strict
+
+docs-serve: $(VENV)/ready-docs
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/python -m mkdocs serve
+
 bench: $(VENV)/ready-bench
 	$(VENV)/bin/python -m benchmarks $(BENCH)
 
@@ -49,6 +57,10 @@ setup: $(READY)
 
 $(VENV)/ready-bench: $(READY)
 	$(INSTALL) --editable '.[dev,bench]'
+	@touch $@
+
+$(VENV)/ready-docs: $(READY)
+	$(INSTALL) --editable '.[dev,docs]'
 	@touch $@
 
 # torch goes first and by itself, so that nothing else brings another one.
@@ -62,4 +74,4 @@ $(READY): pyproject.toml requirements/constraints.txt
 	@touch $@
 
 clean:
-	rm -rf $(VENV) demo-run benchmarks.json benchmark-plots .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) demo-run site benchmarks.json benchmark-plots .mypy_cache .ruff_cache .pytest_cache

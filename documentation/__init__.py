@@ -1,0 +1,1 @@
+"""What the documentation's site is made of beside its pages: the reference, written from the code when it is built."""
