@@ -34,7 +34,7 @@ def test_every_command_has_three_examples() -> None:
 
 @pytest.mark.parametrize("line", WITH_OPTIONS)
 def test_an_example_is_what_its_command_takes(line: str) -> None:
-    words = shlex.split(line)[1:]
+    words = shlex.split(line.partition(" <")[0])[1:]
     name = " ".join(words[:2]) if words[0] == "study" else words[0]
     kind = all_commands()[name]
     by_option = {option_name(field): field for field in settable(kind)}

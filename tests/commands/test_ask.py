@@ -143,5 +143,5 @@ def test_one_word_is_the_run_and_none_is_too_few():
     assert (both.model, both.run) == ("smollm2", Path("there"))
     with pytest.raises(SettingsError, match="RUN is missing"):
         AskSettings.of()
-    with pytest.raises(RunError, match="is no finished run"), opened(AskSettings.of(model="there")):
+    with pytest.raises(RunError, match="There is no folder 'there'"), opened(AskSettings.of(model="there")):
         pass

@@ -51,14 +51,17 @@ from tests.commands.cases import (
 )
 from tests.conftest import save_tiny, score_in_rows
 
+PAGE = {"report.html", "pictures"}  # not drawn in the runs of tests
+
+
 # What a run leaves
 
 
 def test_every_file_of_a_run_is_there_and_nothing_else(finished):
-    assert {path.name for path in finished.iterdir()} == KNOWN - EARLIER - {ADAPTER, REPLAY}
+    assert {path.name for path in finished.iterdir()} == KNOWN - EARLIER - {ADAPTER, REPLAY} - PAGE
     crispr = finished / "methods" / "crispr"
     assert {path.name for path in crispr.iterdir()} == {
-        "attribution", "neurons.json", "ranking.json", "scores.safetensors",
+        "attribution", "described.json", "neurons.json", "ranking.json", "scores.safetensors",
     }  # fmt: skip
     assert len(list((crispr / "attribution").iterdir())) == 4  # 2 trials x 2 instructions
     assert (crispr / "neurons.json").read_bytes() == (finished / "neurons.json").read_bytes()
@@ -370,7 +373,7 @@ def test_what_was_found_is_shown_on_the_terminal(case, finished):
     console = Console(output=stream, errors=stream, width=1000)  # perplexity of random weights takes room
     with console.listening():
         results = case.evaluate(neurons_file=finished / "neurons.json", max_items=16)
-    console.results(results)
+    console.results(results, full=True)
     text = stream.getvalue()
     assert "16 of 64 items (8 ambiguous, 8 disambiguated) from 8 templates, 2 of 10 instructions" in text
     assert "bbq/Age.jsonl differs from the file its authors published" in text
@@ -566,7 +569,7 @@ def test_where_nothing_is_tried_nothing_is_taken_out(case, tmp_path):
     results = case.mitigate(tmp_path / "run", crispr={"grid": (0,)})
     assert results.verdict[0] == "No number of neurons helped on the development items."
     assert len(NeuronSet.load(tmp_path / "run" / "neurons.json")) == 0
-    assert {path.name for path in (tmp_path / "run").iterdir()} == KNOWN - EARLIER - {ADAPTER, REPLAY}
+    assert {path.name for path in (tmp_path / "run").iterdir()} == KNOWN - EARLIER - {ADAPTER, REPLAY} - PAGE
     for name in ("accuracy", "perplexity"):
         assert results.find("crispr", name).value == results.find("original", name).value
         assert results.find_difference("crispr", "original", name).value == 0

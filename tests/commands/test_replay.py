@@ -122,7 +122,7 @@ def test_the_run_itself_is_never_written_over(finished, tmp_path):
     for out in (finished, finished / "again", finished.parent):
         with pytest.raises(SettingsError, match="needs its own folder"):
             replay(finished, out, overwrite=True)
-    with pytest.raises(RunError, match="is no finished run"):
+    with pytest.raises(RunError, match="is empty; give the folder of a finished run"):
         replay(tmp_path)
     with pytest.raises(SettingsError, match="RUN is missing"):
         ReplaySettings.of()
