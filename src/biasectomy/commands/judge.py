@@ -14,11 +14,12 @@ from biasectomy.measuring.results import MetricDescription, Results, figures
 from biasectomy.measuring.session import judged
 from biasectomy.measuring.statistics import ClusterBootstrap
 from biasectomy.narration import say
+from biasectomy.report.finished import ITEMS, RESULTS
 from biasectomy.tasks import Task, load_task
 from biasectomy.tasks.judges import chosen_judges
 from biasectomy.tasks.metrics import Answers
 
-ITEMS, RESULTS, FOLDER = "items.jsonl", "results.json", "judged"
+FOLDER = "judged"
 FIELDS = ("method", "draw", "split", "task", "item", "instruction", "texts")
 Place = tuple[int, int, str]  # draw, instruction, item
 

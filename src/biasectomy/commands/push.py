@@ -21,13 +21,12 @@ from biasectomy.models.manifest import MANIFEST
 from biasectomy.models.uploading import address, upload
 from biasectomy.narration import say, warn
 from biasectomy.report.card_metadata import RELATION, parsed
-from biasectomy.report.finished import FinishedRun
+from biasectomy.report.finished import RESULTS, FinishedRun
 from biasectomy.report.model_card import BASE, FOLDER
 
 if TYPE_CHECKING:  # slow to import
     from huggingface_hub import ModelCard
 
-RESULTS = "results.json"
 OF_THE_RUN = (NEURONS, RESULTS, "report.md", "report.html")  # what goes with the model, beside the pictures
 PICTURES = "pictures"
 LOOKED_AT = (*OF_THE_RUN, CARD, CONFIG, "config.json")  # for names of folders

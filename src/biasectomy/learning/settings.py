@@ -1,11 +1,14 @@
 """What everything that is trained on development items has in common: the same items, drift term and optimizer."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
 from biasectomy.options import Options
+
+if TYPE_CHECKING:  # slow to import, and `--help` needs nothing of this
+    from biasectomy.tasks.base import Task
 
 QUESTIONS_A_LEARNED_ITEM = 3.0  # a forward pass, a backward pass, and a share of a neutral text's
 VALIDATION_WORDINGS = 2  # instructions under which items are asked that only choose
@@ -13,6 +16,12 @@ VALIDATION_TEMPLATES = 5  # of fewer, even a gain on every one of them says noth
 DRIFT = 0.05  # nats: how far from the original a method may go where --drift says nothing else
 JUDGED_BY = 12  # neutral texts that tell how far a candidate has gone
 LAST_RATE = 0.2  # of the first: where rates fall to
+
+
+def validated_questions(development: "Task", share: float, items: int) -> int:
+    """About how many questions one candidate is asked that a share of development items chooses, at most so many."""
+    chosen_by = min(items, round(share * len(development.items)))
+    return chosen_by * min(VALIDATION_WORDINGS, len(development.instructions))
 
 
 class TrainingSettings(Options):

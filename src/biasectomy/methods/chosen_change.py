@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from pydantic import Field
 
 from biasectomy.files import without_nan
-from biasectomy.learning.settings import DRIFT, JUDGED_BY, VALIDATION_WORDINGS
+from biasectomy.learning.settings import DRIFT, JUDGED_BY, validated_questions
 from biasectomy.methods.base import METHODS, Cost
 from biasectomy.methods.search import Choice, choose_count
 from biasectomy.narration import heading, progress, say, warn
@@ -103,8 +103,8 @@ def expected(settings: ChoosingSettings, candidates: int, development: "Task") -
     read = 2 * min(settings.items, len(development.items)) + JUDGED_BY * candidates
     if candidates == 1:
         return read
-    validated = min(settings.validation_items, round(settings.validation_share * len(development.items)))
-    return read + validated * min(VALIDATION_WORDINGS, len(development.instructions)) * (candidates + 1)
+    validated = validated_questions(development, settings.validation_share, settings.validation_items)
+    return read + validated * (candidates + 1)
 
 
 def fit_chosen(

@@ -30,8 +30,8 @@ from biasectomy.learning.settings import (
     DRIFT,
     JUDGED_BY,
     QUESTIONS_A_LEARNED_ITEM,
-    VALIDATION_WORDINGS,
     TrainingSettings,
+    validated_questions,
 )
 from biasectomy.methods.base import METHODS, Cost, OnlyInference, Profile
 from biasectomy.methods.chosen_change import chosen_among, chosen_record, none_within
@@ -127,9 +127,8 @@ class Experts:
         asked = len(learned) * settings.steps * settings.items_a_step * QUESTIONS_A_LEARNED_ITEM
         if alphas == 1:
             return asked
-        validated = min(settings.validation_items, round(settings.validation_share * len(development.items)))
-        answers = validated * min(VALIDATION_WORDINGS, len(development.instructions)) + JUDGED_BY
-        return asked + answers * alphas * self.cost.questions_per_answer
+        validated = validated_questions(development, settings.validation_share, settings.validation_items)
+        return asked + (validated + JUDGED_BY) * alphas * self.cost.questions_per_answer
 
     def fit(self, model: "LanguageModel", development: "Task", session: "Session") -> "FittedExperts":
         """Loads or learns the experts; what was learned is kept in the session's folder, as sets of neurons too.

@@ -19,8 +19,8 @@ from biasectomy.learning.settings import (
     DRIFT,
     LAST_RATE,
     QUESTIONS_A_LEARNED_ITEM,
-    VALIDATION_WORDINGS,
     TrainingSettings,
+    validated_questions,
 )
 from biasectomy.methods.base import METHODS, Cost, Profile
 from biasectomy.methods.neuron_edit import FittedNeurons, choose
@@ -124,9 +124,8 @@ class LearnedFactors:
 
         settings, budgets = self.settings, len(self.settings.budgets)
         loss_of(development, development.goal())
-        validated = min(settings.validation_items, round(settings.validation_share * len(development.items)))
-        answered = validated * min(VALIDATION_WORDINGS, len(development.instructions)) * (budgets + 1)
-        return self._expected_of_learning(budgets - (ALL in settings.budgets)) + answered
+        validated = validated_questions(development, settings.validation_share, settings.validation_items)
+        return self._expected_of_learning(budgets - (ALL in settings.budgets)) + validated * (budgets + 1)
 
     def reading(self, items: int) -> Self:
         """Itself: it learns from all items."""
