@@ -1,6 +1,6 @@
 """CRISPR: the neurons behind the confused answer are removed (Yang et al., ACL 2024)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from biasectomy.attribution.crispr import Crispr as CrisprAttribution
@@ -12,20 +12,20 @@ from biasectomy.methods.neuron_edit import (
     Definition,
     FittedNeurons,
     Grid,
+    Ranking,
     TopNeurons,
 )
 
 if TYPE_CHECKING:
     from biasectomy.measuring.session import Session
     from biasectomy.models.language_model import LanguageModel
-    from biasectomy.neurons.neuron_set import NeuronSet
     from biasectomy.tasks.base import Task
 
 NAME = "crispr"
 
 
 @METHODS.register(NAME)
-class Crispr:
+class Crispr(Ranking):
     """Removes the neurons that raise the confused answer and do not serve the right one (Yang et al. 2024)."""
 
     title: ClassVar[str] = "CRISPR"
@@ -74,16 +74,6 @@ class Crispr:
     def reading(self, items: int) -> "Crispr":
         """See `OfAnySize`: one trial of all of them."""
         return Crispr(self.settings.model_copy(update={"instances": items, "trials": 1}))
-
-    def expected_of_sets(self, development: "Task", counts: Sequence[int]) -> float:
-        """See `OfAnySize`."""
-        return self._top.expected_of_sets(development)
-
-    def sets(
-        self, model: "LanguageModel", development: "Task", session: "Session", counts: Sequence[int]
-    ) -> "dict[int, NeuronSet]":
-        """See `OfAnySize`."""
-        return self._top.sets(model, development, session, counts)
 
     @property
     def _top(self) -> TopNeurons:

@@ -1,6 +1,6 @@
 """Any edit of the neurons that any attribution puts first: removed, dampened or strengthened by one factor."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, ValidationError
@@ -8,13 +8,21 @@ from pydantic import BeforeValidator, Field, ValidationError
 from biasectomy.attribution import ATTRIBUTIONS
 from biasectomy.errors import SettingsError
 from biasectomy.methods.base import METHODS, Profile
-from biasectomy.methods.neuron_edit import DEFINITION, GRID, RACING, Definition, FittedNeurons, Grid, TopNeurons
+from biasectomy.methods.neuron_edit import (
+    DEFINITION,
+    GRID,
+    RACING,
+    Definition,
+    FittedNeurons,
+    Grid,
+    Ranking,
+    TopNeurons,
+)
 from biasectomy.options import Options
 
 if TYPE_CHECKING:
     from biasectomy.measuring.session import Session
     from biasectomy.models.language_model import LanguageModel
-    from biasectomy.neurons.neuron_set import NeuronSet
     from biasectomy.tasks.base import Task
 
 NAME = "edited-neurons"
@@ -28,7 +36,7 @@ def _joined(value: object) -> object:
 
 
 @METHODS.register(NAME)
-class EditedNeurons:
+class EditedNeurons(Ranking):
     """Removes, dampens or strengthens the neurons that an attribution puts first, or last."""
 
     title: ClassVar[str] = "Edited neurons"
@@ -95,16 +103,6 @@ class EditedNeurons:
         more = [f"{name}={number}" for name, number in (("instances", items), ("trials", 1)) if name in known]
         options = ",".join(filter(None, [self.settings.options, *more]))
         return EditedNeurons(self.settings.model_copy(update={"options": options}))
-
-    def expected_of_sets(self, development: "Task", counts: Sequence[int]) -> float:
-        """See `OfAnySize`."""
-        return self._top.expected_of_sets(development)
-
-    def sets(
-        self, model: "LanguageModel", development: "Task", session: "Session", counts: Sequence[int]
-    ) -> "dict[int, NeuronSet]":
-        """See `OfAnySize`."""
-        return self._top.sets(model, development, session, counts)
 
     @property
     def _top(self) -> TopNeurons:

@@ -158,6 +158,24 @@ class TopNeurons:
         return choose(self.name, model, development, session, {n: ranking.top(n) for n in grid}, racing=self.racing)
 
 
+class Ranking:
+    """What methods share whose neurons are the first of a ranking, `_top`."""
+
+    def expected_of_sets(self, development: "Task", counts: Sequence[int]) -> float:
+        """See `OfAnySize`."""
+        return self._top.expected_of_sets(development)
+
+    def sets(
+        self, model: "LanguageModel", development: "Task", session: "Session", counts: Sequence[int]
+    ) -> "dict[int, NeuronSet]":
+        """See `OfAnySize`."""
+        return self._top.sets(model, development, session, counts)
+
+    @property
+    def _top(self) -> TopNeurons:
+        raise NotImplementedError
+
+
 def choose(
     name: str,
     model: "LanguageModel",
