@@ -28,6 +28,11 @@ def run(  # noqa: PLR0913  (each is an option of the command line)
     threads: Annotated[int | None, typer.Option(min=1, help="Processor threads. Default: torch's.")] = None,
     rounds: Annotated[int | None, typer.Option(min=1, help="Timed rounds. Default: as each needs.")] = None,
     items: Annotated[int | None, typer.Option(min=1, help="Items. Default: as each needs.")] = None,
+    device: Annotated[str, typer.Option(help="Where models compute: cpu, cuda, cuda:1, mps.")] = "cpu",
+    shape: Annotated[
+        str | None, typer.Option(help="Random weights and prompts of a shape: llama-1b, llama-8b or tiny.")
+    ] = None,
+    dtype: Annotated[str | None, typer.Option(help="Number format: float32, bfloat16. Default: as each needs.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Few items, one round: to see that it works.")] = False,
     listing: Annotated[bool, typer.Option("--list", help="List the benchmarks.")] = False,
 ) -> None:
@@ -38,21 +43,35 @@ def run(  # noqa: PLR0913  (each is an option of the command line)
         for name in BENCHMARKS:
             typer.echo(f"{name:12} {BENCHMARKS[name].description}")
         return
-    chosen = [BENCHMARKS[name] for name in names or BENCHMARKS]
-    for one in chosen:
-        one.refuse_missing()
+    elsewhere = device != "cpu" or shape is not None or dtype is not None
+    chosen = [BENCHMARKS[name] for name in names or BENCHMARKS if names or BENCHMARKS[name].anywhere or not elsewhere]
 
     import torch
 
     from benchmarks.base import Line, Settings
     from benchmarks.machine import describe_machine
+    from benchmarks.subject import shape_of
     from benchmarks.table import document, print_table
     from biasectomy.files import write_json
+    from biasectomy.models.loading import named_device, number_format
 
     if threads is not None:
         torch.set_num_threads(threads)
-    settings = Settings(threads=torch.get_num_threads(), rounds=rounds, items=items, quick=quick, plots=plots)
-    machine = describe_machine(settings.threads)
+    settings = Settings(
+        threads=torch.get_num_threads(),
+        rounds=rounds,
+        items=items,
+        quick=quick,
+        plots=plots,
+        device=device,
+        shape=shape,
+        dtype=dtype,
+    )
+    for one in chosen:
+        one.refuse_missing()
+        one.refuse_elsewhere(settings)
+    _ = named_device(device), shape and shape_of(shape), dtype and number_format(dtype)  # each refuses what is not
+    machine = describe_machine(settings.threads, device)
     lines: list[Line] = []
     try:
         for one in chosen:
