@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from biasectomy.reading.forest import Forest, plan_forests
+from biasectomy.reading.forest import Forest, additive_mask, plan_forests
 from biasectomy.reading.forest_attention import forest_attention
 from biasectomy.reading.layouts.base import Batch, Place, Positions, Reading, placement
 from biasectomy.reading.layouts.rows import RowLayout
@@ -47,11 +47,11 @@ class PackedLayout:
             }
         )
         device, dtype = placement(model)
-        mask = forest.attention_mask(dtype)
-        with forest_attention(model, forest, mask):
+        visible = forest.visible()
+        with forest_attention(model, forest, visible, dtype, device):
             output = model(
                 input_ids=torch.tensor([forest.tokens], device=device),
-                attention_mask=mask.to(device),
+                attention_mask=additive_mask(visible, dtype, device)[None, None],
                 position_ids=torch.tensor([forest.depths()], device=device),
                 logits_to_keep=torch.tensor(nodes, device=device),
                 use_cache=False,
