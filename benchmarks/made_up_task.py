@@ -53,9 +53,8 @@ def made_up_tokenizer(vocabulary: int) -> Any:
     tokenizer = Tokenizer(models.WordLevel({word: number for number, word in enumerate(known)}, unk_token=SPECIAL[0]))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()  # marks stand alone
     _, start, end = SPECIAL
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, unk_token=SPECIAL[0], bos_token=start, eos_token=end, pad_token=end
-    )
+    fast: Any = PreTrainedTokenizerFast
+    return fast(tokenizer_object=tokenizer, unk_token=SPECIAL[0], bos_token=start, eos_token=end, pad_token=end)
 
 
 def made_up_task(vocabulary: int, seed: int = 0) -> Task:

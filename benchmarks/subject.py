@@ -1,6 +1,6 @@
 """What a benchmark measures: a model and a task, real ones, or made-up ones of a known shape on any device."""
 
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 
@@ -98,11 +98,11 @@ def made_up_language_model(shape: str, dtype: str = "float32", device: str = "cp
     """
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    wanted = shape_of(shape)
+    wanted, family = shape_of(shape), cast(Any, LlamaForCausalLM)
     torch.manual_seed(seed)
     where = named_device(device)
     with where:
-        model: Any = LlamaForCausalLM._from_config(LlamaConfig(**wanted), dtype=number_format(dtype))
+        model = family._from_config(LlamaConfig(**wanted), dtype=number_format(dtype))
     model.eval().requires_grad_(False)
     tokenizer = made_up_tokenizer(wanted["vocab_size"])
     found = LanguageModel(

@@ -6,6 +6,7 @@ the items and texts and add up their gradients. A step depends on its number and
 else, so that training goes on from a kept step as if it had not been interrupted.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
@@ -156,13 +157,16 @@ class Training:
             sums = torch.stack(scores)
             tokens = torch.tensor([len(option) for option in prompt.options], device=sums.device)
             found.append(self.loss(items[place], sums, tokens) / count)
-            if not torch.isfinite(found[-1]):
+        losses = torch.stack(found)
+        values: list[float] = losses.detach().tolist()
+        for place, value in zip(batch.indices, values, strict=True):
+            if not math.isfinite(value):
                 raise ScoreError(
                     f"Item {items[place].identifier}: its loss is not finite; a lower rate or --dtype float32 would be "
                     "right."
                 )
-        torch.stack(found).sum().backward()  # type: ignore[no-untyped-call]
-        return [float(value.detach()) for value in found]
+        losses.sum().backward()  # type: ignore[no-untyped-call]
+        return values
 
     def _of_texts(self, places: Sequence[int]) -> float:
         """Adds the gradient of some of a step's texts; their share of its mean drift."""
