@@ -86,10 +86,9 @@ class Together:
         if groups not in self._tiled:
             self._tiled[groups] = self.mask.repeat(1, 1, groups, 1)
         stacked = query[0][:, self.own].reshape(heads, count, own, -1).transpose(0, 1)
-        others = (one[0][:, self.seen].reshape(keys, count, seen, -1).transpose(0, 1) for one in (key, value))
-        found = F.scaled_dot_product_attention(
-            stacked.reshape(count, keys, groups * own, -1), *others, self._tiled[groups], scale=scaling
-        )
+        key, value = (one[0][:, self.seen].reshape(keys, count, seen, -1).transpose(0, 1) for one in (key, value))
+        stacked = stacked.reshape(count, keys, groups * own, -1)
+        found = F.scaled_dot_product_attention(stacked, key, value, self._tiled[groups], scale=scaling)
         return found.reshape(count, heads, own, -1).transpose(1, 2).reshape(count * own, heads, -1)[self.real]
 
 
@@ -129,7 +128,7 @@ def stretches_of(forest: Forest, visible: npt.NDArray[np.bool_]) -> list[Stretch
     found = []
     for start, end in zip(forest.starts, [*forest.starts[1:], len(forest)], strict=True):
         if start < end:
-            seen = visible[start:end, :end].any(0).nonzero()[0]
+            seen = np.flatnonzero(visible[start:end, :end].any(0))
             found.append(Stretch(slice(start, end), seen, visible[start:end, seen]))
     return found
 
