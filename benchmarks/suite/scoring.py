@@ -156,6 +156,7 @@ def _against(settings: Settings, ours: Contest, peer: Contest, times: dict[str, 
         own_matrix_share=own_share.value,
         threads=settings.threads,
         details={
+            "layout": ours.language_model.layout.name,
             "harness_batch_size": peer.batch_size,
             "harness_seconds_by_batch_size": peer.tried,
             "rounds": [own.rounds, theirs.rounds],
