@@ -147,7 +147,7 @@ def _judge(settings: Any, console: "Console") -> None:
         return  # there is nothing to divide
     from biasectomy.commands.judge import run
 
-    _show_results(run(settings), console, None, full=settings.full)
+    _show_results(run(settings), console, settings.run, full=settings.full)
 
 
 def _push(settings: Any, console: "Console") -> None:
@@ -408,7 +408,8 @@ def _show_run(
     from biasectomy.report.finished import FinishedRun
 
     finished = FinishedRun.read(expanded(run))
-    _show_results(finished.results, Console(json_output=json_output, muted=not is_main()), finished.folder, full=full)
+    console = Console(json_output=json_output, muted=not is_main())
+    _show_results(finished.results, console, finished.folder, full=full, judged=finished.judged())
 
 
 def _list(
@@ -480,11 +481,13 @@ def _show(outcome: Any, settings: Any, console: "Console") -> None:
     _show_results(outcome.results, console, outcome.folder, full=settings.full)
 
 
-def _show_results(results: Any, console: "Console", folder: Path | None, *, full: bool) -> None:
+def _show_results(
+    results: Any, console: "Console", folder: Path | None, *, full: bool, judged: Mapping[str, Any] | None = None
+) -> None:
     if console.json_output:
         console.print_json(results.to_json())
     else:
-        console.results(results, folder, full=full)
+        console.results(results, folder, full=full, judged=judged)
 
 
 def _cell(value: Any) -> str:

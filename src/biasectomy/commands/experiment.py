@@ -24,11 +24,10 @@ from biasectomy.commands.opening import (
     split_task,
 )
 from biasectomy.commands.outcome import Outcome
-from biasectomy.commands.replacing import DESCRIBED, ITEMS, QUESTIONS, STORE, refuse_output
+from biasectomy.commands.replacing import refuse_output
 from biasectomy.commands.run_folder import Run, open_run
 from biasectomy.commands.settings import EvaluationSettings, FittingSettings
 from biasectomy.errors import BiasectomyError, DataError, RunError, SettingsError, SourceError
-from biasectomy.files import folder_name
 from biasectomy.measuring.harness import Found, HarnessTask, answers_by_itself
 from biasectomy.measuring.harness_calls import NAME as HARNESS
 from biasectomy.measuring.harness_figures import answers_of, note_of, rows_of, task_of
@@ -51,6 +50,7 @@ from biasectomy.neurons.composition import by_place
 from biasectomy.neurons.neuron_set import NeuronSet
 from biasectomy.processes import Processes, join
 from biasectomy.reading.questions import Answerer
+from biasectomy.run_files import DESCRIBED, ITEMS, NEURONS, QUESTIONS, STORE, of_method
 from biasectomy.tasks import Split, Task
 from biasectomy.tasks.answer_rules import GENERATING, SCORE_NAMES
 from biasectomy.tasks.metrics import Answers
@@ -240,7 +240,7 @@ class Experiment:
         self.fitted[name], self.titles[name] = fitted, title
         neuron_set = fitted.neuron_set
         if self.run is not None and neuron_set is not None:
-            self.run.write(f"methods/{folder_name(name)}/neurons.json", neuron_set.save)
+            self.run.write(of_method(Path(), name) / NEURONS, neuron_set.save)
         self.stage_done(f"fit {name}")
         return fitted
 
@@ -453,7 +453,7 @@ class Experiment:
     def _describe(self, name: str, neurons: NeuronSet) -> None:
         """Keeps what the first neurons of a set are; of some models not all of it can be told."""
         assert self.run is not None
-        path = self.run.path(f"methods/{folder_name(name)}/{DESCRIBED}")
+        path = of_method(self.run.folder, name) / DESCRIBED
         if not self.processes.main or path.is_file():  # of a run that is resumed
             return
         task = self.development.get(name) or self.measured[0][0]
