@@ -14,6 +14,7 @@ from biasectomy.commands.holding import holding
 from biasectomy.commands.opening import (
     MODEL,
     TASKS,
+    admitted,
     describe_neurons,
     describe_task,
     described_neurons,
@@ -70,7 +71,7 @@ class Planned:
     `methods`, and the items that each learns from in `development`, are by the name of a row; `splits` are those that
     the items come from, `questions` how many questions' time fitting takes at most, `definitions` the kinds of neurons
     that methods change. `answered` is how many times all is asked beside the original, or tells it of a model; None: as
-    often as the methods say.
+    often as the methods say. `settings` are those of the command as far as the tasks take them.
     """
 
     methods: Mapping[str, Method]
@@ -80,6 +81,7 @@ class Planned:
     questions: float
     definitions: Sequence[str] = ()
     answered: float | Callable[[LanguageModel], float] | None = None
+    settings: FittingSettings | None = None
 
 
 @dataclass(frozen=True)
@@ -523,15 +525,16 @@ def fitting(
             name: METHODS[name](settings.section(name)) for name in settings.in_use() if name not in without
         }
         tasks = open_tasks(settings, processes, task)
-        split = split_task(tasks[0], settings)
+        as_taken = admitted(settings, tasks[0])
+        split = split_task(tasks[0], as_taken)
         split = split._replace(test=split.test.limited(settings.test_items, seed=settings.seed))
-        tasks[0].goal(settings.objective)
+        tasks[0].goal(as_taken.objective)
         questions = _expected(methods, split.development, settings.data, optional)
         measured = [(split.test, "test"), *((other, "all") for other in tasks[1:])]
         defined = [getattr(settings.section(name), "definition", None) for name in methods]
         definitions = [one for one in dict.fromkeys(defined) if one is not None]
         development = dict.fromkeys(methods, split.development)
-        return Planned(methods, development, measured, (split,), questions, definitions)
+        return Planned(methods, development, measured, (split,), questions, definitions, settings=as_taken)
 
     with experimenting(settings, model, folder, plan) as (experiment, planned):
         yield experiment, dict(planned.methods)
@@ -559,6 +562,7 @@ def experimenting(
     with join(settings.device) as processes, claimed(folder, settings, processes, model), stages(*names):
         harness = open_harness(settings, processes)
         planned = plan(processes)
+        settings = planned.settings or settings
         language_model = open_model(settings, processes, model)
         for definition in planned.definitions:
             describe_neurons(language_model, definition)

@@ -5,11 +5,11 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
-from biasectomy.commands.settings import EvaluationSettings, ModelSettings, SplitSettings, TaskSettings
+from biasectomy.commands.settings import EvaluationSettings, FittingSettings, ModelSettings, SplitSettings, TaskSettings
 from biasectomy.commands.settings_base import option_name
 from biasectomy.errors import BiasectomyError, SettingsError, SourceError
 from biasectomy.measuring.harness import HarnessTask, load_harness
@@ -27,7 +27,9 @@ from biasectomy.tasks.judges import chosen_judges, record_of
 from biasectomy.tasks.option_order import ROTATE, rotate_options
 from biasectomy.tasks.twins import joined_templates
 
+AnyFitting = TypeVar("AnyFitting", bound=FittingSettings)
 TASKS, MODEL = "tasks", "model"  # stages of a command
+LEAST_LEARNED = 20  # items that a preset leaves for development
 FEW_LABELS = 6  # that are counted one by one
 NONE = "none"  # as a name of tasks: no tasks
 
@@ -211,6 +213,23 @@ def split_task(task: Task, settings: SplitSettings) -> Split:
         sides = Split(*(rotate_options(side, settings.seed) for side in sides))
     say(f"{task.name} is split: development {_counted(sides.development)}; test {_counted(sides.test)}")
     return sides
+
+
+def admitted(settings: AnyFitting, *tasks: Task) -> AnyFitting:
+    """The settings without what a preset sets and one of the tasks does not take; says what that is."""
+    fields, left_out = type(settings).model_fields, set[str]()
+    if any(settings.objective not in task.goals for task in tasks):
+        left_out.add("objective")
+    if settings.split == "random" and any(part.together for task in tasks for part in task.parts()):
+        left_out |= {"split", "development_share"}
+    if any(settings.development_share * len(task.items) < LEAST_LEARNED for task in tasks):
+        left_out.add("development_share")
+    changes = {name: fields[name].default for name in sorted(left_out) if settings.is_by_preset(name)}
+    if changes:
+        names = ", ".join(f"{option_name(name)} {getattr(settings, name)}" for name in changes)
+        asked = ", ".join(task.name for task in tasks)
+        say(f"Of --preset {settings.preset}, {asked} cannot take {names}: left out")
+    return settings.model_copy(update=changes)
 
 
 def open_model(

@@ -395,7 +395,7 @@ class CompareSettings(FittingSettings):
 
     def optional(self) -> Sequence[str]:
         """Methods that are left out, with the reason, where they cannot be had."""
-        return self.in_use() if ALL in self.methods else ()
+        return self.in_use() if ALL in self.methods or self.is_by_preset("methods") else ()
 
 
 class ApplySettings(ModelSettings):
