@@ -11,7 +11,7 @@ import torch
 
 from biasectomy.commands.settings import EvaluationSettings, FittingSettings, ModelSettings, SplitSettings, TaskSettings
 from biasectomy.commands.settings_base import option_name
-from biasectomy.errors import BiasectomyError, SettingsError, SourceError
+from biasectomy.errors import BiasectomyError, DataError, SettingsError, SourceError
 from biasectomy.measuring.harness import HarnessTask, load_harness
 from biasectomy.measuring.harness_calls import NAME as HARNESS
 from biasectomy.methods import METHODS
@@ -217,13 +217,18 @@ def split_task(task: Task, settings: SplitSettings) -> Split:
 
 def admitted(settings: AnyFitting, *tasks: Task) -> AnyFitting:
     """The settings without what a preset sets and one of the tasks does not take; says what that is."""
+    if not any(map(settings.is_by_preset, ("objective", "split", "development_share"))):
+        return settings
     fields, left_out = type(settings).model_fields, set[str]()
-    if any(settings.objective not in task.goals for task in tasks):
-        left_out.add("objective")
-    if settings.split == "random" and any(part.together for task in tasks for part in task.parts()):
-        left_out |= {"split", "development_share"}
-    if any(settings.development_share * len(task.items) < LEAST_LEARNED for task in tasks):
-        left_out.add("development_share")
+    for task in tasks:
+        if settings.objective not in task.goals:
+            left_out.add("objective")
+        if settings.development_share * len(task.items) < LEAST_LEARNED:
+            left_out.add("development_share")
+        try:
+            split(task, settings.split, settings.development_share, settings.seed)
+        except (SettingsError, DataError):  # such as of items that belong together, at random
+            left_out |= {"split", "development_share"}
     changes = {name: fields[name].default for name in sorted(left_out) if settings.is_by_preset(name)}
     if changes:
         names = ", ".join(f"{option_name(name)} {getattr(settings, name)}" for name in changes)
