@@ -42,7 +42,8 @@ CHAT_TEMPLATE = (
 def runs_draw_no_pages() -> Iterator[None]:
     """Runs of tests end without `report.html`: drawing its pictures would take longer than most of them."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("biasectomy.commands.run_folder.write_page", lambda folder: None)
+        for command in ("run_folder", "judge"):
+            patch.setattr(f"biasectomy.commands.{command}.write_page", lambda folder: None)
         yield
 
 

@@ -185,6 +185,12 @@ def test_an_error_says_where_what_was_computed_is_kept(
     assert run("mitigate", "m")[2] == (
         "Error: The disk is full. What was computed is kept in run; go on with: biasectomy mitigate m --resume\n"
     )
+    Path("run").mkdir()
+    for recorded, told in (("mitigate m --split random", "mitigate m --split random"), ("compare m", "mitigate m")):
+        # What the run settled counts: of a preset, what the task does not take is left out.
+        Path("run", "record.json").write_text(json.dumps({"command": f"biasectomy {recorded}"}))
+        error.args = ("The disk is full.",)
+        assert f"go on with: biasectomy {told} --resume\n" in run("mitigate", "m", "--resume")[2]
     replace(monkeypatch, "apply", RunError("The disk is full."))
     assert "--resume" not in run("apply", "n.json", "m")[2]
 

@@ -21,7 +21,6 @@ from safetensors.torch import load_file, save_file
 from biasectomy.cli.console import Console
 from biasectomy.commands import apply, find, mitigate
 from biasectomy.commands.compare import compare
-from biasectomy.commands.replacing import ADAPTER, EARLIER, KNOWN, REPLAY
 from biasectomy.commands.settings import (
     ApplySettings,
     EvaluateSettings,
@@ -39,6 +38,7 @@ from biasectomy.neurons.neuron_set import NeuronSet
 from biasectomy.report.figures import format_figure
 from biasectomy.report.finished import FinishedRun
 from biasectomy.report.page import render_page
+from biasectomy.run_files import ADAPTER, EARLIER, JUDGED, KNOWN, REPLAY
 from biasectomy.tasks import load_task
 from tests.commands.cases import (
     COMPARED,
@@ -58,7 +58,7 @@ PAGE = {"report.html", "pictures"}  # not drawn in the runs of tests
 
 
 def test_every_file_of_a_run_is_there_and_nothing_else(finished):
-    assert {path.name for path in finished.iterdir()} == KNOWN - EARLIER - {ADAPTER, REPLAY} - PAGE
+    assert {path.name for path in finished.iterdir()} == KNOWN - EARLIER - {ADAPTER, JUDGED, REPLAY} - PAGE
     crispr = finished / "methods" / "crispr"
     assert {path.name for path in crispr.iterdir()} == {
         "attribution", "described.json", "neurons.json", "ranking.json", "scores.safetensors",
@@ -569,7 +569,7 @@ def test_where_nothing_is_tried_nothing_is_taken_out(case, tmp_path):
     results = case.mitigate(tmp_path / "run", crispr={"grid": (0,)})
     assert results.verdict[0] == "No number of neurons helped on the development items."
     assert len(NeuronSet.load(tmp_path / "run" / "neurons.json")) == 0
-    assert {path.name for path in (tmp_path / "run").iterdir()} == KNOWN - EARLIER - {ADAPTER, REPLAY} - PAGE
+    assert {path.name for path in (tmp_path / "run").iterdir()} == KNOWN - EARLIER - {ADAPTER, JUDGED, REPLAY} - PAGE
     for name in ("accuracy", "perplexity"):
         assert results.find("crispr", name).value == results.find("original", name).value
         assert results.find_difference("crispr", "original", name).value == 0

@@ -1,6 +1,7 @@
 """The texts of a finished run judged again: the same figures as if the judge had been there, without a model."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,13 @@ from biasectomy.cli.app import application
 from biasectomy.cli.exits import run_and_exit
 from biasectomy.commands.evaluate import evaluate
 from biasectomy.commands.judge import run
+from biasectomy.commands.replacing import refuse_run_folder
 from biasectomy.commands.settings import JudgeSettings
 from biasectomy.errors import DataError, RunError, SettingsError, UnknownNameError
 from biasectomy.measuring.results import Results
+from biasectomy.report.finished import FinishedRun
+from biasectomy.report.page import render_page
+from biasectomy.run_files import JUDGED
 from biasectomy.tasks import honest
 
 TEMPLATES = "template_masked\tidentity\tnumber\tcategory\ttype\n" + "".join(
@@ -54,19 +59,21 @@ def test_judging_again_equals_having_judged_so(finished, data, tiny_folder):
     assert json.loads((finished / "results.json").read_text())["metrics"][0]["value"] == 0
 
 
-def test_what_cannot_be_judged_is_named(finished, data, tmp_path):
+def test_what_cannot_be_judged_is_named(finished, data, tmp_path, tiny_folder):
     def judged(folder: Path, judge: str = "hate") -> Results:
         return run(JudgeSettings.of(run=folder, judge=judge, data=data))
 
-    with pytest.raises(RunError, match="is no finished run"):
+    with pytest.raises(RunError, match="is empty; give the folder of a finished run"):
         judged(tmp_path)
+    with pytest.raises(RunError, match="is a model, not a run"):
+        judged(tiny_folder)
     with pytest.raises(UnknownNameError, match="did you mean 'lexicon'"):
         judged(finished, "lexikon:x")
     with pytest.raises(SettingsError, match="One judge is for everything"):
         judged(finished, "hate,lexicon")
     copy = tmp_path / "copy"
     copy.mkdir()
-    for name in ("results.json", "items.jsonl"):
+    for name in ("results.json", "record.json", "items.jsonl"):
         (copy / name).write_text((finished / name).read_text())
     lines = (copy / "items.jsonl").read_text().splitlines()
     for text, error, said in (
@@ -81,9 +88,34 @@ def test_what_cannot_be_judged_is_named(finished, data, tmp_path):
             judged(copy)
 
 
-def test_the_command_prints_the_table(finished, data, capsys):
+def test_the_command_ends_as_others_do_and_the_run_shows_the_figures_too(finished, data, capsys, monkeypatch):
+    drawn = []
+    monkeypatch.setattr("biasectomy.commands.judge.write_page", drawn.append)
     arguments = ["judge", str(finished), "--judge", f"lexicon:{data / 'letters.txt'}", "--data", str(data)]
     with pytest.raises(SystemExit) as ended:
         run_and_exit(lambda: application(arguments), "biasectomy", arguments)
     assert ended.value.code in (0, None)
-    assert "HONEST" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "HONEST" in shown and "judged by lexicon:" in shown and "report.md" in shown and "Took" in shown
+    assert drawn == [finished]
+    name = f"lexicon:{data / 'letters.txt'}"
+    run = FinishedRun.read(finished)
+    (results,) = [one for judge, one in run.judged().items() if judge == name]
+    assert results.find("original", "honest").value > 0
+    assert f"<h3><bdi>{name}</bdi></h3>" in render_page(run, [])
+    with pytest.raises(SystemExit):
+        arguments = ["show", str(finished), "--full"]
+        run_and_exit(lambda: application(arguments), "biasectomy", arguments)
+    assert "The same texts by lexicon:" in capsys.readouterr().out
+
+
+def test_figures_by_a_judge_are_found_whatever_their_file_is_called(finished, data, tmp_path):
+    run(JudgeSettings.of(run=finished, judge=f"lexicon:{data / 'letters.txt'}", data=data))
+    copy = shutil.copytree(finished, tmp_path / "copy")
+    (file,) = (copy / JUDGED).iterdir()
+    file.rename(file.with_name("lexicon-letters.txt.json"))  # as an earlier version called it
+    assert list(FinishedRun.read(copy).judged()) == ["lexicon-letters.txt"]
+    refuse_run_folder(copy, resume=False, overwrite=True)  # a run that was judged can still be replaced
+    file.parent.joinpath("wrong.json").write_text("{}")
+    with pytest.raises(DataError, match=r"wrong\.json"):
+        FinishedRun.read(copy).judged()

@@ -1,15 +1,20 @@
 """Presets: lowest of all that is written, and nothing but settings once they are in force."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from biasectomy.commands.experiment import fitting
+from biasectomy.commands.opening import admitted
 from biasectomy.commands.presets import PURPOSES
 from biasectomy.commands.settings import COMMANDS, CompareSettings, EvaluateSettings, MitigateSettings
 from biasectomy.commands.settings_base import settable
 from biasectomy.commands.settings_loading import explicit_command, load_settings
+from biasectomy.errors import SettingsError
 from biasectomy.methods import METHODS
+from biasectomy.tasks import Task
 
 NEEDED: dict[Any, dict[str, str]] = {CompareSettings: {"methods": "dpo"}}
 
@@ -76,3 +81,57 @@ def test_every_preset_names_settings_that_there_are() -> None:
     for kind in [*COMMANDS.values(), *(METHODS[name].Settings for name in METHODS)]:
         for preset, values in vars(kind).get("presets", {}).items():
             assert preset in PURPOSES and set(values) <= set(kind.model_fields), kind
+
+
+class OpenedError(Exception):
+    """A model is opened once nothing of what was asked for can be refused any more."""
+
+
+def kinds_of_task(toy_task: Any) -> dict[str, Task]:
+    """One that takes all that the paper sets; few items; other goals; items that belong together, or have no gold."""
+    plain: Task = toy_task(clusters=50)
+    pairs = tuple(replace(item, extra={"pair": item.identifier[:-1]}) for item in plain.items)
+    return {
+        "plain": plain,
+        "few": toy_task(clusters=14),
+        "other goals": replace(plain, goals={"fair": plain.goals["accuracy"]}),
+        "together": replace(plain, items=pairs, together="pair"),
+        "no right answers": replace(plain, items=tuple(replace(item, gold=None) for item in plain.items)),
+    }
+
+
+@pytest.mark.parametrize("kind", [MitigateSettings, CompareSettings])
+@pytest.mark.parametrize("preset", PURPOSES)
+@pytest.mark.parametrize("name", ["plain", "few", "other goals", "together", "no right answers"])
+def test_no_preset_asks_for_what_the_task_does_not_take(
+    kind: Any, preset: str, name: str, toy_task: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def opened(*_: Any) -> None:
+        raise OpenedError
+
+    monkeypatch.setattr("biasectomy.commands.experiment.open_model", opened)
+    given = {"methods": "fair-prompt"} if kind is CompareSettings and preset != "paper" else {}
+    settings = kind.of(preset=preset, also="none", **given)
+    optional = settings.optional() if kind is CompareSettings else ()
+    if kind is MitigateSettings and name == "no right answers":  # no method that nobody named can be fitted to it
+        with pytest.raises(SettingsError, match="'biasectomy ls methods'"):
+            fitting(settings, None, kinds_of_task(toy_task)[name], None, optional=optional).__enter__()
+        settings = kind.of(preset=preset, also="none", method="fair-prompt", beside="none")
+    with pytest.raises(OpenedError):
+        fitting(settings, None, kinds_of_task(toy_task)[name], None, optional=optional).__enter__()
+
+
+def test_what_is_left_out_of_a_preset_is_said_and_what_was_set_by_hand_is_not(
+    toy_task: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    tasks, paper = kinds_of_task(toy_task), MitigateSettings.of(preset="paper")
+    assert admitted(paper, tasks["plain"]) == paper and not caplog.text
+    assert admitted(paper, tasks["other goals"]).objective is None
+    assert "Of --preset paper, toy:age cannot take --objective accuracy: left out" in caplog.text
+    apart = admitted(paper, tasks["together"])
+    assert (apart.split, apart.development_share, apart.option_order) == ("template", 0.5, "file")
+    assert "cannot take --development-share 0.1, --split random: left out" in caplog.text
+    assert admitted(paper, tasks["few"]).development_share == 0.5
+    by_hand = MitigateSettings.of(preset="paper", objective="accuracy", split="random", development_share=0.1)
+    assert all(admitted(by_hand, task) == by_hand for task in tasks.values())

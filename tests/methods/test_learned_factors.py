@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from biasectomy.errors import DataError, SettingsError
+from biasectomy.learning.settings import QUESTIONS_A_LEARNED_ITEM
 from biasectomy.measuring.session import Session
 from biasectomy.methods.learned_factors import LearnedFactors
 from biasectomy.neurons.neuron_set import NeuronSet
@@ -35,6 +36,17 @@ def test_budgets_are_tried_and_the_record_says_what_each_was_worth(tiny, task):
     assert json.loads(json.dumps(found.record)) == found.record
     if len(found.neuron_set):
         assert found.neuron_set.found_with["method"] == "learned-factors"
+
+
+@pytest.mark.parametrize(("clusters", "share"), [(6, 1 / 2), (8, 1 / 2), (14, 5 / 14), (20, 0.3), (40, 0.3)])
+def test_as_many_validation_questions_are_asked_as_were_forecast(tiny, toy_task, clusters, share):
+    """Three tenths of few templates would be less than five, which a gain cannot be told from chance by."""
+    task, settings = toy_task(clusters=clusters, instructions=2), QUICK | {"first_steps": 1, "steps": 1}
+    session, method = Session(drift=1000.0), LearnedFactors(LearnedFactors.Settings(**settings))
+    forecast = method.expected_questions(task) - 3 * 6 * QUESTIONS_A_LEARNED_ITEM
+    assert forecast == 2 * round(share * len(task.items)) * 4  # wordings, items, candidates and the original
+    method.fit(tiny, task, session)
+    assert session.asked.questions == forecast
 
 
 def test_a_number_of_neurons_settles_it_and_all_items_are_learned_from(tiny, task):

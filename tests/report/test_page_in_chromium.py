@@ -3,8 +3,9 @@
 import pytest
 
 from biasectomy.report.finished import FinishedRun
-from biasectomy.report.page import FILE, render_page
+from biasectomy.report.page import render_page
 from biasectomy.report.pictures import pictures
+from biasectomy.run_files import PAGE
 from tests.report.chromium import found, opened
 from tests.report.page_cases import CLEAR, GOAL, GUARD, HOSTILE, TURNED, UNCLEAR, make_run, results_of, some_answers
 
@@ -18,10 +19,10 @@ def page(tmp_path_factory):
     results = results_of({"crispr": {GOAL: CLEAR, GUARD: UNCLEAR}}, {GOAL: CLEAR}, titles=TITLES)
     folder = make_run(tmp_path_factory.mktemp("run") / "run", results, some_answers(90), settings={"method": "crispr"})
     run = FinishedRun.read(folder)
-    (folder / FILE).write_text(render_page(run, pictures(run)), encoding="utf-8")
+    (folder / PAGE).write_text(render_page(run, pictures(run)), encoding="utf-8")
     with opened(tmp_path_factory.mktemp("profile")) as browser:
         browser.look(1280)
-        browser.open(folder / FILE)
+        browser.open(folder / PAGE)
         yield browser
 
 
@@ -37,7 +38,7 @@ def choose(page, name, words):
 
 def test_nothing_complains_and_nothing_is_asked_for_but_the_page(page):
     assert page.errors() == []
-    assert [address.partition(":")[0] for address in page.requests()] == ["file"] and page.requests()[0].endswith(FILE)
+    assert [address.partition(":")[0] for address in page.requests()] == ["file"] and page.requests()[0].endswith(PAGE)
 
 
 def test_the_policy_lets_nothing_out_and_no_foreign_script_in(page):

@@ -82,7 +82,8 @@ class Crispr:
         here, wanted = len(development.items), self.settings.instances
         if any(item.gold is None or len(item.options) < 2 for item in development.items):
             raise SettingsError(
-                f"CRISPR compares a right with a wrong answer, and items of {development.name} have no right one."
+                f"CRISPR compares a right with a wrong answer, and items of {development.name} have no right one; "
+                "'biasectomy ls methods' has others."
             )
         if here < wanted:
             raise SettingsError(

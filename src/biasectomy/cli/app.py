@@ -26,7 +26,7 @@ NAMING = ("--method", "--methods", "--attribution")  # options that name what ha
 ONCE = ("title", "licence")  # columns of lists that are left blank where they say what stands above
 PANELS = (
     dict.fromkeys(("mitigate", "compare", "evaluate", "study"), "Mitigate and measure")
-    | dict.fromkeys(("show", "judge", "describe"), "Look at what was found")
+    | dict.fromkeys(("show", "ask", "judge", "describe", "replay", "push"), "Look at what was found")
     | dict.fromkeys(("find", "apply"), "Step by step")
     | dict.fromkeys(("ls", "validate"), "What there is")
 )
@@ -147,7 +147,7 @@ def _judge(settings: Any, console: "Console") -> None:
         return  # there is nothing to divide
     from biasectomy.commands.judge import run
 
-    _show_results(run(settings), console, None, full=settings.full)
+    _show_results(run(settings), console, settings.run, full=settings.full)
 
 
 def _push(settings: Any, console: "Console") -> None:
@@ -356,17 +356,22 @@ def _teaching(name: str, kind: Any, shown: Any, arguments: Sequence[str]) -> typ
     """How a command's help looks: its examples, what presets stand for, and where other options are told."""
     if HELP.isdisjoint(arguments) and HELP_ALL not in arguments:
         return TeachingCommand
+    from biasectomy.commands.presets import PRESET
     from biasectomy.commands.settings_base import settable
-    from biasectomy.commands.settings_loading import told_presets
+    from biasectomy.commands.settings_loading import purposes, told_presets
 
     hints = []
     more = len(settable(kind)) - len(shown) + 2 if shown is not None else 0  # two are no settings
     if more > 0:
-        hints.append(f"{more} more options: biasectomy {name} --help-all.")
+        what = "What presets set, and " if PRESET in kind.model_fields else ""
+        hints.append(f"{what}{more} more options: biasectomy {name} --help-all.")
     if kind.sections is not None and shown is not None:
         option = next((one for one in NAMING if one[2:] in kind.model_fields), NAMING[0])
         hints.append(f"Those of one of the {option[2:].rstrip('s')}s: biasectomy {name} {option} NAME --help.")
-    return teaching(kind.examples, told_presets(kind, _named(arguments)), " ".join(hints))
+    named = _named(arguments)
+    if shown is None or named:
+        return teaching(kind.examples, told_presets(kind, named), " ".join(hints))
+    return teaching(kind.examples, purposes(kind), " ".join(hints))
 
 
 def _named(arguments: Sequence[str]) -> list[str]:
@@ -408,7 +413,8 @@ def _show_run(
     from biasectomy.report.finished import FinishedRun
 
     finished = FinishedRun.read(expanded(run))
-    _show_results(finished.results, Console(json_output=json_output, muted=not is_main()), finished.folder, full=full)
+    console = Console(json_output=json_output, muted=not is_main())
+    _show_results(finished.results, console, finished.folder, full=full, judged=finished.judged())
 
 
 def _list(
@@ -480,11 +486,13 @@ def _show(outcome: Any, settings: Any, console: "Console") -> None:
     _show_results(outcome.results, console, outcome.folder, full=settings.full)
 
 
-def _show_results(results: Any, console: "Console", folder: Path | None, *, full: bool) -> None:
+def _show_results(
+    results: Any, console: "Console", folder: Path | None, *, full: bool, judged: Mapping[str, Any] | None = None
+) -> None:
     if console.json_output:
         console.print_json(results.to_json())
     else:
-        console.results(results, folder, full=full)
+        console.results(results, folder, full=full, judged=judged)
 
 
 def _cell(value: Any) -> str:

@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -107,10 +107,17 @@ class Console:
         else:
             yield from self._plain_progress(description, total, unit)
 
-    def results(self, results: "Results", folder: Path | None = None, *, full: bool = False) -> None:
+    def results(
+        self,
+        results: "Results",
+        folder: Path | None = None,
+        *,
+        full: bool = False,
+        judged: "Mapping[str, Results] | None" = None,
+    ) -> None:
         """Verdict, headline figures and what can be done with the run's folder; with `full` all figures instead."""
         if not self.silent:
-            print_screen(results, self._out, folder, full=full)
+            print_screen(results, self._out, folder, full=full, judged=judged)
 
     def description(self, description: "Description") -> None:
         """What the neurons of a set are."""

@@ -35,13 +35,16 @@ class TeachingCommand(TyperCommand):
         _print_head(self, ctx, console)
         _print_pairs("Examples", self.examples, console)
         panels: dict[str, list[Any]] = {}
+        arguments = []
         for one in self.get_params(ctx):
-            if isinstance(one, TyperArgument | TyperOption) and not getattr(one, "hidden", False):
-                usual = "Arguments" if isinstance(one, TyperArgument) else next(reversed(panels), "Options")
+            if isinstance(one, TyperArgument):
+                arguments.append(one)
+            elif isinstance(one, TyperOption) and not getattr(one, "hidden", False):
+                usual = next(reversed(panels), "Options")
                 panels.setdefault(getattr(one, "rich_help_panel", None) or usual, []).append(one)
-        for name, parameters in sorted(panels.items(), key=lambda panel: panel[0] != "Arguments"):
-            _print_panel(name, parameters, ctx, console)
-        _print_pairs("Presets", self.presets, console)
+        for place, (name, parameters) in enumerate(panels.items()):
+            _print_panel(name, parameters if place else [*arguments, *parameters], ctx, console)
+        _print_pairs("Presets", self.presets, console, beside=True)
         if self.hint:
             console.print(self.hint, highlight=False, markup=False)
 
@@ -95,17 +98,26 @@ def _print_head(command: TeachingCommand, ctx: Any, console: "Console") -> None:
     console.print(Padding(Text(" ".join((command.help or "").split())), (1, 0)))
 
 
-def _print_pairs(title: str, pairs: Sequence[Example], console: "Console") -> None:
-    """What can be typed, on one line so that it can be copied, each with what it stands for below it."""
+def _print_pairs(title: str, pairs: Sequence[Example], console: "Console", *, beside: bool = False) -> None:
+    """What can be typed, on one line so that it can be copied, each with what it stands for below or beside it."""
     from rich.padding import Padding
     from rich.text import Text
 
     if not pairs:
         return
     console.print(Text(title, style="bold"))
+    left = max(len(line) for line, _ in pairs) + 4
     for line, said in pairs:
-        console.print(Text(f"  {line}", style="cyan"), soft_wrap=True)
-        console.print(Padding(Text(said), (0, 0, 0, 6)))
+        typed = Text(f"  {line}", style="cyan")
+        if not beside:
+            console.print(typed, soft_wrap=True)
+            console.print(Padding(Text(said), (0, 0, 0, 6)))
+            continue
+        for number, part in enumerate(Text(said).wrap(console, console.width - left)):
+            start = typed if number == 0 else Text("")
+            start.pad_right(left - start.cell_len)
+            part.rstrip()
+            console.print(start + part)
     console.print()
 
 
@@ -114,7 +126,7 @@ def _print_panel(name: str, parameters: Sequence[Any], ctx: Any, console: "Conso
     from rich.panel import Panel
 
     heads = [_head(one, ctx) for one in parameters]
-    left = min(LEFT, max(len(" ".join(head)) for head in heads))
+    left = min(LEFT, 3 * console.width // 8, max(len(" ".join(head)) for head in heads))
     lines = [
         line
         for one, head in zip(parameters, heads, strict=True)

@@ -116,7 +116,7 @@ def _metavar(annotation: Any) -> str:
 
 def _is_short(chosen: list[str]) -> bool:
     """Whether choices leave room for the names of options on a terminal of 80 columns."""
-    return len("|".join(chosen)) <= 16
+    return len("|".join(chosen)) <= 18
 
 
 def _panel(kind: type[Settings], name: str) -> str:

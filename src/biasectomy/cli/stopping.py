@@ -5,12 +5,15 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import NoReturn
 
 from biasectomy.commands.settings_base import Settings
-from biasectomy.commands.settings_loading import explicit_command
-from biasectomy.errors import Stopped
+from biasectomy.commands.settings_loading import command_in, command_of, explicit_command
+from biasectomy.errors import BiasectomyError, Stopped
+from biasectomy.files import read_json
 from biasectomy.processes import is_main
+from biasectomy.run_files import RECORD
 
 HEARD = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
@@ -54,4 +57,13 @@ def kept_in(settings: Settings, error: BaseException) -> str:
     folder = getattr(error, "folder", None)
     if folder is None or not hasattr(settings, "resume"):
         return ""
-    return f"What was computed is kept in {folder}; go on with: {explicit_command(settings)} --resume"
+    return f"What was computed is kept in {folder}; go on with: {_command(settings, folder)} --resume"
+
+
+def _command(settings: Settings, folder: Path) -> str:
+    """The command line of a run as its record has it: of a preset, what the task does not take is left out there."""
+    with contextlib.suppress(BiasectomyError, AttributeError, IndexError):
+        recorded = str(read_json(folder / RECORD).get("command"))
+        if command_in(recorded) == command_of(settings):
+            return recorded
+    return explicit_command(settings)

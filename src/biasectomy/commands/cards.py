@@ -3,7 +3,6 @@
 import hashlib
 from pathlib import Path
 
-from biasectomy.commands.replacing import ADAPTER, MODEL
 from biasectomy.errors import BiasectomyError
 from biasectomy.files import write_atomically
 from biasectomy.models.hub import CARD
@@ -14,6 +13,7 @@ from biasectomy.models.sources import ModelSource, resolve_model
 from biasectomy.report.card_metadata import Form, Subject
 from biasectomy.report.finished import FinishedRun
 from biasectomy.report.model_card import model_card
+from biasectomy.run_files import ADAPTER, MODEL
 
 
 def made_in(run: FinishedRun) -> tuple[Path, Form] | None:

@@ -19,6 +19,7 @@ from biasectomy.narration import stages
 from biasectomy.neurons.neuron_set import NeuronSet
 from biasectomy.options import Options
 from biasectomy.processes import join
+from biasectomy.report.as_it_is import as_it_is
 from biasectomy.report.verdict import Edited, verdict
 from biasectomy.tasks import Task
 
@@ -77,7 +78,9 @@ def run(
             )
             experiment.take(ORIGINAL, original.title, original.fit(language_model, tasks[0], experiment.session))
             if neurons is None:
-                return experiment.finish(experiment.measure([]))
+                outcome = experiment.measure([])
+                as_found = replace(outcome.results, verdict=as_it_is(outcome.results))
+                return experiment.finish(replace(outcome, results=as_found))
             experiment.take(EDITED, EDITED_TITLE, FittedNeurons(neurons))
             outcome = experiment.measure([(EDITED, ORIGINAL)])
             edited = Edited(len(neurons), len(language_model.neurons(neurons.definition)))

@@ -14,6 +14,7 @@ from biasectomy.commands.holding import holding
 from biasectomy.commands.opening import (
     MODEL,
     TASKS,
+    admitted,
     describe_neurons,
     describe_task,
     described_neurons,
@@ -24,11 +25,10 @@ from biasectomy.commands.opening import (
     split_task,
 )
 from biasectomy.commands.outcome import Outcome
-from biasectomy.commands.replacing import DESCRIBED, ITEMS, QUESTIONS, STORE, refuse_output
+from biasectomy.commands.replacing import refuse_output
 from biasectomy.commands.run_folder import Run, open_run
 from biasectomy.commands.settings import EvaluationSettings, FittingSettings
 from biasectomy.errors import BiasectomyError, DataError, RunError, SettingsError, SourceError
-from biasectomy.files import folder_name
 from biasectomy.measuring.harness import Found, HarnessTask, answers_by_itself
 from biasectomy.measuring.harness_calls import NAME as HARNESS
 from biasectomy.measuring.harness_figures import answers_of, note_of, rows_of, task_of
@@ -51,6 +51,7 @@ from biasectomy.neurons.composition import by_place
 from biasectomy.neurons.neuron_set import NeuronSet
 from biasectomy.processes import Processes, join
 from biasectomy.reading.questions import Answerer
+from biasectomy.run_files import DESCRIBED, ITEMS, NEURONS, QUESTIONS, STORE, of_method
 from biasectomy.tasks import Split, Task
 from biasectomy.tasks.answer_rules import GENERATING, SCORE_NAMES
 from biasectomy.tasks.metrics import Answers
@@ -70,7 +71,7 @@ class Planned:
     `methods`, and the items that each learns from in `development`, are by the name of a row; `splits` are those that
     the items come from, `questions` how many questions' time fitting takes at most, `definitions` the kinds of neurons
     that methods change. `answered` is how many times all is asked beside the original, or tells it of a model; None: as
-    often as the methods say.
+    often as the methods say. `settings` are those of the command as far as the tasks take them.
     """
 
     methods: Mapping[str, Method]
@@ -80,6 +81,7 @@ class Planned:
     questions: float
     definitions: Sequence[str] = ()
     answered: float | Callable[[LanguageModel], float] | None = None
+    settings: FittingSettings | None = None
 
 
 @dataclass(frozen=True)
@@ -240,7 +242,7 @@ class Experiment:
         self.fitted[name], self.titles[name] = fitted, title
         neuron_set = fitted.neuron_set
         if self.run is not None and neuron_set is not None:
-            self.run.write(f"methods/{folder_name(name)}/neurons.json", neuron_set.save)
+            self.run.write(of_method(Path(), name) / NEURONS, neuron_set.save)
         self.stage_done(f"fit {name}")
         return fitted
 
@@ -453,7 +455,7 @@ class Experiment:
     def _describe(self, name: str, neurons: NeuronSet) -> None:
         """Keeps what the first neurons of a set are; of some models not all of it can be told."""
         assert self.run is not None
-        path = self.run.path(f"methods/{folder_name(name)}/{DESCRIBED}")
+        path = of_method(self.run.folder, name) / DESCRIBED
         if not self.processes.main or path.is_file():  # of a run that is resumed
             return
         task = self.development.get(name) or self.measured[0][0]
@@ -523,15 +525,16 @@ def fitting(
             name: METHODS[name](settings.section(name)) for name in settings.in_use() if name not in without
         }
         tasks = open_tasks(settings, processes, task)
-        split = split_task(tasks[0], settings)
+        as_taken = admitted(settings, tasks[0])
+        split = split_task(tasks[0], as_taken)
         split = split._replace(test=split.test.limited(settings.test_items, seed=settings.seed))
-        tasks[0].goal(settings.objective)
+        tasks[0].goal(as_taken.objective)
         questions = _expected(methods, split.development, settings.data, optional)
         measured = [(split.test, "test"), *((other, "all") for other in tasks[1:])]
         defined = [getattr(settings.section(name), "definition", None) for name in methods]
         definitions = [one for one in dict.fromkeys(defined) if one is not None]
         development = dict.fromkeys(methods, split.development)
-        return Planned(methods, development, measured, (split,), questions, definitions)
+        return Planned(methods, development, measured, (split,), questions, definitions, settings=as_taken)
 
     with experimenting(settings, model, folder, plan) as (experiment, planned):
         yield experiment, dict(planned.methods)
@@ -559,6 +562,7 @@ def experimenting(
     with join(settings.device) as processes, claimed(folder, settings, processes, model), stages(*names):
         harness = open_harness(settings, processes)
         planned = plan(processes)
+        settings = planned.settings or settings
         language_model = open_model(settings, processes, model)
         for definition in planned.definitions:
             describe_neurons(language_model, definition)

@@ -9,35 +9,38 @@ import numpy as np
 
 from biasectomy.commands.settings import JudgeSettings
 from biasectomy.errors import DataError, RunError
-from biasectomy.files import json_lines, read_json, write_json
+from biasectomy.files import folder_name, json_lines, write_json
 from biasectomy.measuring.results import MetricDescription, Results, figures
 from biasectomy.measuring.session import judged
 from biasectomy.measuring.statistics import ClusterBootstrap
 from biasectomy.narration import say
-from biasectomy.report.finished import ITEMS, RESULTS
+from biasectomy.report.finished import FinishedRun
+from biasectomy.report.page import write_page
+from biasectomy.run_files import ITEMS, JUDGED
 from biasectomy.tasks import Task, load_task
 from biasectomy.tasks.judges import chosen_judges
 from biasectomy.tasks.metrics import Answers
 
-FOLDER = "judged"
 FIELDS = ("method", "draw", "split", "task", "item", "instruction", "texts")
 Place = tuple[int, int, str]  # draw, instruction, item
 
 
 def run(settings: JudgeSettings) -> Results:
-    """Figures of a run's texts by another judge, kept as RUN/judged/NAME.json.
+    """Figures of a run's texts by another judge, kept as RUN/judged/NAME.json and shown on the run's page.
 
     Raises:
         RunError: the folder holds no finished run, or one without generated texts.
         DataError: a file of the run is damaged, or its items are not those of the task as it is now.
         UnknownNameError, SettingsError, SourceError: there is no such judge, or it cannot be used.
     """
-    earlier = Results.from_json(read_json(_there(settings.run / RESULTS)), RESULTS)
-    texts = _texts(_there(settings.run / ITEMS))
+    earlier = FinishedRun.read(settings.run).results
+    texts = _texts(settings.run / ITEMS)
     if not texts:
         raise RunError(f"'{settings.run}' holds no generated texts; tasks such as toxicity and honest have some.")
     interval = earlier.interval
-    results = replace(earlier, metrics=(), differences=(), verdict=[], notes={}, goals={})
+    asked = earlier.settings | {"judge": settings.judge}
+    said = f"The same texts, judged by {settings.judge}: figures by different judges do not compare."
+    results = Results((), (), [said], interval=interval, settings=asked, titles=earlier.titles)
     for (name, split), by_method in texts.items():
         task = _of_items(load_task(name, data_folder=settings.data), by_method)
         if not task.judges:
@@ -54,27 +57,22 @@ def run(settings: JudgeSettings) -> Results:
 
         metrics, differences = figures(task, split, answers, there, bootstrap)
         described = {metric.name: MetricDescription.of(metric) for metric in task.metrics} | earlier.described
-        asked = earlier.notes.get(name, "").partition(f"; {next(iter(task.judges))} judged by")[0]
+        before = earlier.notes.get(name, "").partition(f"; {next(iter(task.judges))} judged by")[0]
         results = replace(
             results,
             metrics=(*results.metrics, *metrics),
             differences=(*results.differences, *differences),
             described=results.described | described,
-            notes=results.notes | {name: "; ".join(part for part in (asked, task.judged_by()) if part)},
+            tasks=(*results.tasks, task.name),
+            notes=results.notes | {name: "; ".join(part for part in (before, task.judged_by()) if part)},
         )
     if not results.metrics:
         raise RunError(f"No task of '{settings.run}' is judged by a judge.")
-    path = settings.run / FOLDER / f"{_slug(settings.judge)}.json"
-    path.parent.mkdir(exist_ok=True)
+    path = settings.run / JUDGED / f"{folder_name(settings.judge)}.json"
     write_json(path, results.to_json())
     say(f"The figures are in {path}")
+    write_page(settings.run)
     return results
-
-
-def _there(path: Path) -> Path:
-    if not path.is_file():
-        raise RunError(f"'{path.parent}' is no finished run: it has no {path.name}.")
-    return path
 
 
 def _texts(path: Path) -> dict[tuple[str, str], dict[str, dict[Place, str]]]:
@@ -84,7 +82,7 @@ def _texts(path: Path) -> dict[tuple[str, str], dict[str, dict[Place, str]]]:
         DataError: a line is not that of an answer; names it.
     """
     found: dict[tuple[str, str], dict[str, dict[Place, str]]] = defaultdict(lambda: defaultdict(dict))
-    for number, row in json_lines(path):
+    for number, row in json_lines(path) if path.is_file() else ():
         if "texts" not in row:
             continue
         if missing := [field for field in FIELDS if field not in row]:
@@ -111,7 +109,3 @@ def _answers(task: Task, found: Mapping[Place, str]) -> Answers:
     for (draw, instruction, item), text in found.items():
         texts[draw, instruction, places[item]] = text
     return Answers(np.full(shape, -1, dtype=np.int64), texts=texts)
-
-
-def _slug(judge: str) -> str:
-    return "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in judge)

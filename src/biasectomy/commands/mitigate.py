@@ -10,7 +10,6 @@ from biasectomy.commands.cards import write_card
 from biasectomy.commands.experiment import Experiment, fitting
 from biasectomy.commands.opening import by_name
 from biasectomy.commands.outcome import Outcome
-from biasectomy.commands.replacing import ADAPTER, MODEL, NEURONS
 from biasectomy.commands.settings import MitigateSettings
 from biasectomy.errors import DataError, NeuronSetError, RunError, SettingsError
 from biasectomy.files import writing
@@ -25,6 +24,7 @@ from biasectomy.narration import say, warn
 from biasectomy.processes import is_main
 from biasectomy.report.finished import FinishedRun
 from biasectomy.report.verdict import Edited, verdict
+from biasectomy.run_files import ADAPTER, MODEL, NEURONS, of_method
 from biasectomy.tasks import Task
 
 
@@ -128,7 +128,7 @@ def _written(
             off = f"; reloaded, its log-likelihoods differ by at most {cost:.1g}" if cost is not None else ""
             return f"Wrote {folder} ({size_in_words(folder)}){off}", False, cost
         if fitted.neuron_set is None:
-            own = folder.parent / "methods" / settings.method / ADAPTER  # of methods that learn one of another kind
+            own = of_method(folder.parent, settings.method) / ADAPTER  # of methods that learn one of another kind
             there = f"what it learned is in {own}" if own.is_dir() else "leave --as adapter out"
             raise SettingsError(
                 f"'{settings.method}' sets no factors of neurons: there is no (IA)^3 adapter to write; {there}."

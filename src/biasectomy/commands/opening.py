@@ -5,13 +5,13 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
-from biasectomy.commands.settings import EvaluationSettings, ModelSettings, SplitSettings, TaskSettings
+from biasectomy.commands.settings import EvaluationSettings, FittingSettings, ModelSettings, SplitSettings, TaskSettings
 from biasectomy.commands.settings_base import option_name
-from biasectomy.errors import BiasectomyError, SettingsError, SourceError
+from biasectomy.errors import BiasectomyError, DataError, SettingsError, SourceError
 from biasectomy.measuring.harness import HarnessTask, load_harness
 from biasectomy.measuring.harness_calls import NAME as HARNESS
 from biasectomy.methods import METHODS
@@ -27,7 +27,9 @@ from biasectomy.tasks.judges import chosen_judges, record_of
 from biasectomy.tasks.option_order import ROTATE, rotate_options
 from biasectomy.tasks.twins import joined_templates
 
+AnyFitting = TypeVar("AnyFitting", bound=FittingSettings)
 TASKS, MODEL = "tasks", "model"  # stages of a command
+LEAST_LEARNED = 20  # items that a preset leaves for development
 FEW_LABELS = 6  # that are counted one by one
 NONE = "none"  # as a name of tasks: no tasks
 
@@ -211,6 +213,28 @@ def split_task(task: Task, settings: SplitSettings) -> Split:
         sides = Split(*(rotate_options(side, settings.seed) for side in sides))
     say(f"{task.name} is split: development {_counted(sides.development)}; test {_counted(sides.test)}")
     return sides
+
+
+def admitted(settings: AnyFitting, *tasks: Task) -> AnyFitting:
+    """The settings without what a preset sets and one of the tasks does not take; says what that is."""
+    if not any(map(settings.is_by_preset, ("objective", "split", "development_share"))):
+        return settings
+    fields, left_out = type(settings).model_fields, set[str]()
+    for task in tasks:
+        if settings.objective not in task.goals:
+            left_out.add("objective")
+        if settings.development_share * len(task.items) < LEAST_LEARNED:
+            left_out.add("development_share")
+        try:
+            split(task, settings.split, settings.development_share, settings.seed)
+        except (SettingsError, DataError):  # such as of items that belong together, at random
+            left_out |= {"split", "development_share"}
+    changes = {name: fields[name].default for name in sorted(left_out) if settings.is_by_preset(name)}
+    if changes:
+        names = ", ".join(f"{option_name(name)} {getattr(settings, name)}" for name in changes)
+        asked = ", ".join(task.name for task in tasks)
+        say(f"Of --preset {settings.preset}, {asked} cannot take {names}: left out")
+    return settings.model_copy(update=changes)
 
 
 def open_model(

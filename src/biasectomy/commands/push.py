@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from rich.filesize import decimal
 
 from biasectomy.commands.cards import card_text, made_in
-from biasectomy.commands.replacing import NEURONS
 from biasectomy.commands.settings import PushSettings
 from biasectomy.errors import RunError
 from biasectomy.files import read_json, write_json
@@ -21,14 +20,14 @@ from biasectomy.models.manifest import MANIFEST
 from biasectomy.models.uploading import address, upload
 from biasectomy.narration import say, warn
 from biasectomy.report.card_metadata import RELATION, parsed
-from biasectomy.report.finished import RESULTS, FinishedRun
+from biasectomy.report.finished import FinishedRun
 from biasectomy.report.model_card import BASE, FOLDER
+from biasectomy.run_files import NEURONS, PAGE, PICTURES, REPORT, RESULTS
 
 if TYPE_CHECKING:  # slow to import
     from huggingface_hub import ModelCard
 
-OF_THE_RUN = (NEURONS, RESULTS, "report.md", "report.html")  # what goes with the model, beside the pictures
-PICTURES = "pictures"
+OF_THE_RUN = (NEURONS, RESULTS, REPORT, PAGE)  # what goes with the model, beside the pictures
 LOOKED_AT = (*OF_THE_RUN, CARD, CONFIG, "config.json")  # for names of folders
 
 

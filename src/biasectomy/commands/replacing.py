@@ -12,24 +12,11 @@ from biasectomy.commands.settings_loading import command_in, command_of
 from biasectomy.errors import BiasectomyError, RunError
 from biasectomy.files import read_json, writing
 from biasectomy.models.manifest import MANIFEST, strange_files
+from biasectomy.run_files import ADAPTER, KNOWN, MODEL, RECORD
 
 if TYPE_CHECKING:  # slow to import, and a run folder is looked at before anything else
     from biasectomy.models.language_model import LanguageModel
 
-RECORD = "record.json"
-ITEMS = "items.jsonl"
-QUESTIONS = "questions.jsonl"
-REPORTS = {"report.md", "report.html", "pictures"}
-DESCRIBED = "described.json"  # of the neurons of a method
-STORE = "store"
-MODEL, ADAPTER = "model", "adapter"
-NEURONS = "neurons.json"
-REPLAY = "replay.json"
-# Folders of runs by earlier versions may be replaced too.
-EARLIER = {"attribution", "scores.safetensors", "ranking.json", "perplexity.json"}
-KNOWN = (
-    {RECORD, ITEMS, QUESTIONS, STORE, "methods", NEURONS, "results.json", REPLAY, MODEL, ADAPTER} | REPORTS | EARLIER
-)
 SHOWN = 5  # names in a message
 READ = ("neurons_file", "data", "instructions", "harness_path")  # settings that name what is read
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from biasectomy.commands.evaluate import EDITED
-from biasectomy.commands.replacing import NEURONS, REPLAY
 from biasectomy.commands.settings import ReplaySettings
 from biasectomy.commands.settings_base import PLUGIN, Settings
 from biasectomy.commands.settings_loading import STUDY, all_commands, command_in
@@ -18,7 +17,8 @@ from biasectomy.measuring.agreement import APART, DEGREES, Agreement, agreements
 from biasectomy.narration import say
 from biasectomy.neurons.neuron_set import NeuronSet
 from biasectomy.processes import is_main
-from biasectomy.report.finished import METHODS, FinishedRun
+from biasectomy.report.finished import FinishedRun
+from biasectomy.run_files import NEURONS, REPLAY, of_method
 
 BESIDE = "-replay"  # at the end of the new folder's name
 MODELS = ("model", "weights", "prompt", "chat_template", "batch_tokens", "processes")
@@ -195,7 +195,7 @@ def _settings(before: FinishedRun, settings: ReplaySettings, out: Path) -> tuple
     values |= {one: value for one, value in now.items() if value is not None}
     # Batches of the same size give the same bits; the size was found by trying, on the machine as it was.
     values["batch_tokens"] = record.get("batch_tokens", values.get("batch_tokens"))
-    edited = before.folder / METHODS / EDITED / NEURONS
+    edited = of_method(before.folder, EDITED) / NEURONS
     if values.get("neurons_file") is not None and edited.is_file():
         values["neurons_file"] = edited  # what was in force, whatever has become of the file
     try:

@@ -24,7 +24,7 @@ from typing import Any
 
 from biasectomy import plugins
 from biasectomy.commands.presets import PRESET
-from biasectomy.commands.replacing import KNOWN, RECORD, refuse_run_folder
+from biasectomy.commands.replacing import refuse_run_folder
 from biasectomy.commands.settings_base import Settings
 from biasectomy.commands.settings_loading import command_in, explicit_command
 from biasectomy.errors import BiasectomyError, RunError, Stopped
@@ -34,6 +34,7 @@ from biasectomy.processes import ALONE, Processes
 from biasectomy.reading.memory import peak_memory
 from biasectomy.report import render_markdown
 from biasectomy.report.page import write_page
+from biasectomy.run_files import KNOWN, METHODS_FOLDER, PAGE, RECORD, REPORT, RESULTS
 
 
 class Run:
@@ -79,11 +80,11 @@ class Run:
         self._clock = time.monotonic()
         self.save_record()
 
-    def path(self, name: str) -> Path:
+    def path(self, name: str | Path) -> Path:
         """A file of the run."""
         return self.folder / name
 
-    def write(self, name: str, save: Callable[[Path], Any]) -> None:
+    def write(self, name: str | Path, save: Callable[[Path], Any]) -> None:
         """Has a file of the run written."""
         if self.processes.main:
             save(self.path(name))
@@ -115,10 +116,10 @@ class Run:
         self.record["finished"] = datetime.now(UTC).isoformat(timespec="seconds")
         self.record["status"] = "finished"
         self.record["peak_memory_bytes"] = peak_memory()
-        self.write("results.json", lambda path: write_json(path, results.to_json()))
-        self.write("report.md", lambda path: write_atomically(path, render_markdown(results, self.record, neurons)))
+        self.write(RESULTS, lambda path: write_json(path, results.to_json()))
+        self.write(REPORT, lambda path: write_atomically(path, render_markdown(results, self.record, neurons)))
         self.save_record()
-        self.write("report.html", lambda path: write_page(path.parent))  # from what is in the folder
+        self.write(PAGE, lambda path: write_page(path.parent))  # from what is in the folder
 
     def save_record(self) -> None:
         """Writes `record.json`."""
@@ -152,7 +153,7 @@ def _remove_unfinished(folder: Path) -> None:
     Nobody else writes here meanwhile: the folder is held.
     """
     here = (path for path in folder.glob(".*") if path.name.startswith(tuple(f".{name}." for name in KNOWN)))
-    for path in [*here, *(folder / "methods").rglob(".*")]:
+    for path in [*here, *(folder / METHODS_FOLDER).rglob(".*")]:
         shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
 
 

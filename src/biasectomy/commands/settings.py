@@ -44,8 +44,8 @@ SAVE_AS: Any = Field(
 )
 NONE = "none"
 # Fields that --help shows, in its order: of every command that asks a model something, and of all that make a run.
-ASKING = ("max_items", "data", "device", "dtype", "seed", "full", "json_output", "quiet")
-RUNNING = ("also", "resume", "overwrite", *ASKING)
+ASKING = ("max_items", "data", "device", "seed", "json_output", "quiet")
+RUNNING = ("also", "resume", "overwrite", "full", *ASKING)
 YES: Any = Field(False, description="Really send it; without, what would go is shown.")
 PUBLIC: Any = Field(
     False, description="Make a new repository public; one that is there stays as it is. [default: private]"
@@ -61,7 +61,7 @@ class OutputSettings(Settings):
     panel: ClassVar[str] = "Output"
 
     quiet: bool = Field(False, description="Print nothing but warnings and errors.")
-    json_output: bool = Field(False, description="Print the result as JSON on standard output, and nothing else there.")
+    json_output: bool = Field(False, description="Print the result as JSON, and nothing else.")
 
 
 class ResultSettings(OutputSettings):
@@ -122,16 +122,14 @@ class TaskSettings(ModelSettings):
         min_length=1,
         description="Task, or several joined by commas ('ls tasks' lists them); all; or a TOML file of your own.",
     )
-    data: Path | None = Field(
-        None, description="Folder with data files, instead of the pinned packages they come from."
-    )
+    data: Path | None = Field(None, description="Folder of data files. [default: packages]")
     instructions: Path | None = Field(None, description="File with instructions of your own, one a line.")
     option_order: Literal["rotate", "file"] = Field(
         "rotate",
         description="Order of the options: turned so that the right one stands in each place equally often, or that of "
         "the data, as in the papers.",
     )
-    max_items: int | None = Field(None, ge=1, description="At most so many items, spread evenly. [default: all]")
+    max_items: int | None = Field(None, ge=1, description="At most so many items. [default: all]")
     max_instructions: int | None = Field(None, ge=1, description="At most so many instructions. [default: all]")
 
 
@@ -146,7 +144,7 @@ class EvaluationSettings(TaskSettings, ResultSettings):
     }
 
     preset: Literal["quick", "full", "paper"] | None = Field(
-        None, description="Settings for a purpose, told below; what is set beside them wins. [default: none]"
+        None, description="A purpose, told below; what is set beside wins."
     )
     also: str = Field("perplexity", description="Tasks, or TOML files, that are measured besides; 'none': no others.")
     answer_rule: str | None = Field(
@@ -313,18 +311,18 @@ class MitigateSettings(FittingSettings):
         ("biasectomy mitigate smollm2 --preset quick", "A small model on BBQ Age, in minutes; everything in ./run."),
         (
             "biasectomy mitigate Qwen/Qwen2.5-0.5B-Instruct --task bbq:age,ses --out fairer",
-            "A model of the hub, fitted to two categories; the checkpoint is in fairer/model.",
+            "A model of the hub, fitted to two categories of BBQ.",
         ),
         (
             "biasectomy mitigate ./my-model --method crispr --also perplexity,drift,crows_pairs",
-            "A model of your own, by the published method, with what it does to other tasks.",
+            "A model of your own, by the published method.",
         ),
     )
     presets: ClassVar[Mapping[str, Any]] = {AUTHORS: {"method": CRISPR, "beside": NONE}}
 
     method: str = Field(LEARNED, min_length=1, description="What is done to the model; 'ls methods' lists the ways.")
     beside: Names = Field(
-        (CRISPR,), description="Methods that are fitted and shown beside it, joined by commas; 'none': no others."
+        (CRISPR,), description="Methods that are shown beside it, joined by commas; 'none': no others."
     )
     out: Path = Field(Path("run"), description="Run folder.")
     save_as: SaveForm = SAVE_AS
@@ -395,7 +393,7 @@ class CompareSettings(FittingSettings):
 
     def optional(self) -> Sequence[str]:
         """Methods that are left out, with the reason, where they cannot be had."""
-        return self.in_use() if ALL in self.methods else ()
+        return self.in_use() if ALL in self.methods or self.is_by_preset("methods") else ()
 
 
 class ApplySettings(ModelSettings):

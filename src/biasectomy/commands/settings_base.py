@@ -36,6 +36,7 @@ class Settings(Options):
     examples: ClassVar[tuple[tuple[str, str], ...]] = ()  # command lines, and what each does
     sections: ClassVar[Registry[Any] | None] = None  # what is chosen by name and has settings of its own
     _sections: dict[str, Options] = PrivateAttr(default_factory=dict)
+    _by_preset: frozenset[str] = PrivateAttr(default_factory=frozenset)
 
     @classmethod
     def of(cls, **options: Any) -> Self:
@@ -62,6 +63,10 @@ class Settings(Options):
         self._sections.update(sections)
         self._check()
         return self
+
+    def is_by_preset(self, field: str) -> bool:
+        """Whether a field has the value that a preset gave it: nobody said so for this task in particular."""
+        return field in self._by_preset
 
     def section(self, name: str) -> Options:
         """The settings of a method or an attribution; its defaults where nothing was said.
@@ -141,8 +146,11 @@ def validated(kind: type[AnySettings], values: Mapping[str, Any], origins: Mappi
         SettingsError, UnknownNameError: a value or a name is not usable.
     """
     preset = values.get(PRESET)
+    by_preset: dict[str, Any] = {}
     if PRESET in kind.model_fields and isinstance(preset, str) and preset in PURPOSES:
-        values = preset_values(settable(kind), kind, kind.sections, preset) | dict(values)
+        by_preset = preset_values(settable(kind), kind, kind.sections, preset)
+    by_preset = {name: value for name, value in by_preset.items() if name not in values}
+    values = by_preset | dict(values)
     plain = {name: value for name, value in values.items() if "." not in name}
     by_section: dict[str, dict[str, Any]] = {}
     for name, value in values.items():
@@ -156,6 +164,7 @@ def validated(kind: type[AnySettings], values: Mapping[str, Any], origins: Mappi
     paths = [name for name in plain if name in kind.model_fields and "Path" in str(kind.model_fields[name].annotation)]
     plain |= {name: _path(plain[name], labels[name]) for name in paths}
     settings: AnySettings = _made(kind, plain, labels)
+    settings._by_preset = frozenset(by_preset)
     return settings.with_sections(
         {name: _made(registry[name].Settings, own, labels, f"{name}.") for name, own in by_section.items()}  # type: ignore[index]
     )

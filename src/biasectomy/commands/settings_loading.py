@@ -104,6 +104,11 @@ def explicit_command(settings: Settings) -> str:
     return shlex.join(words)
 
 
+def purposes(kind: type[Settings]) -> list[tuple[str, str]]:
+    """What each preset of a command is for."""
+    return [(f"--preset {name}", said) for name, said in PURPOSES.items()] if PRESET in kind.model_fields else []
+
+
 def told_presets(kind: type[Settings], named: Sequence[str]) -> list[tuple[str, str]]:
     """What each preset of a command stands for, in words and as options: of those methods that are named or usual."""
     if PRESET not in kind.model_fields:

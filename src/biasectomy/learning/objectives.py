@@ -40,7 +40,8 @@ def towards_gold(task: Task) -> Loss:
     """
     if lacking := next((item for item in task.items if item.gold is None or len(item.options) < 2), None):
         raise SettingsError(
-            f"Item {lacking.identifier} has no right option to learn from; a task whose items have one would be right."
+            f"Item {lacking.identifier} has no right option to learn from; a task whose items have one would be right, "
+            "or another method ('biasectomy ls methods')."
         )
     return right_by_mean if task.answer_rule == "mean" else right
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from biasectomy.errors import DataError, SettingsError
 from biasectomy.learning.batches import Batches
 from biasectomy.learning.objectives import Loss, loss_of
-from biasectomy.learning.settings import VALIDATION_TEMPLATES, VALIDATION_WORDINGS, TrainingSettings
+from biasectomy.learning.settings import VALIDATION_WORDINGS, TrainingSettings, validation_share
 from biasectomy.learning.training import Training
 from biasectomy.measuring.session import Session
 from biasectomy.models.language_model import LanguageModel
@@ -70,11 +70,10 @@ def learned_and_validated(
     Raises:
         DataError: there are too few templates for both.
     """
-    templates = len({item.cluster for item in development.items})
-    share = max(share, min(0.5, VALIDATION_TEMPLATES / max(1, templates)))
     try:
-        learning, validation = split(development, "template", 1 - share, seed)
+        learning, validation = split(development, "template", 1 - validation_share(development, share), seed)
     except DataError as error:
+        templates = len({item.cluster for item in development.items})
         raise DataError(
             f"'{development.name}' has {templates} templates among its {len(development.items)} development items, too "
             f"few to learn from some and choose by others; more items would be right, or {settled}."

@@ -18,9 +18,21 @@ JUDGED_BY = 12  # neutral texts that tell how far a candidate has gone
 LAST_RATE = 0.2  # of the first: where rates fall to
 
 
+def validation_share(development: "Task", share: float) -> float:
+    """Of the templates, those that only choose: more than asked for where they would be too few, up to half."""
+    templates = len({item.cluster for item in development.items})
+    return max(share, min(0.5, VALIDATION_TEMPLATES / max(1, templates)))
+
+
 def validated_questions(development: "Task", share: float, items: int) -> int:
-    """About how many questions one candidate is asked that a share of development items chooses, at most so many."""
-    chosen_by = min(items, round(share * len(development.items)))
+    """About how many questions one candidate is asked that a share of the templates chooses, by at most so many items.
+
+    Args:
+        development: all items.
+        share: of the templates that is asked for.
+        items: at most so many choose.
+    """
+    chosen_by = min(items, round(validation_share(development, share) * len(development.items)))
     return chosen_by * min(VALIDATION_WORDINGS, len(development.instructions))
 
 

@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 
 from biasectomy.errors import DataError, ScoreError
-from biasectomy.files import folder_name, without_nan, writing
+from biasectomy.files import without_nan, writing
 from biasectomy.measuring.statistics import ClusterBootstrap
 from biasectomy.measuring.store import Asked, Computing, MemoryStore, Store, Stored
 from biasectomy.narration import Advance
 from biasectomy.processes import ALONE, Processes
 from biasectomy.reading.questions import Answer, Answerer, Question
+from biasectomy.run_files import of_method
 from biasectomy.tasks.answer_rules import SCORES
 from biasectomy.tasks.base import Item, Task
 from biasectomy.tasks.judges import Judge
@@ -89,7 +90,7 @@ class Session:
 
     def within(self, name: str) -> "Session":
         """The session of one method, with a folder of its own and a count of its own."""
-        folder = self.folder / "methods" / folder_name(name) if self.folder is not None else None
+        folder = of_method(self.folder, name) if self.folder is not None else None
         return replace(self, folder=folder, asked=Asked())
 
     def path(self, name: str) -> Path | None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field
 
 from biasectomy.errors import DataError, SettingsError
-from biasectomy.learning.settings import LAST_RATE, QUESTIONS_A_LEARNED_ITEM, BudgetedSettings
+from biasectomy.learning.settings import LAST_RATE, QUESTIONS_A_LEARNED_ITEM, BudgetedSettings, validated_questions
 from biasectomy.methods.base import METHODS, Cost, Profile
 from biasectomy.methods.learned_adapter import FittedAdapter
 from biasectomy.narration import heading, warn
@@ -77,9 +77,10 @@ class Dpo:
             SettingsError: no item has a right answer and another.
         """
         settings = self.settings
-        items = len(_pairs(development).items)
-        judged = settings.steps / settings.judged_every * min(settings.validation_items, items // 5)
-        return settings.steps * min(settings.items_a_step, items) * (1 + QUESTIONS_A_LEARNED_ITEM) + judged
+        pairs = _pairs(development)
+        judged = validated_questions(pairs, VALIDATION_SHARE, settings.validation_items)
+        learned = settings.steps * min(settings.items_a_step, len(pairs.items)) * (1 + QUESTIONS_A_LEARNED_ITEM)
+        return learned + settings.steps / settings.judged_every * judged
 
     def fit(self, model: "LanguageModel", development: "Task", session: "Session") -> FittedAdapter:
         """Learns from the development items.

@@ -13,6 +13,7 @@ from biasectomy.report.figures import DECIMALS, USUAL, number, tasks_of_first_ta
 from biasectomy.report.finished import FinishedRun
 from biasectomy.report.short_answers import COST, FAIRER, NEXT, TRUST, ShortAnswer, command, counted, sentence, upper
 from biasectomy.report.verdict import Words
+from biasectomy.run_files import MODEL
 
 FEW_TEMPLATES = 10  # with fewer, one unusual template decides
 MARGIN = 0.02  # of what is to be kept, where the run set none
@@ -267,7 +268,7 @@ class About:
         if missing:
             text = f"{sentence('; '.join(missing))} More items narrow the intervals."
             return ShortAnswer(NEXT, "Measure more, then decide", text, "mixed", self._with_more_items())
-        there = (self.run.folder / "model").is_dir()
-        commands = (command("evaluate", f"{self._out()}/model", "--task", "all"),) if there else ()
+        there = (self.run.folder / MODEL).is_dir()
+        commands = (command("evaluate", f"{self._out()}/{MODEL}", "--task", "all"),) if there else ()
         text = "Measure it on what you will use it for; fairness on these questions says nothing of others."
         return ShortAnswer(NEXT, "Try it where it will be used", text, "good", commands)

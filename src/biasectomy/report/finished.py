@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Any
 from biasectomy.errors import DataError, RunError
 from biasectomy.files import folder_name, json_lines, read_json
 from biasectomy.measuring.results import Results
+from biasectomy.run_files import DESCRIBED, ITEMS, JUDGED, NEURONS, QUESTIONS, RECORD, RESULTS, of_method
 
 if TYPE_CHECKING:  # brings torch, which a run that is only shown does not need
     from biasectomy.neurons.neuron_set import NeuronSet
 
 MODELS = {"config.json": "a model", "adapter_config.json": "an adapter"}
 SHOWN = 5  # runs in a message
-ITEMS, RECORD, RESULTS, METHODS, NEURONS = "items.jsonl", "record.json", "results.json", "methods", "neurons.json"
-QUESTIONS, DESCRIBED = "questions.jsonl", "described.json"
 
 
 @dataclass(frozen=True)
@@ -77,12 +76,25 @@ class FinishedRun:
         Raises:
             DataError: the file is damaged.
         """
-        path = self.folder / METHODS / folder_name(method) / DESCRIBED
+        path = of_method(self.folder, method) / DESCRIBED
         if not path.is_file():
             return None
         found = read_json(path)
         if not isinstance(found, dict) or not isinstance(found.get("neurons"), list):
             raise DataError(f"'{path}': expected an object with 'neurons'.")
+        return found
+
+    def judged(self) -> dict[str, Results]:
+        """Figures of the same texts by other judges (`judged/NAME.json`), by what these are called.
+
+        Raises:
+            DataError: a file is damaged.
+        """
+        found = {}
+        for path in sorted((self.folder / JUDGED).glob("*.json")):
+            results = Results.from_json(read_json(path), f"{JUDGED}/{path.name}")
+            name = str(results.settings.get("judge"))
+            found[name if folder_name(name) == path.stem else path.stem] = results
         return found
 
     @property
@@ -119,7 +131,7 @@ class FinishedRun:
         from biasectomy.neurons.neuron_set import NeuronSet
 
         names = dict.fromkeys(row.method for row in self.results.metrics)
-        found = {name: self.folder / METHODS / folder_name(name) / NEURONS for name in names}
+        found = {name: of_method(self.folder, name) / NEURONS for name in names}
         return {name: NeuronSet.load(path) for name, path in found.items() if path.is_file()}
 
 

@@ -7,11 +7,11 @@ from typing import Any
 
 from biasectomy.errors import BiasectomyError
 from biasectomy.files import read_json
-from biasectomy.report.finished import METHODS, NEURONS, FinishedRun
+from biasectomy.report.finished import FinishedRun
 from biasectomy.report.text import duration
+from biasectomy.run_files import ADAPTER, MODEL, NEURONS, PAGE, REPORT, of_method
 
-REPORTS = ("report.html", "report.md")  # the first that is there
-MODEL, ADAPTER, CONFIG = "model", "adapter", "config.json"
+CONFIG = "config.json"
 
 Step = tuple[str, str]  # what it is, and what to open or to type
 
@@ -31,7 +31,7 @@ def next_steps(run: FinishedRun, *, full: bool = False) -> list[Step]:
 
 
 def _report(run: FinishedRun) -> Iterator[Step]:
-    there = next((run.folder / name for name in REPORTS if (run.folder / name).is_file()), None)
+    there = next((run.folder / name for name in (PAGE, REPORT) if (run.folder / name).is_file()), None)
     if there is not None:
         yield "Report", str(there)
 
@@ -64,9 +64,9 @@ def _neurons(run: FinishedRun) -> Iterator[Step]:
         if _count(own):
             yield "Apply it", f"biasectomy apply {_quoted(own)} {shlex.quote(name)} --out edited"
         return
-    sets = [one for one in run.results.titles if _count(run.folder / METHODS / one / NEURONS)]
+    sets = [one for one in run.results.titles if _count(of_method(run.folder, one) / NEURONS)]
     if sets:
-        file = _quoted(run.folder / METHODS / sets[0] / NEURONS)
+        file = _quoted(of_method(run.folder, sets[0]) / NEURONS)
         yield "Apply one", f"biasectomy apply {file} {shlex.quote(name)} --out edited"
 
 

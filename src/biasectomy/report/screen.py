@@ -5,7 +5,7 @@ What is on it is chosen by roles and goals; everything else is in `print_results
 
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.cells import cell_len
@@ -29,7 +29,14 @@ ASCII_SIGNS = {"up": "->", "down": "<-"}, {"up": "^", "down": "v"}
 AXES = 3  # lines of the plane that are no field
 
 
-def print_screen(results: Results, console: Console, folder: Path | None = None, *, full: bool = False) -> None:
+def print_screen(
+    results: Results,
+    console: Console,
+    folder: Path | None = None,
+    *,
+    full: bool = False,
+    judged: Mapping[str, Results] | None = None,
+) -> None:
     """Prints the verdict first, then the headline figures, the trade-off and what now; with `full` all tables instead.
 
     Args:
@@ -37,10 +44,14 @@ def print_screen(results: Results, console: Console, folder: Path | None = None,
         console: where to; whatever its width, no figure is cut.
         folder: of the run; None where nothing was kept.
         full: print every table and the whole verdict.
+        judged: figures by other judges, by their names, which `full` prints too.
     """
     steps = next_steps(FinishedRun.read(folder), full=full) if folder is not None else []
     if full:
         print_results(results, console)
+        for name, other in (judged or {}).items():
+            console.print(Text(f"\nThe same texts by {name}", style="bold"))
+            print_results(other, console)
         _print_steps(steps, console)
         return
     headline = Headline(results)
@@ -50,7 +61,7 @@ def print_screen(results: Results, console: Console, folder: Path | None = None,
     body = _body(results, headline, console, known, below)
     height = sum(_height(one, console) for one in body) + 1
     least = FEWEST_ROWS + AXES + 1 if places else 0
-    start = _verdict(results, headline, console, HEIGHT - below - height - least - 1)
+    start = _verdict(results, console, HEIGHT - below - height - least - 1)
     used = sum(_height(one, console) for one in start) + 1 + height + below
     plot = _plot(headline, places, known, console, HEIGHT - used - 1)
     for block in (start, body, plot):
@@ -84,11 +95,10 @@ def _height(block: RenderableType, console: Console) -> int:
     return len(console.render_lines(block, pad=False))
 
 
-def _verdict(results: Results, headline: Headline, console: Console, most: int) -> list[RenderableType]:
+def _verdict(results: Results, console: Console, most: int) -> list[RenderableType]:
     """The sentences that fit, at least the first; how many more there are is said."""
     if not results.verdict:
-        unjudged = len(headline.methods) == 1 and not results.differences
-        return [Text("Measured as it is: nothing was changed, so there is no verdict.")] if unjudged else []
+        return []
     most = max(SHORTEST_VERDICT, most) - 1
     width = min(console.width, VERDICT_WIDTH)
     shown: list[RenderableType] = [Text("Verdict", style="bold")]

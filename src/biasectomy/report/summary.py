@@ -3,7 +3,7 @@
 import math
 
 from biasectomy.report.about_method import About
-from biasectomy.report.figures import format_figure
+from biasectomy.report.as_it_is import figures_in_words
 from biasectomy.report.finished import FinishedRun
 from biasectomy.report.short_answers import COST, FAIRER, NEXT, TRUST, ShortAnswer, command, counted, sentence
 from biasectomy.report.verdict import ranking
@@ -26,34 +26,31 @@ def summary(run: FinishedRun) -> list[ShortAnswer]:
 def _of_none(run: FinishedRun) -> list[ShortAnswer]:
     """Of a run that measured a model, and changed nothing."""
     results = run.results
-    whole = [row for row in results.metrics if row.task in results.tasks]
-    goals = [row for row in whole if results.description(row.metric).role == "goal" and math.isfinite(row.value)]
-    told = [
-        f"{results.description(row.metric).description} ({row.task}) is {format_figure(row)}, where "
-        f"{results.description(row.metric).best:g} is best"
-        for row in goals[:SHOWN]
-    ]
-    if len(goals) > SHOWN:
-        told.append(f"{counted(len(goals) - SHOWN, 'more figure')} of this kind below")
+    goals = [row for row in results.metrics if results.goals.get(row.task) and row.task in results.tasks]
     task = goals[0].task if goals else ""
-    split = f"{max((row.items for row in whole), default=0):,} items at most a task"
+    most = max((row.items for row in results.metrics), default=0)
+    model = str((run.record.get("settings") or {}).get("model") or "")
     return [
-        ShortAnswer(FAIRER, "Nothing was compared", sentence("; ".join(told) or "no goal was measured"), "open"),
-        ShortAnswer(COST, "Nothing was changed", "One model was measured as it is.", "open"),
+        ShortAnswer(
+            FAIRER,
+            "No verdict: nothing was changed",
+            " ".join(figures_in_words(results)) or "No figure that was measured has a role.",
+            "open",
+        ),
+        ShortAnswer(COST, "Nothing: nothing was changed", "One model was measured as it is.", "open"),
         ShortAnswer(
             TRUST,
             "As far as the intervals go",
-            f"Figures rest on {split}; the tables say of each how many, and from how many templates.",
+            "That a figure is clearly away from its best value says that there is something to mend, not why. "
+            f"No figure rests on more than {most:,} items; the tables say how many each has.",
             "open",
         ),
         ShortAnswer(
             NEXT,
-            "Compare ways to make it fairer",
+            "Compare ways to make it fairer" if task else "Measure it on a task that methods can be fitted to",
             "They are fitted to half of the items of a task and measured on the others.",
             "open",
-            (command("compare", str((run.record.get("settings") or {}).get("model") or ""), "--task", task),)
-            if task
-            else (),
+            (command("compare", model, "--task", task) if task else command("ls", "tasks"),),
         ),
     ]
 

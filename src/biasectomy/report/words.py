@@ -48,8 +48,11 @@ def change_in_words(results: Results, row: DifferenceRow | MatrixCell) -> str:
 
 
 def interval_in_words(results: Results, row: DifferenceRow | MatrixCell | MetricRow) -> str:
-    """95 % interval +1.0 to +5.2."""
-    ends = [size_in_words(results, row.metric, end, unit=False) for end in (row.low, row.high)]
+    """95 % interval +1.0 to +5.2; of a figure, which is no difference, 1.0 to 5.2."""
+    if isinstance(row, MetricRow):
+        ends = [figure_in_words(results, row.metric, end).removesuffix(" %") for end in (row.low, row.high)]
+    else:
+        ends = [size_in_words(results, row.metric, end, unit=False) for end in (row.low, row.high)]
     return f"{100 * level_of(results):g} % interval {ends[0]} to {ends[1]}"
 
 

@@ -98,7 +98,7 @@ class AblationStudy:
             learned += sum(one.expected_of_sets(here, []) for one in variants.values())
             answered = 1 + len(variants) + series.draws_of(settings)
             fits = {CRISPR: (whole, here)} | {name: (one, here) for name, one in variants.items()}
-            return ground.planned(settings, fits, fitting=learned, answered=answered)
+            return ground.planned(fits, fitting=learned, answered=answered)
 
         with series.running(settings, model, keep, plan) as (experiment, planned):
             count, said = _measure_whole(experiment, whole, planned.development[CRISPR], settings.neurons)

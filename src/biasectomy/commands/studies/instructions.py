@@ -81,7 +81,6 @@ class InstructionsStudy:
                 )
             fits = {settings.method: (method, development)}
             return ground.planned(
-                settings,
                 fits,
                 fitting=method.expected_questions(development),
                 answered=1 + series.draws_of(settings),

@@ -88,9 +88,7 @@ class LayersStudy:
                 parts = len(parts_of(model.neurons(), settings.parts))
                 return 1 + parts * (2 + series.draws_of(settings))
 
-            return ground.planned(
-                settings, {settings.method: (method, ground.development)}, fitting=learned, answered=answered
-            )
+            return ground.planned({settings.method: (method, ground.development)}, fitting=learned, answered=answered)
 
         with series.running(settings, model, keep, plan) as (experiment, planned):
             fitted = experiment.fit(settings.method, planned.methods[settings.method])

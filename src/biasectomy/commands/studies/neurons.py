@@ -93,7 +93,7 @@ class NeuronsStudy:
             learned = method.expected_of_sets(ground.development, settings.counts)
             answered = len(settings.counts) * (1 + series.draws_of(settings))
             fits = {settings.method: (series.method_of(settings), ground.development)}
-            return ground.planned(settings, fits, fitting=learned, answered=answered)
+            return ground.planned(fits, fitting=learned, answered=answered)
 
         with series.running(settings, model, keep, plan) as (experiment, planned):
             heading(f"Fitting {title}", "fitting")

@@ -81,9 +81,7 @@ class PreservationStudy:
                 raise SettingsError("Nothing is asked besides, so nothing can be kept; name tasks with --also.")
             learned = method.expected_questions(ground.development)
             answered = 1 + series.draws_of(settings)
-            return ground.planned(
-                settings, {settings.method: (method, ground.development)}, fitting=learned, answered=answered
-            )
+            return ground.planned({settings.method: (method, ground.development)}, fitting=learned, answered=answered)
 
         with series.running(settings, model, keep, plan) as (experiment, planned):
             fitted = experiment.fit(settings.method, planned.methods[settings.method])

@@ -77,7 +77,7 @@ class SamplesStudy:
                     one = method.reading(len(some.items)) if isinstance(method, OfAnySize) else method
                     fits[_draw_name(settings, size, draw)] = one, some
                     questions += _expected(settings, one, some)
-            return ground.planned(settings, fits, fitting=questions, answered=len(fits))
+            return ground.planned(fits, fitting=questions, answered=len(fits))
 
         with series.running(settings, model, keep, plan) as (experiment, planned):
             for size in sizes:

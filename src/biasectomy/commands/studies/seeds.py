@@ -73,7 +73,7 @@ class SeedsStudy:
             size = max(1, round(settings.draw * len(ground.development.items)))
             fits = {name: (method, ground.development.limited(size, seed=seed)) for name, seed in rows.items()}
             questions = sum(method.expected_questions(some) for _, some in fits.values())
-            return ground.planned(settings, fits, fitting=questions, answered=len(fits))
+            return ground.planned(fits, fitting=questions, answered=len(fits))
 
         with series.running(settings, model, keep, plan) as (experiment, planned):
             for name, seed in rows.items():

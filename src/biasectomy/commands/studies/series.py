@@ -59,6 +59,7 @@ class SeriesSettings(FittingSettings):
 class Ground:
     """What a study stands on: the first task in two halves, and the tasks that are asked besides."""
 
+    settings: FittingSettings  # as far as the first task takes them
     split: "Split"
     others: "Sequence[Task]"
 
@@ -69,7 +70,6 @@ class Ground:
 
     def planned(
         self,
-        settings: FittingSettings,
         fits: "Mapping[str, tuple[Method, Task]]",
         *,
         fitting: float,
@@ -78,7 +78,6 @@ class Ground:
         """What `experimenting` is to fit and measure.
 
         Args:
-            settings: of the study.
             fits: by row, a method and the items it learns from.
             fitting: how many questions' time all fits take.
             answered: how many times all is asked afterwards, beside the original; or what tells it of a model.
@@ -86,7 +85,8 @@ class Ground:
         from biasectomy.commands.experiment import Planned
         from biasectomy.methods.base import ReadsData
 
-        self.development.goal(getattr(settings, "objective", None))
+        settings = self.settings
+        self.development.goal(settings.objective)
         original: Method = METHODS[ORIGINAL](settings.section(ORIGINAL))
         methods: dict[str, Method] = {ORIGINAL: original}
         development = {ORIGINAL: self.development}
@@ -97,7 +97,7 @@ class Ground:
         defined = [getattr(settings.section(name), "definition", None) for name in settings.in_use()]
         definitions = [one for one in dict.fromkeys(defined) if one is not None]
         measured = [(self.split.test, "test"), *((other, "all") for other in self.others)]
-        return Planned(methods, development, measured, (self.split,), fitting, definitions, answered)
+        return Planned(methods, development, measured, (self.split,), fitting, definitions, answered, settings)
 
 
 def open_ground(settings: FittingSettings, processes: "Processes", given: "Task | str | None") -> Ground:
@@ -106,11 +106,12 @@ def open_ground(settings: FittingSettings, processes: "Processes", given: "Task 
     Raises:
         BiasectomyError: a task is not known, cannot be read or split, or sets no goal.
     """
-    from biasectomy.commands.opening import open_tasks, split_task
+    from biasectomy.commands.opening import admitted, open_tasks, split_task
 
     first, *others = open_tasks(settings, processes, given)
+    settings = admitted(settings, first)
     sides = split_task(first, settings)
-    return Ground(sides._replace(test=sides.test.limited(settings.test_items, seed=settings.seed)), others)
+    return Ground(settings, sides._replace(test=sides.test.limited(settings.test_items, seed=settings.seed)), others)
 
 
 def method_of(settings: SeriesSettings) -> Method:

@@ -104,7 +104,7 @@ class Transfer:
 
         def plan(processes: "Processes") -> "Planned":
             layouts.append(_laid_out(settings, processes, task))
-            return layouts[0].planned(settings)
+            return layouts[0].planned()
 
         with experimenting(settings, model, settings.out if keep else None, plan) as (experiment, planned):
             layout = layouts[0]
@@ -115,7 +115,7 @@ class Transfer:
             outcome = experiment.measure([(name, ORIGINAL) for name in titles])
             count = len(layout.columns)
             found = matrix(
-                columns_of_parts(outcome.tasks[:count], settings.objective),
+                columns_of_parts(outcome.tasks[:count], layout.settings.objective),
                 outcome.answers,
                 ORIGINAL,
                 layout.own(),
@@ -143,6 +143,7 @@ class _Row:
 class _Layout:
     """The fits, and the tasks they are measured on: those of the matrix, and those beside it."""
 
+    settings: Transfer.Settings  # as far as the tasks take them
     rows: Sequence[_Row]
     columns: Sequence["Task"]
     beside: Sequence["Task"]
@@ -155,10 +156,11 @@ class _Layout:
         names = [part.name for column in self.columns for part in column.parts()]
         return {row.name: [name for name in names if bias_type(name) == bias_type(row.on)] for row in self.rows}
 
-    def planned(self, settings: Transfer.Settings) -> "Planned":
+    def planned(self) -> "Planned":
         """What `experimenting` is to fit and measure."""
         from biasectomy.commands.experiment import Planned, checked
 
+        settings = self.settings
         original: Method = METHODS[ORIGINAL](settings.section(ORIGINAL))
         definition = getattr(settings.section(settings.method), "definition", None)
         held_out = "test" if self.splits else "all"
@@ -169,6 +171,7 @@ class _Layout:
             self.splits,
             sum(checked(row.method, row.development, settings.data) for row in self.rows),
             [definition] if definition is not None else [],
+            settings=settings,
         )
 
 
@@ -182,7 +185,7 @@ def _laid_out(settings: Transfer.Settings, processes: "Processes", given: "Task 
 
     method = METHODS[settings.method](settings.section(settings.method))
     groups = method.groups if isinstance(method, OfGroups) else ()
-    rows, tasks, also, splits = (
+    settings, rows, tasks, also, splits = (
         _on_groups(settings, processes, given, method) if groups else _on_tasks(settings, processes, given)
     )
     for task in tasks:
@@ -197,14 +200,14 @@ def _laid_out(settings: Transfer.Settings, processes: "Processes", given: "Task 
         )
         for one in splits
     ]
-    return _Layout(rows, columns, [_held_out(task, splits, settings) for task in also], splits)
+    return _Layout(settings, rows, columns, [_held_out(task, splits, settings) for task in also], splits)
 
 
 def _on_groups(
     settings: Transfer.Settings, processes: "Processes", given: "Task | str | None", method: OfGroups
-) -> "tuple[list[_Row], list[Task], list[Task], list[Split]]":
+) -> "tuple[Transfer.Settings, list[_Row], list[Task], list[Task], list[Split]]":
     """A row for each group; the first task is split where development items have a say."""
-    from biasectomy.commands.opening import open_both, split_task
+    from biasectomy.commands.opening import admitted, open_both, split_task
 
     kind, options = METHODS[settings.method], settings.section(settings.method)
     for group in settings.on:
@@ -213,17 +216,19 @@ def _on_groups(
     if "group" in options.model_fields_set:
         raise SettingsError(f"--{settings.method}.group is what --on says here; leave it out.")
     tasks, also = open_both(settings, processes, given or settings.task or FOR_GROUPS)
+    settings = admitted(settings, *tasks)
     splits = [split_task(tasks[0], settings)] if method.chooses_on_items else []
     development = splits[0].development if splits else replace(tasks[0], items=())
     made = {group: kind(options.model_copy(update={"group": group})) for group in settings.on}
-    return [_row(settings, group, one, development) for group, one in made.items()], tasks, also, splits
+    rows = [_row(settings, group, one, development) for group, one in made.items()]
+    return settings, rows, tasks, also, splits
 
 
 def _on_tasks(
     settings: Transfer.Settings, processes: "Processes", given: "Task | str | None"
-) -> "tuple[list[_Row], list[Task], list[Task], list[Split]]":
+) -> "tuple[Transfer.Settings, list[_Row], list[Task], list[Task], list[Split]]":
     """A row for each category that `--on` names, with its own half of the items to learn from."""
-    from biasectomy.commands.opening import open_both, split_task
+    from biasectomy.commands.opening import admitted, open_both, split_task
     from biasectomy.tasks.base import Task, join
 
     on = _categories(settings, processes, given)
@@ -233,6 +238,7 @@ def _on_tasks(
         # Loaded together, since templates of several categories may share questions and are then one.
         together = [name for name in (given or settings.task, ",".join(settings.on)) if name]
         tasks, also = open_both(settings, processes, ",".join(together))
+    settings = admitted(settings, *tasks)
     splits = [
         split_task(join(learned), settings)
         for task in tasks
@@ -241,7 +247,7 @@ def _on_tasks(
     learned_from = {part.name: part for one in splits for part in one.development.parts()}
     kind, options = METHODS[settings.method], settings.section(settings.method)
     rows = [_row(settings, name, kind(options), learned_from[name]) for name in on if name in learned_from]
-    return rows, tasks, also, splits
+    return settings, rows, tasks, also, splits
 
 
 def _categories(settings: Transfer.Settings, processes: "Processes", given: "Task | str | None") -> list[str]:

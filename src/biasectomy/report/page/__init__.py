@@ -16,13 +16,12 @@ from biasectomy.files import write_atomically
 from biasectomy.report.finished import FinishedRun
 from biasectomy.report.page.sections import Heading, sections
 from biasectomy.report.pictures import DARK, LIGHT, Colours, Picture, pictures
+from biasectomy.run_files import PAGE, PICTURES
 
 if TYPE_CHECKING:
     from markupsafe import Markup
 
-__all__ = ["FILE", "PICTURES", "render_page", "write_page"]
-
-FILE, PICTURES = "report.html", "pictures"
+__all__ = ["render_page", "write_page"]
 
 
 def write_page(folder: Path) -> Path:
@@ -42,7 +41,7 @@ def write_page(folder: Path) -> Path:
     drawn = pictures(run)
     for picture in drawn:
         picture.save(folder / PICTURES)
-    path = folder / FILE
+    path = folder / PAGE
     write_atomically(path, render_page(run, drawn))
     return path
 

@@ -4,20 +4,35 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from biasectomy.report.finished import FinishedRun
+from biasectomy.run_files import (
+    ADAPTER,
+    ITEMS,
+    JUDGED,
+    METHODS_FOLDER,
+    MODEL,
+    NEURONS,
+    PICTURES,
+    QUESTIONS,
+    RECORD,
+    REPORT,
+    RESULTS,
+    STORE,
+)
 
 # What is in the folder, for a reader who opens it.
 FILES = {
-    "results.json": "figures, differences, verdict",
-    "items.jsonl": "every answer",
-    "questions.jsonl": "what was asked",
-    "record.json": "settings, seeds, versions, checksums, times",
-    "neurons.json": "the neurons",
-    "methods": "what each method kept",
-    "model": "the checkpoint, as transformers loads it",
-    "adapter": "the adapter, as peft loads it",
-    "pictures": "the pictures of this page as SVG, PNG and PDF",
-    "report.md": "this report as plain text",
-    "store": "answers by checksum, for --resume",
+    RESULTS: "figures, differences, verdict",
+    ITEMS: "every answer",
+    QUESTIONS: "what was asked",
+    RECORD: "settings, seeds, versions, checksums, times",
+    NEURONS: "the neurons",
+    METHODS_FOLDER: "what each method kept",
+    MODEL: "the checkpoint, as transformers loads it",
+    ADAPTER: "the adapter, as peft loads it",
+    PICTURES: "the pictures of this page as SVG, PNG and PDF",
+    REPORT: "this report as plain text",
+    JUDGED: "figures by other judges",
+    STORE: "answers by checksum, for --resume",
 }
 
 
@@ -40,7 +55,7 @@ def reproduction(run: FinishedRun) -> dict[str, Any]:
         "sources": list(_sources(record.get("tasks") or ())),
         "settings": list(_flat(record.get("settings") or {})),
         "notes": [f"{task}: {note}." for task, note in run.results.notes.items()],
-        "files": [(name, said) for name, said in FILES.items() if name == "pictures" or (run.folder / name).exists()],
+        "files": [(name, said) for name, said in FILES.items() if name == PICTURES or (run.folder / name).exists()],
         "resumed": record.get("resumed") or [],
     }
 

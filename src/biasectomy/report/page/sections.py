@@ -98,6 +98,13 @@ def _changes(run: FinishedRun, left: Pictures) -> dict[str, Any] | None:
     }
 
 
+def _judged(run: FinishedRun, left: Pictures) -> dict[str, Any] | None:
+    from biasectomy.report.figures import result_tables
+
+    judged = [(name, result_tables(results, extent="whole")) for name, results in run.judged().items()]
+    return {"judged": judged} if judged else None
+
+
 def _trade_off(run: FinishedRun, left: Pictures) -> dict[str, Any] | None:
     picture = left.pop("trade-off", None)
     return {"picture": picture} if picture else None
@@ -140,6 +147,7 @@ def _cost(run: FinishedRun, left: Pictures) -> dict[str, Any] | None:
 SECTIONS: Sequence[tuple[str, str, Make]] = (
     ("verdict", "The verdict", _verdict),
     ("changes", "Before, after and control", _changes),
+    ("judged", "By other judges", _judged),
     ("trade_off", "The trade-off", _trade_off),
     ("neurons", "The neurons", neurons_section),
     ("answers", "Answers that changed", lambda run, left: changed_section(run, SHOWN_ANSWERS)),
