@@ -412,7 +412,7 @@ class TestVerdicts:
     def test_one_seed_of_two_that_changes_something_is_told_by_its_interval_alone(self):
         found = {("crispr:0", "original"): (0.2, 0.1), ("crispr:1", "original"): (0.0, math.nan)}
         told = seeds_verdict(made(found | {("crispr", "original"): (0.1, 0.5)}), "crispr", ["crispr:0", "crispr:1"], [])
-        assert told[0].endswith("is served with 1 of 2 seeds and harmed with 0, each by its own interval.")
+        assert told[0].endswith("1 of these differences hold when the one of 2 that has an interval is looked at.")
 
 
 class TestWhatIsKept:

@@ -118,13 +118,10 @@ def seeds_verdict(results: "Results", method: str, rows: Sequence[str], found: "
         [row for row in clear_alone(apart) if is_nearer(results, row) == nearer] for nearer in (True, False)
     )
     figures = [one.value for row in rows if (one := results.find(row, metric, task=task)) and math.isfinite(one.value)]
-    several = sum(math.isfinite(row.low) for row in apart) > 1
-    together = (
-        f"; {sum(row in held for row in apart)} of these differences hold {when_together(apart)}" if several else ""
-    )
+    together = f"{sum(row in held for row in apart)} of these differences hold {when_together(apart)}"
     sentences = [
         f"{goal[0].upper()}{goal[1:]} is served with {len(better)} of {len(rows)} seeds and harmed with {len(worse)}, "
-        f"each by its own interval{together}."
+        f"each by its own interval; {together}."
     ]
     if len(figures) > 1:
         spread = size_in_words(results, metric, statistics.stdev(figures)).lstrip("+")
