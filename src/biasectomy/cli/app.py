@@ -26,7 +26,8 @@ NAMING = ("--method", "--methods", "--attribution")  # options that name what ha
 ONCE = ("title", "licence")  # columns of lists that are left blank where they say what stands above
 PANELS = (
     dict.fromkeys(("mitigate", "compare", "evaluate", "study"), "Mitigate and measure")
-    | dict.fromkeys(("show", "judge", "describe"), "Look at what was found")
+    | dict.fromkeys(("show", "ask", "judge", "describe"), "Look at what was found")
+    | dict.fromkeys(("push", "replay"), "Pass it on")
     | dict.fromkeys(("find", "apply"), "Step by step")
     | dict.fromkeys(("ls", "validate"), "What there is")
 )
