@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from biasectomy.cli.app import EXAMPLES, OWN_EXAMPLES, RUNS
+from biasectomy.cli.app import EXAMPLES, OWN_EXAMPLES, PANELS, RUNS
 from biasectomy.cli.completion import _joined, values_of
 from biasectomy.cli.options import option_parameters
 from biasectomy.commands.presets import PURPOSES
@@ -24,6 +24,10 @@ from tests.report.test_screen import USUAL, folder_of
 EVERY = [(line, said) for kind in all_commands().values() for line, said in kind.examples]
 EVERY += [*EXAMPLES, *(one for own in OWN_EXAMPLES.values() for one in own)]
 WITH_OPTIONS = [line for line, _ in EVERY if (line.split()[1] in RUNS or line.split()[1] == "study")]
+
+
+def test_every_command_has_a_place_in_the_list_of_commands() -> None:
+    assert set(PANELS) == {*RUNS, *OWN_EXAMPLES, "study"}
 
 
 def test_every_command_has_three_examples() -> None:
