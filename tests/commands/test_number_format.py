@@ -204,7 +204,7 @@ def test_a_plan_says_what_auto_would_do(tiny, toy_task, monkeypatch):
         (rates(6), "auto would be float32"),
     ):
         monkeypatch.setattr("biasectomy.commands.planning.products", lambda device, found=machine: found)
-        task = toy_task(clusters=50, per_cluster=8, instructions=3)
+        task = toy_task(clusters=125, per_cluster=8, instructions=1)
         notes = plan(EvaluateSettings.of(plan=True, also="none", dtype="auto"), tiny, task).notes()
         assert machine.told() in notes[-1] and said in notes[-1]
 
