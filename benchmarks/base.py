@@ -1,7 +1,7 @@
 """What a benchmark is: a function from settings to lines, registered by name."""
 
 import importlib.util
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -128,7 +128,16 @@ class Benchmark:
                 raise SettingsError(f"The benchmark '{self.name}' needs {package}; pip install '.[bench]' brings it.")
 
 
-BENCHMARKS: Registry[Benchmark] = Registry("benchmark")
+class InOrder(Registry[Benchmark]):
+    """The benchmarks, those first that matter most: what is interrupted has them."""
+
+    first = ("scoring", "learning")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted(super().__iter__(), key=lambda name: (name not in self.first, name != self.first[0], name)))
+
+
+BENCHMARKS: Registry[Benchmark] = InOrder("benchmark")
 Function = Callable[[Settings], list[Line]]
 
 

@@ -20,9 +20,9 @@ from biasectomy.tasks import Task
 
 ITEMS = 8  # in a step
 ROUNDS = 3
-STEPS = 8  # in a round
+STEPS = 3  # in a round
 FEW, LOWEST = 300, 0.5  # neurons, and the share of layers below all of them
-BUDGET, LEARNED_IN = 1000, 20  # neurons, and steps before and while they become so few
+BUDGET, LEARNED_IN = 1000, 10  # neurons, and steps before and while they become so few
 DTYPES = ("float32", "bfloat16")
 TOLERANCE = 1e-4  # of a gradient, relative to the largest
 OURS, ABOVE, HALF, PEER = "ours", "ours, few neurons", "ours, bfloat16", "peft"
