@@ -367,7 +367,7 @@ def test_the_clock_of_a_processor_is_the_clock():
 
 
 def test_what_a_benchmark_would_not_read_is_refused():
-    with pytest.raises(SettingsError, match="'growth' takes no --device, --shape or --dtype; these do: attribution, l"):
+    with pytest.raises(SettingsError, match="'growth' takes no --device, --shape or --dtype; these do: scoring, l"):
         BENCHMARKS["growth"].refuse_elsewhere(TINY)
     BENCHMARKS["growth"].refuse_elsewhere(Settings(threads=1))
     BENCHMARKS["scoring"].refuse_elsewhere(TINY)
