@@ -4,8 +4,6 @@ import copy
 import io
 import json
 import math
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,11 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks import comparison, timing
+from benchmarks.__main__ import app
 from benchmarks.base import Bar, Line, Settings
 from benchmarks.comparison import Range, compared, earlier
 from benchmarks.suite import BENCHMARKS
 from benchmarks.table import document
 from benchmarks.timing import Times, alternate, ratio
+from biasectomy.cli.exits import run_and_exit
 from biasectomy.errors import DataError, SettingsError, SourceError
 from biasectomy.files import without_nan
 
@@ -168,7 +168,7 @@ def test_what_is_no_such_file_is_refused(change, tmp_path: Path):
         earlier(tmp_path / "nothing.json")
 
 
-def test_the_exit_code_says_whether_anything_is_slower(tmp_path: Path):
+def test_the_exit_code_says_whether_anything_is_slower(tmp_path: Path, capfd):
     files = {}
     for name, rounds in (("old", [2.0, 2.1, 2.2]), ("slow", [3.0, 3.1, 3.2])):
         files[name] = tmp_path / f"{name}.json"
@@ -177,8 +177,9 @@ def test_the_exit_code_says_whether_anything_is_slower(tmp_path: Path):
     files["elsewhere"].write_text(json.dumps(made(timed(PEER, PEER), machine=MACHINE | {"threads": 8})))
 
     def run(*arguments):
-        done = subprocess.run([sys.executable, "-m", "benchmarks", *arguments], capture_output=True, text=True)
-        return done.returncode, done.stdout + done.stderr
+        with pytest.raises(SystemExit) as ended:
+            run_and_exit(lambda: app, "python -m benchmarks", list(arguments))
+        return ended.value.code, "".join(capfd.readouterr())
 
     assert run("--compare", str(files["old"]), "--measured", str(files["old"]))[0] == 0
     code, said = run("--compare", str(files["old"]), "--measured", str(files["slow"]))

@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 
 from biasectomy.checksums import remembered_sha256
 from biasectomy.errors import DataError, RunError, SourceError
-from biasectomy.files import folder_name, making, read_json, write_json
+from biasectomy.files import folder_name, making, read_json, sha256_of, write_json
 from biasectomy.growth import in_words
 from biasectomy.models.quiet import quiet_transformers
 from biasectomy.narration import fetching, say, warn
@@ -52,7 +52,7 @@ def kept_conversion(name: str, sha256: str, convert: Callable[[Path], None], sai
         with making(kept, lambda made: _is_whole(made, sha256)) as made:
             convert(made)
             weights = made / WEIGHTS
-            noted = {"weights_sha256": remembered_sha256(weights), "weights_bytes": weights.stat().st_size}
+            noted = {"weights_sha256": sha256_of(weights), "weights_bytes": weights.stat().st_size}
             write_json(made / MANIFEST, {"source_sha256": sha256} | noted)
     return kept
 
