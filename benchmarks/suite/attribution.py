@@ -14,13 +14,13 @@ from benchmarks.made_up import encoder_decoder_instances, flan_t5_base
 from benchmarks.matrix_rate import MatrixRate, share_of
 from benchmarks.profiling import operator_shares
 from benchmarks.timing import alternate, ratio
-from benchmarks.work import Counter
 from biasectomy import discover_neurons, load_task
 from biasectomy.attribution.products.crispr import Authors
 from biasectomy.attribution.products.engine import Instance, accumulate
 from biasectomy.attribution.products.trials import attribution_tokens
 from biasectomy.models.sources import resolve_model
 from biasectomy.neurons.discovery import Neurons
+from biasectomy.neurons.work import Counter
 from biasectomy.reading.likelihood import layout_for
 from biasectomy.reading.prompts import PromptFormat
 
