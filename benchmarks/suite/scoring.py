@@ -13,9 +13,9 @@ from benchmarks.harness import Harness, Pair, best_harness
 from benchmarks.matrix_rate import MatrixRate, Share, share_of
 from benchmarks.profiling import operator_shares
 from benchmarks.timing import Times, alternate, ratio
-from benchmarks.work import Counter, Work
 from biasectomy.errors import ScoreError
 from biasectomy.models.language_model import LanguageModel
+from biasectomy.neurons.work import Counter, Work
 from biasectomy.reading import likelihood
 from biasectomy.reading.memory import weights_bytes
 from biasectomy.tasks import Task
