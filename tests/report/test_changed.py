@@ -76,3 +76,15 @@ def test_of_two_texts_that_are_compared_none_is_right(tmp_path):
     (answer,) = changed_answers(FinishedRun.read(folder), 5).shown
     assert answer.directions == ("away from the stereotype",)
     assert "right" not in {mark for option in answer.options for mark in option.marks}
+
+
+def test_of_options_none_of_which_is_named_another_answer_is_all_that_can_be_said(tmp_path):
+    """Of three completions one is a stereotype, one its opposite and one makes no sense; none is right."""
+    given = [Asked("original", 0, 0), Asked("original", 1, 0), Asked("crispr", 0, 2), Asked("crispr", 1, 1)]
+    folder = make_run(tmp_path / "run", RESULTS, given)
+    lines = [json.loads(line) for line in (folder / "questions.jsonl").read_text().splitlines()]
+    told = [line | {"gold": None, "unknown": None} for line in lines]
+    (folder / "questions.jsonl").write_text("".join(json.dumps(line) + "\n" for line in told))
+    found = changed_answers(FinishedRun.read(folder), 5)
+    assert found.counts == {("crispr", "another answer"): 1, ("crispr", "to the stereotype"): 1}
+    assert [answer.directions for answer in found.shown] == [("another answer",), ("to the stereotype",)]

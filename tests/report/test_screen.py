@@ -112,6 +112,28 @@ def test_nothing_was_changed_at_all() -> None:
     assert "0.10 [0.08, 0.12]" in text and "└" not in text
 
 
+@pytest.mark.parametrize("width", [40, 50, 60, 70, 80, 100])
+def test_titles_are_broken_between_words_alone(width: int) -> None:
+    titles = {
+        "odds": "Stereotype score (ss), mean, behind `<|endoftext|>`",
+        "kept": "Language modelling score (lms), mean, behind `<|endoftext|>`",
+        "gain": "Stereotype preferred, sum, behind `<|endoftext|>`",
+    }
+    figures = {
+        ("t:one", "odds"): BOTH,
+        ("t:one", "kept"): {"before": 0.5, "after": 0.6},
+        ("pairs", "gain"): {"before": 0.2, "after": 0.3},
+    }
+    results = made(figures, method="after")
+    named = {name: replace(one, title=titles.get(name, one.title)) for name, one in results.described.items()}
+    titled = {"before": "Original", "after": "Learned factors"}
+    lines = shown(replace(results, described=named, titles=titled), width).splitlines()
+    start = next(place for place, line in enumerate(lines) if set(line.strip()) == {"─"})
+    words = " ".join(lines[start:]).split()
+    assert all(words.count(word) >= 1 for title in titles.values() for word in title.split()), lines
+    assert words.count("`<|endoftext|>`") >= 3 and max(map(len, lines)) <= width
+
+
 def test_one_model_as_it_is_has_intervals_and_one_row_a_task() -> None:
     figures = {(f"task{number}", "gain"): {"before": number / 50} for number in range(17)}
     results = made(figures, verdict=())

@@ -185,8 +185,8 @@ def _directions(chosen: tuple[int, int], named: Mapping[str, int | None]) -> Ite
     for name, words in (("unknown", "“unknown”"), ("stereotype", "the stereotype")):
         if named[name] is not None and named[name] in chosen:
             yield f"to {words}" if chosen[1] == named[name] else f"away from {words}"
-    if all(place is None for place in named.values()):
-        yield "another answer"
+    if named["right"] is None and not {named["unknown"], named["stereotype"]} & {*chosen}:
+        yield "another answer"  # such as of three completions from one that is no stereotype to one that makes no sense
 
 
 def _probabilities(row: Mapping[str, Any], rule: str, count: int) -> list[float]:

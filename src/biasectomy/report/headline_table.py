@@ -103,7 +103,8 @@ class HeadlineTable:
             yield self._figures(methods[:count], figures, judged, NAMES_WIDTH, intervals=judged is None)
         least = methods[: 2 if judged is not None else 1]
         yield self._figures(least, figures, judged, NAMES_WIDTH, intervals=judged is None)
-        yield self._figures(least, figures, judged, 0, intervals=judged is None, stacked=True)
+        for some in (least, least[-1:]):
+            yield self._figures(some, figures, judged, 0, intervals=judged is None, stacked=True)
 
     def _figures(
         self,
@@ -128,7 +129,7 @@ class HeadlineTable:
                 if method == judged:
                     cells.append(self._change(self.headline.change(figure, method), figure, form, stacked))
             arrow, name = self._arrow(figure), self._name(figure)
-            lead = [Text(f"{name} {arrow}".rstrip())] if stacked else [Text(arrow), Text(name)]
+            lead = [Text(f"{name} {arrow.replace(' ', '')}".rstrip())] if stacked else [Text(arrow), Text(name)]
             form.table.add_row(*lead, *cells)
         dropped = [one for one in self._methods() if one not in methods]
         if dropped:
@@ -247,10 +248,11 @@ class _Form:
         """Whether all figures stand uncut beside names that have room; gives the names what is left."""
         self._stand_headings_on_the_rule()
         names = self.table.columns[self._place]
-        wide = Measurement.get(console, console.options.update(width=1000), self.table).maximum
-        own = max(console.measure(cell).maximum for cell in names.cells)
-        left = console.width - (wide - own)
-        if left < min(own, self._names) or left < 8:
+        roomy = console.options.update(width=1000)
+        own = [Measurement.get(console, roomy, cell) for cell in names.cells]
+        widest, longest_word = max(one.maximum for one in own), max(one.minimum for one in own)
+        left = console.width - (Measurement.get(console, roomy, self.table).maximum - widest)
+        if left < max(min(widest, self._names), longest_word):
             return False
         names.max_width = left
         return True
