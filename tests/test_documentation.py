@@ -35,7 +35,7 @@ from tests.documentation_blocks import (
 )
 
 LANGUAGES = {"console", "sh", "python", "toml", "json", "text"}
-OTHERS = ("accelerate", "hf", "pip", "python", "torchrun")  # programs with options of their own
+OTHERS = ("accelerate", "hf", "make", "pip", "python", "torchrun")  # programs with options of their own
 FOREIGN = {  # options of these, of the group of commands, and of examples of what one may write
     "--cpu", "--help", "--help-all", "--install-completion",
     "--multi_gpu", "--nproc-per-node", "--num_processes", "--version", "--yours.field",

@@ -1,6 +1,7 @@
 """Help teaches: examples that work, names that are whole, the options that most need; and shells complete names."""
 
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -159,6 +160,20 @@ def test_a_shell_is_answered(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.stdout.split() == ["False", "age"] or done.stdout.split() == ["age", "False"], done.stderr
+
+
+def test_what_is_wrong_in_a_line_being_typed_is_not_printed_into_it(tmp_path: Path) -> None:
+    typed = {"_BIASECTOMY_COMPLETE": "complete_zsh", "_TYPER_COMPLETE_ARGS": "biasectomy study none-such --"}
+    script = "import sys; sys.argv = ['biasectomy']; from biasectomy.cli.app import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        env=os.environ | typed,
+        cwd=tmp_path,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", "")
 
 
 # show
