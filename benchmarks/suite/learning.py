@@ -20,9 +20,9 @@ from biasectomy.tasks import Task
 
 ITEMS = 8  # in a step
 ROUNDS = 3
-STEPS = 3  # in a round
+STEPS = 2  # in a round
 FEW, LOWEST = 300, 0.5  # neurons, and the share of layers below all of them
-BUDGET, LEARNED_IN = 1000, 10  # neurons, and steps before and while they become so few
+BUDGET, LEARNED_IN = 1000, 8  # neurons, and steps before and while they become so few
 DTYPES = ("float32", "bfloat16")
 TOLERANCE = 1e-4  # of a gradient, relative to the largest
 OURS, ABOVE, HALF, PEER = "ours", "ours, few neurons", "ours, bfloat16", "peft"
@@ -157,7 +157,7 @@ def _left(settings: Settings, development: Task, steps: int, dtype: str, seed: i
 
 def memory(settings: Settings, items_at_once: int) -> list[Line]:
     """Peak memory of both over the weights, each in a fresh process."""
-    steps = {"steps": 1 if settings.quick else 3}
+    steps = {"steps": 1 if settings.quick else 2}
     ours = probe_memory(settings, "learning", _items(settings), 1, **steps)
     peer = probe_memory(settings, "ia3", _items(settings), 1, items_at_once=items_at_once, **steps)
     taken = [bytes_["peak"] - bytes_["before"] for bytes_ in (ours, peer)]

@@ -13,7 +13,7 @@ from biasectomy.attribution.scores import Scores
 from biasectomy.models.products import products
 from biasectomy.tasks import Task
 
-ITEMS = 600
+ITEMS = 400
 INSTANCES = 10
 SLOWER = 5  # times fewer of both in a format that is slower here than float32: nobody would choose it
 TOP = 100
