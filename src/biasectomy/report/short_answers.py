@@ -34,6 +34,11 @@ def upper(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
+def lower(text: str) -> str:
+    """With a small letter, where that is not a name's or an abbreviation's."""
+    return text[:1].lower() + text[1:] if text[1:2].islower() or text[1:2] == " " else text
+
+
 def counted(count: int, noun: str) -> str:
     """So many of a thing."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -4,8 +4,9 @@ import math
 
 from biasectomy.report.about_method import About
 from biasectomy.report.as_it_is import figures_in_words
+from biasectomy.report.curve_answers import CurveAnswers
 from biasectomy.report.finished import FinishedRun
-from biasectomy.report.short_answers import COST, FAIRER, NEXT, TRUST, ShortAnswer, command, counted, sentence
+from biasectomy.report.short_answers import COST, FAIRER, NEXT, TRUST, ShortAnswer, command, counted, lower, sentence
 from biasectomy.report.verdict import ranking
 
 SHOWN = 3  # methods or figures that are told one by one
@@ -15,6 +16,8 @@ def summary(run: FinishedRun) -> list[ShortAnswer]:
     """The four answers, in the order in which they are asked."""
     if run.results.matrix is not None:
         return _of_matrix(run)
+    if run.results.curve is not None and run.subjects:
+        return CurveAnswers(run).answers()
     if not run.subjects:
         return _of_none(run)
     if run.subject is None:
@@ -69,7 +72,7 @@ def _of_several(run: FinishedRun) -> list[ShortAnswer]:
         sentences,
         "good" if unharmed else "mixed" if better else "open",
     )
-    told = [f"{one.title}: {_lower(one.cost().short)}" for one in (better or abouts)[:SHOWN]]
+    told = [f"{one.title}: {lower(one.cost().short)}" for one in (better or abouts)[:SHOWN]]
     if (more := len(better or abouts) - SHOWN) > 0:
         told.append(f"{more} more in the tables")
     harmless = [one for one in better if not one.losses()]
@@ -81,7 +84,7 @@ def _of_several(run: FinishedRun) -> list[ShortAnswer]:
     )
     best = (unharmed or better or abouts)[0]
     trust = best.trust()
-    trust = ShortAnswer(TRUST, trust.short, f"{best.title}: {_lower(trust.text)}", trust.tone)
+    trust = ShortAnswer(TRUST, trust.short, f"{best.title}: {lower(trust.text)}", trust.tone)
     model, task = (str(best.settings.get(name) or "") for name in ("model", "task"))
     if unharmed:
         line = command("mitigate", model, "--task", task, "--method", best.method)
@@ -139,7 +142,3 @@ def _of_matrix(run: FinishedRun) -> list[ShortAnswer]:
             "open",
         ),
     ]
-
-
-def _lower(text: str) -> str:
-    return text[:1].lower() + text[1:] if text[1:2].islower() or text[1:2] == " " else text

@@ -37,6 +37,8 @@ class Heading:
         about = [run.results.title(run.subject)] if run.subject is not None else titles
         if not about:
             subtitle = "One model, measured as it is"
+        elif run.results.curve is not None:
+            subtitle = f"{run.results.curve.title}, compared with the original"
         elif len(about) == 1:
             subtitle = f"{about[0]}, compared with the original"
         else:
