@@ -318,7 +318,7 @@ def test_what_a_process_of_its_own_measures_of_memory_is_said(monkeypatch):
     monkeypatch.setattr(learning, "probe_memory", probed)
     over, ours, peer = learning.memory(Settings(threads=1), 2)
     assert (over.value, ours.value, peer.value) == (2.0, 1.5, 3.0)
-    assert asked == [("learning", 8, {"steps": 2}), ("ia3", 8, {"steps": 2, "items_at_once": 2})]
+    assert asked == [("learning", 8, {"steps": 3}), ("ia3", 8, {"steps": 3, "items_at_once": 2})]
 
 
 TINY = Settings(threads=1, quick=True, items=4, shape="tiny", dtype="float32")
