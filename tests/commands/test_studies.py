@@ -388,13 +388,13 @@ class TestVerdicts:
         found = {
             ("crispr", "original"): (0.4, 0.1),
             ("crispr:a", "crispr"): (-0.3, 0.1),
-            ("random-neurons", "crispr"): (0.0, 0.1),
+            ("crispr", "random-neurons"): (0.0, 0.1),
         }
         results = made(found)
         results = replace(results, titles=results.titles | {"crispr:a": "CRISPR, no weight"})
         told = ablation_verdict(results, 9, "")
         assert told[0].startswith("With 9 neurons, how often it is right is served by the whole score (+40.0 points")
-        assert told[1].startswith("As many random neurons cannot be told from it (+0.0 points")
+        assert told[1].startswith("It cannot be told from as many random neurons (+0.0 points")
         assert told[2].startswith("Behind the whole score, by its interval") and "no weight (-30.0 points" in told[2]
         some = {(f"crispr:{name}", "crispr"): (-0.1, 0.099) for name in "abc"}
         told = ablation_verdict(made(found | some), 9, "")

@@ -109,9 +109,9 @@ class AblationStudy:
             like = experiment.fitted[CRISPR].neuron_set
             control = series.measure_control(experiment, CONTROL, RandomNeurons.title, like)
             rows = [CRISPR, *variants, *control]
-            outcome = experiment.measure(
-                [(CRISPR, ORIGINAL), *((row, CRISPR) for row in rows[1:]), *((row, ORIGINAL) for row in rows[1:])]
-            )
+            left_out = [(CRISPR, ORIGINAL), *((row, CRISPR) for row in variants)]
+            against_random = [(CRISPR, row) for row in control]
+            outcome = experiment.measure([*left_out, *against_random, *((row, ORIGINAL) for row in rows[1:])])
             first, *others = outcome.tasks
             columns = _columns(first, others, experiment.session.objective)
             beside = [(one.name, series.main_figure(one)) for one in others if not one.goals]
@@ -139,7 +139,7 @@ def ablation_verdict(results: "Results", count: int, said: str) -> list[str]:
 
     rows = [row for row in goal_differences(results) if row.method == CRISPR or row.against == CRISPR]
     whole = next(row for row in rows if row.method == CRISPR)
-    random = next((row for row in rows if row.method == CONTROL), None)
+    random = next((row for row in rows if row.against == CONTROL), None)
     parts = [row for row in rows if row not in (whole, random)]
     if no_answer_changed(rows):
         return [f"With {count:,} neurons{said} no row changes a figure: there is nothing to be taken apart."]
@@ -151,9 +151,9 @@ def ablation_verdict(results: "Results", count: int, said: str) -> list[str]:
         f"({change_in_words(results, whole)})."
     ]
     if random is not None:
-        ahead = bool(clear_alone([random])) and not is_nearer(results, random)
+        ahead = bool(clear_alone([random])) and is_nearer(results, random)
         sentences.append(
-            f"As many random neurons {'are behind it' if ahead else 'cannot be told from it'} "
+            f"It {'is ahead of' if ahead else 'cannot be told from'} as many random neurons "
             f"({change_in_words(results, random)})"
             + ("." if ahead else ", so what it does may be what any such edit does.")
         )
