@@ -133,7 +133,7 @@ def _left(settings: Settings, development: Task, steps: int, dtype: str, seed: i
 
 def memory(settings: Settings, items_at_once: int) -> list[Line]:
     """Peak memory of both over the weights, each in a fresh process."""
-    steps = {"steps": 1 if settings.quick else 2}
+    steps = {"steps": 1 if settings.quick else 3}
     ours = probe_memory(settings, "learning", _items(settings), 1, **steps)
     peer = probe_memory(settings, "ia3", _items(settings), 1, items_at_once=items_at_once, **steps)
     taken = [bytes_["peak"] - bytes_["before"] for bytes_ in (ours, peer)]
