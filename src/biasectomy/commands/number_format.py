@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from biasectomy.commands.opening import MODEL, loaded, open_model
+from biasectomy.commands.opening import loaded, open_model
 from biasectomy.commands.settings import AUTO, ModelSettings
 from biasectomy.errors import DataError, ModelError, ScoreError, SourceError
 from biasectomy.files import read_json
@@ -114,7 +114,7 @@ def open_in_format(
         return open_model(settings, processes, given, dtype=chosen), before or {"chosen": chosen}
     model = open_model(settings, processes, given, dtype=FULL)
     rates = processes.once(lambda: products(model.model.device))
-    heading("Number format", MODEL)
+    heading("Number format")
     parts = _parts(asking, settings.seed)
     because, flips = _refused(settings, rates, asking, parts), list[Flips]()
     if not because:
