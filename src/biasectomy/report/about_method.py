@@ -114,9 +114,10 @@ class About:
         return [row for row in rows if not self._only_worse(row)]
 
     def _only_worse(self, row: DifferenceRow) -> bool:
-        """Whether the original has the best value by construction, such as no drift from itself."""
+        """Whether the original has the best value by construction, such as no drift from itself, so without doubt."""
         before = self.results.find(row.against, row.metric, task=row.task)
-        return before is not None and before.value == self.results.description(row.metric).best
+        is_best = before is not None and before.value == self.results.description(row.metric).best
+        return is_best and before is not None and not before.low < before.high
 
     def losses(self) -> list[DifferenceRow]:
         """What clearly got worse of what was to be kept."""
