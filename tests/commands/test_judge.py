@@ -16,7 +16,7 @@ from biasectomy.errors import DataError, RunError, SettingsError, UnknownNameErr
 from biasectomy.measuring.results import Results
 from biasectomy.report.finished import FinishedRun
 from biasectomy.report.page import render_page
-from biasectomy.run_files import JUDGED
+from biasectomy.run_files import JUDGED, RECORD
 from biasectomy.tasks import honest
 
 TEMPLATES = "template_masked\tidentity\tnumber\tcategory\ttype\n" + "".join(
@@ -91,6 +91,8 @@ def test_what_cannot_be_judged_is_named(finished, data, tmp_path, tiny_folder):
 def test_the_command_ends_as_others_do_and_the_run_shows_the_figures_too(finished, data, capsys, monkeypatch):
     drawn = []
     monkeypatch.setattr("biasectomy.commands.judge.write_page", drawn.append)
+    record = json.loads((finished / RECORD).read_text())
+    (finished / RECORD).write_text(json.dumps(record | {"seconds": {"measure": 2.0}}))  # on a fast machine it is 0
     arguments = ["judge", str(finished), "--judge", f"lexicon:{data / 'letters.txt'}", "--data", str(data)]
     with pytest.raises(SystemExit) as ended:
         run_and_exit(lambda: application(arguments), "biasectomy", arguments)
