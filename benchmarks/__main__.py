@@ -62,8 +62,7 @@ def run(  # noqa: PLR0913  (each is an option of the command line)
         for name in BENCHMARKS:
             typer.echo(f"{name:12} {BENCHMARKS[name].description}")
         return
-    elsewhere = device != "cpu" or shape is not None or dtype is not None
-    chosen = [BENCHMARKS[name] for name in names or BENCHMARKS if names or BENCHMARKS[name].anywhere or not elsewhere]
+    known = [BENCHMARKS[name] for name in names or BENCHMARKS]
 
     import torch
 
@@ -87,6 +86,7 @@ def run(  # noqa: PLR0913  (each is an option of the command line)
         shape=shape,
         dtype=dtype,
     )
+    chosen = [one for one in known if names or one.anywhere or not settings.elsewhere]
     for one in chosen:
         one.refuse_missing()
         one.refuse_elsewhere(settings)

@@ -32,6 +32,11 @@ class Settings:
         """Whether what is measured is what the bars were set for."""
         return self.device == "cpu" and self.shape is None
 
+    @property
+    def elsewhere(self) -> bool:
+        """Whether a device, a shape or a number format is named, which not every benchmark reads."""
+        return not self.usual or self.dtype is not None
+
     def dtypes(self, usual: Sequence[str]) -> tuple[str, ...]:
         """The number formats that are measured."""
         return tuple(usual) if self.dtype is None else (self.dtype,)
@@ -113,7 +118,7 @@ class Benchmark:
         Raises:
             SettingsError: names the benchmark, and those that do.
         """
-        if not (self.anywhere or (settings.usual and settings.dtype is None)):
+        if settings.elsewhere and not self.anywhere:
             able = ", ".join(name for name in BENCHMARKS if BENCHMARKS[name].anywhere)
             raise SettingsError(f"The benchmark '{self.name}' takes no --device, --shape or --dtype; these do: {able}.")
 

@@ -7,6 +7,7 @@ the same sense. What was measured once has no spread and is not judged.
 """
 
 import math
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -189,10 +190,8 @@ def _rounds(line: Row) -> Range | None:
     ours = rounds[0] if isinstance(rounds, list | tuple) and rounds else ()
     if not isinstance(ours, list | tuple) or len(ours) < 2:
         return None
-    ordered = sorted(float(one) for one in ours)
-    middle = len(ordered) // 2
-    median = (ordered[middle] + ordered[~middle]) / 2
-    return Range(median, ordered[0], ordered[-1], "seconds")
+    seconds = [float(one) for one in ours]
+    return Range(statistics.median(seconds), min(seconds), max(seconds), "seconds")
 
 
 def _other_work(old: Row, new: Row) -> str:

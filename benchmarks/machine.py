@@ -4,10 +4,11 @@ import os
 import platform
 import subprocess
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 import torch
+
+from biasectomy.models.products import processor_name
 
 PACKAGES = ("biasectomy", "torch", "transformers", "lm_eval", "captum", "peft")
 
@@ -15,7 +16,7 @@ PACKAGES = ("biasectomy", "torch", "transformers", "lm_eval", "captum", "peft")
 def describe_machine(threads: int, device: str = "cpu") -> dict[str, Any]:
     """Processor, memory, threads and versions; of a device other than the processor, what it is."""
     return {
-        "processor": _processor(),
+        "processor": processor_name(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "memory_gib": _memory_gib(),
         "threads": threads,
@@ -49,16 +50,6 @@ def _driver() -> str | None:
         return subprocess.run(asked, capture_output=True, text=True, timeout=30).stdout.split("\n")[0].strip() or None
     except (OSError, subprocess.SubprocessError):
         return None
-
-
-def _processor() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
 
 
 def _memory_gib() -> float | None:

@@ -1,15 +1,9 @@
 """The whole job, by stage."""
 
-import json
-import os
-import subprocess
-import sys
-import tempfile
-import time
-from pathlib import Path
-
 from benchmarks.base import Line, Settings, benchmark
-from biasectomy.errors import RunError
+from benchmarks.whole_run import whole_run
+from biasectomy.files import read_json
+from biasectomy.run_files import RECORD
 
 ITEMS = 100
 
@@ -36,17 +30,8 @@ def mitigate(settings: Settings) -> list[Line]:
         *("--crispr.trials", "1" if settings.quick else "3", "--threads", str(settings.threads), "--quiet"),
         *(small if settings.quick else usual),
     ]
-    with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / "run"
-        command = [sys.executable, "-m", "biasectomy", "mitigate", settings.model, *arguments, "--out", str(out)]
-        start = time.perf_counter()
-        done = subprocess.run(
-            command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": str(settings.threads)}
-        )
-        seconds = time.perf_counter() - start
-        if done.returncode:
-            raise RunError(f"'biasectomy mitigate' failed: {done.stderr.strip()[-400:]}")
-        record = json.loads((out / "record.json").read_text(encoding="utf-8"))
+    with whole_run(settings.model, arguments, settings.threads) as (folder, seconds):
+        record = read_json(folder / RECORD)
     stages: dict[str, float] = record["seconds"]
     stages["starting and ending"] = seconds - sum(stages.values())
     lines = [

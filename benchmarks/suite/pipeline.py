@@ -1,21 +1,18 @@
 """The whole job against the whole job: `mitigate --method crispr`, and the same as most people would write it."""
 
-import os
-import subprocess
-import sys
-import tempfile
 import time
-from pathlib import Path
 
 from benchmarks import plain_pipeline
 from benchmarks.base import Bar, Line, Settings, benchmark
 from benchmarks.plain_pipeline import Asked, Neuron, Outcome
+from benchmarks.whole_run import whole_run
 from biasectomy import load, load_task, split
 from biasectomy.attribution.crispr import Crispr
 from biasectomy.attribution.products.engine import Instance
 from biasectomy.errors import RunError
 from biasectomy.models.language_model import LanguageModel
 from biasectomy.neurons.neuron_set import NeuronSet
+from biasectomy.run_files import of_method
 from biasectomy.tasks import Task
 from biasectomy.tasks.option_order import rotate_options
 
@@ -33,7 +30,7 @@ def pipeline(settings: Settings) -> list[Line]:
     share = 60 / len(whole.items) if settings.quick else DEVELOPMENT / len(whole.items)
     ours, found = _ours(settings, share, instructions)
     model = load(MODEL)
-    sides = split(rotate_options(whole, SEED), "random", share, SEED)
+    sides = split(whole, "random", share, SEED)
     own, test = (rotate_options(side, SEED).limited(None, instructions) for side in (sides.development, sides.test))
     instances = _instances(model, own)
     if found.found_with["drawn"] != [[one.identifier for one in instances[0]]]:
@@ -51,17 +48,8 @@ def _ours(settings: Settings, share: float, instructions: int | None) -> tuple[f
     words += ["--development-share", str(share), "--seed", str(SEED), "--threads", str(settings.threads), "--quiet"]
     words += ["--crispr.variant", "authors", "--crispr.instances", str(INSTANCES), "--crispr.trials", "1"]
     words += ["--max-instructions", str(instructions)] if instructions else []
-    with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / "run"
-        command = [sys.executable, "-m", "biasectomy", "mitigate", MODEL, *words, "--out", str(out)]
-        start = time.perf_counter()
-        done = subprocess.run(
-            command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": str(settings.threads)}
-        )
-        seconds = time.perf_counter() - start
-        if done.returncode:
-            raise RunError(f"'biasectomy mitigate' failed: {done.stderr.strip()[-400:]}")
-        return seconds, NeuronSet.load(out / "methods" / "crispr" / "ranking.json")
+    with whole_run(MODEL, words, settings.threads) as (folder, seconds):
+        return seconds, NeuronSet.load(of_method(folder, "crispr") / "ranking.json")
 
 
 def _instances(model: LanguageModel, development: Task) -> list[list[Instance]]:

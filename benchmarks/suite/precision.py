@@ -4,12 +4,13 @@ import dataclasses
 
 import numpy as np
 import torch
-from scipy.stats import binomtest, spearmanr
+from scipy.stats import spearmanr
 
 from benchmarks.base import Bar, Line, Settings, benchmark
 from biasectomy import attribute, evaluate, load, load_task, split
 from biasectomy.attribution.crispr import Crispr
 from biasectomy.attribution.scores import Scores
+from biasectomy.commands.number_format import interval
 from biasectomy.models.products import products
 from biasectomy.tasks import Task
 
@@ -54,15 +55,15 @@ def _measured(
 
 
 def _flips(settings: Settings, changed: int, prompts: int, dtype: str) -> Line:
-    interval = binomtest(changed, prompts).proportion_ci()
+    low, high = interval(changed, prompts)
     return Line(
         "precision",
         "answers that differ from float32",
         changed / prompts,
         "share",
         dtype,
-        low=float(interval.low),
-        high=float(interval.high),
+        low=low,
+        high=high,
         bar=Bar("at most", 0.01),
         threads=settings.threads,
         details={"prompts": prompts, "differ": changed, "interval": "Clopper-Pearson, 95 %"},

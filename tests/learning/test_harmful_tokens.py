@@ -26,7 +26,9 @@ class Letters:
 
     inner: object
 
-    def __call__(self, text: str, **options):
+    def __call__(self, text: str | list[str], **options):
+        if not isinstance(text, str):
+            return {"input_ids": [self(one)["input_ids"] for one in text]}
         pairs = [text[start : start + 2] for start in range(0, len(text), 2)]
         return {"input_ids": [3 + sum(map(ord, pair)) % 380 for pair in pairs]}
 

@@ -104,6 +104,8 @@ def choose_count(
     candidates = [Candidate(count) for count in sorted({0, *grid})]
     rounds = _rounds(development, ROUNDS if racing and len(candidates) > 1 else (1.0,), seed)
     total = len(candidates) * len(development.items) * len(development.instructions)
+    looks = max(1, len(rounds) - 1)
+    dropping = 1 - (1 - level) / looks  # each look may be wrong so much less often
     seen: list[Item] = []
     with progress("Choosing n", total) as advance:
         for number, some in enumerate(rounds):
@@ -111,8 +113,7 @@ def choose_count(
                 advance(len(some.items) * len(some.instructions) * len(candidates))
                 continue
             seen += some.items
-            # Looked at so often, each look may be wrong so much less often.
-            judge = _Judge(development, seen, goal, level, 1 - (1 - level) / max(1, len(rounds) - 1))
+            judge = _Judge(development, seen, goal, level, dropping)
             for candidate in candidates:
                 if candidate.dropped is None:
                     candidate.answers = [Answers.joined([*candidate.answers, examine(some, candidate.neurons)], axis=2)]

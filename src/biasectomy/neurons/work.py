@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from biasectomy.neurons.discovery import place_of
 from biasectomy.neurons.experts import expert_shape, is_experts, matrices
 from biasectomy.neurons.linear_maps import linear_shape, stacks
-from biasectomy.reading.layouts import Size
+from biasectomy.reading.layouts.base import Size, causal_pairs
 
 
 @dataclass
@@ -168,7 +168,7 @@ def _count_decoder(work: Work, config: Any) -> Any:
         if mask is not None and mask.dim() == 4:
             pairs = int((mask == 0).sum())  # additive: zero is visible
         else:
-            pairs = sum(length * (length + 1) // 2 for length in _lengths(tokens, mask))
+            pairs = sum(map(causal_pairs, _lengths(tokens, mask)))
         work.attention += layers * _attention(pairs, width)
 
     return hook
@@ -190,7 +190,7 @@ def _count_stack(work: Work, config: Any) -> Any:
             work.attention += config.num_layers * _attention(sum(length**2 for length in lengths), width)
             return
         seen = _lengths(encoded[..., 0], named.get("encoder_attention_mask"))
-        pairs = sum(length * (length + 1) // 2 for length in lengths)
+        pairs = sum(map(causal_pairs, lengths))
         if pairwise is not None:
             pairs = int(torch.eq(pairwise, 0).sum())
         pairs += sum(own * others for own, others in zip(lengths, seen, strict=True))

@@ -91,9 +91,14 @@ class PromptFormat:
         """Tokens of a text; a plain text gets the tokenizer's own special tokens, a chat text has them already."""
         return self._tokens_of([text])[0]
 
-    def _tokens_of(self, texts: Sequence[str]) -> list[list[int]]:
-        """Tokens of several texts: one call for all, which is what a call costs that matters."""
-        return [list(found) for found in self.tokenizer(list(texts), add_special_tokens=not self.chat)["input_ids"]]
+    def _tokens_of(self, texts: Sequence[str], special: bool | None = None) -> list[list[int]]:
+        """Tokens of several texts, in one call: a call takes longer than its texts do.
+
+        Args:
+            special: whether the tokenizer's own special tokens stand around each; None: as `token_ids` says.
+        """
+        special = not self.chat if special is None else special
+        return [list(found) for found in self.tokenizer(list(texts), add_special_tokens=special)["input_ids"]]
 
     def encode(self, question: Question) -> EncodedPrompt:
         """Tokens of a question.
@@ -129,9 +134,7 @@ class PromptFormat:
         prefix = [self.prefix.token] if self.prefix is not None and self.prefix.token is not None else []
 
         def tokens(texts: Sequence[str]) -> list[list[int]]:
-            return [
-                prefix + list(found) for found in self.tokenizer(list(texts), add_special_tokens=False)["input_ids"]
-            ]
+            return [prefix + found for found in self._tokens_of(texts, special=False)]
 
         shared, own = _shared(" ", text, options, tokens)
         if not shared:
@@ -144,7 +147,7 @@ class PromptFormat:
         What leads has tokens of its own, so that those that are judged do not depend on it.
         """
         read = tuple(self.tokenizer(lead, add_special_tokens=False)["input_ids"]) if lead else ()
-        tokens = [tuple(self.tokenizer(text, add_special_tokens=False)["input_ids"]) for text in texts]
+        tokens = [tuple(found) for found in self._tokens_of(texts, special=False)]
         words = tuple(len(text.split()) for text in texts)
         if self.prefix is not None and self.prefix.token is not None:
             return EncodedPrompt((self.prefix.token, *read), tuple(tokens), words)

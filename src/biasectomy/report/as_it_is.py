@@ -4,6 +4,7 @@ import math
 
 from biasectomy.measuring.results import MetricRow, Results
 from biasectomy.report.headline import Headline
+from biasectomy.report.short_answers import upper
 from biasectomy.report.words import figure_in_words, interval_in_words
 
 NO_VERDICT = "Nothing was changed, so there is no verdict: these are the figures of the model as it is."
@@ -31,7 +32,7 @@ def figures_in_words(results: Results) -> list[str]:
 
 def _figure(results: Results, row: MetricRow, role: str | None, several: bool) -> str:
     described = results.description(row.metric)
-    name = f"{described.description[:1].upper()}{described.description[1:]}{f' ({row.task})' if several else ''}"
+    name = f"{upper(described.description)}{f' ({row.task})' if several else ''}"
     if not math.isfinite(row.value):
         return f"{name} is undefined ({row.reason})."
     said = f"{name} is {figure_in_words(results, row.metric, row.value)}"

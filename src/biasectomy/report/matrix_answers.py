@@ -24,6 +24,7 @@ from biasectomy.report.short_answers import (
     more_items,
     options_of_methods,
     sentence,
+    upper,
 )
 from biasectomy.report.verdict import Words
 from biasectomy.report.words import change_in_words, when_together
@@ -91,7 +92,7 @@ def _noted(results: Results, cells: Sequence[MatrixCell], aims: Sequence[MatrixC
     )
     text = f"Of {counted(len(told), 'figure')} {short}.{f' Clearly less: {worst}.' if worst else ''}"
     clean = not lost and len(counts) == 1 and not any(math.isnan(cell.value) for cell in told)
-    return ShortAnswer(COST, short[:1].upper() + short[1:], text, "bad" if lost else "good" if clean else "mixed")
+    return ShortAnswer(COST, upper(short), text, "bad" if lost else "good" if clean else "mixed")
 
 
 # Several methods on several kinds of items

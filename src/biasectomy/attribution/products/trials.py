@@ -143,9 +143,8 @@ class Trials:
     def _instances(self, job: _Job) -> list[Instance]:
         instruction = self.task.instructions[job.wording]
         questions = [self.task.question(instruction, item) for item in self.task.items]
-        items = [self.task.items[index] for index in job.indices]
         with naming_items(self.task, questions):
-            return [self.instance(item, self.model.encode(self.task.question(instruction, item))) for item in items]
+            return [self.instance(self.task.items[one], self.model.encode(questions[one])) for one in job.indices]
 
     def _cost(self, instances: Sequence[Instance]) -> float:
         return sum(self.model.cost(Batch((0,), (one.encoded,)), separate=True) for one in instances)
