@@ -95,7 +95,7 @@ def run(settings: EvaluateSettings, model: LanguageModel | str | None = None, ta
     Raises:
         BiasectomyError: see the tree in `errors`.
     """
-    with join(settings.device) as processes, stages(TASKS, MODEL, PLANNING):
+    with join(settings.device, settings.shard) as processes, stages(TASKS, MODEL, PLANNING):
         tasks = open_tasks(settings, processes, task)
         language_model = open_model(settings, processes, model)
         heading("A first pass", PLANNING)

@@ -90,6 +90,9 @@ class ModelSettings(OutputSettings):
     device_map: Literal["auto", "balanced", "sequential"] | None = Field(
         None, description="Spread the model over several devices. [default: one device]"
     )
+    shard: bool = Field(
+        False, description="Spread the model's weights over the processes of a launcher: for one that no card holds."
+    )
     quantization: Literal["4bit", "8bit"] | None = Field(
         None, description="Find and measure with a quantised model (CUDA); the full-precision one is edited and saved."
     )

@@ -65,17 +65,11 @@ class Weights:
         Raises:
             ModelError: it cannot be loaded, does not fit in memory, or its device is not here.
         """
-        from transformers import AutoConfig, AutoTokenizer
-
-        source = self.source
+        source, options = self.source, self._options()
         if source.kind == "hub":
             fetch(source.location)
-        options: dict[str, Any] = {"trust_remote_code": self.trust_remote_code}
-        if source.gguf_file is not None:
-            options["gguf_file"] = source.gguf_file
         with quiet_transformers():
-            with loading(source, "its configuration"):
-                config = AutoConfig.from_pretrained(source.location, **options)
+            config = self._config()
             with loading(source, "its weights"):
                 weights = self._weights()
                 if self.device_map is None and self.quantization is None:
@@ -90,13 +84,40 @@ class Weights:
                     output_loading_info=True,
                 )
                 refuse_incomplete(source, told)
-            with loading(source, "its tokenizer"):
-                tokenizer = AutoTokenizer.from_pretrained(source.location, **options)
+            tokenizer = self._tokenizer()
         model.eval().requires_grad_(False)
         if "device_map" not in weights:
             model.to(named_device(self.device))
         refuse_foresight(source, model)
         return config, model, tokenizer
+
+    def load_empty(self) -> tuple[Any, Any, Any]:
+        """The same with a model that has shapes but no weights: on the device "meta".
+
+        Raises:
+            ModelError: its configuration or its tokenizer cannot be loaded.
+        """
+        with quiet_transformers():
+            config = self._config()
+            model = empty_model(config, self.dtype, trust_remote_code=self.trust_remote_code)
+            tokenizer = self._tokenizer()
+        return config, model.eval().requires_grad_(False), tokenizer
+
+    def _options(self) -> dict[str, Any]:
+        options: dict[str, Any] = {"trust_remote_code": self.trust_remote_code}
+        return options if self.source.gguf_file is None else options | {"gguf_file": self.source.gguf_file}
+
+    def _config(self) -> Any:
+        from transformers import AutoConfig
+
+        with loading(self.source, "its configuration"):
+            return AutoConfig.from_pretrained(self.source.location, **self._options())
+
+    def _tokenizer(self) -> Any:
+        from transformers import AutoTokenizer
+
+        with loading(self.source, "its tokenizer"):
+            return AutoTokenizer.from_pretrained(self.source.location, **self._options())
 
     def _weights(self) -> dict[str, Any]:
         """Arguments that say in which form and where the weights are kept."""
@@ -150,6 +171,12 @@ def models_for(config: Any) -> Any:
     return AutoModelForSeq2SeqLM if getattr(config, "is_encoder_decoder", False) else AutoModelForCausalLM
 
 
+def empty_model(config: Any, dtype: torch.dtype, **options: Any) -> Any:
+    """A model of a configuration that has shapes but no weights."""
+    with torch.device("meta"):
+        return models_for(config).from_config(copy.deepcopy(config), dtype=dtype, **options)  # it notes the format
+
+
 def named_device(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
@@ -170,9 +197,7 @@ def refuse_larger_than_memory(source: ModelSource, config: Any, dtype: torch.dty
     layers = getattr(config.get_text_config(), "num_hidden_layers", 0)
     if isinstance(layers, int) and layers > MOST_LAYERS:
         raise ModelError(f"The configuration of '{source.name}' says {layers:,} layers; no model has so many.")
-    with torch.device("meta"):
-        empty = models_for(config).from_config(copy.deepcopy(config), dtype=dtype)  # it notes the number format
-    need = weights_bytes(empty)
+    need = weights_bytes(empty_model(config, dtype))
     free = available_memory()
     if free is not None and need > free:
         raise ModelError(
