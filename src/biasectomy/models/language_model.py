@@ -26,7 +26,7 @@ from biasectomy.processes import ALONE, Processes
 from biasectomy.reading import likelihood
 from biasectomy.reading.distributions import divergences, next_token_log_probabilities, plan_distributions
 from biasectomy.reading.generation import generate, generation_size, plan_generation
-from biasectomy.reading.layouts import Batch, Layout, PackedLayout
+from biasectomy.reading.layouts import Batch, Layout, PackedLayout, Size
 from biasectomy.reading.layouts.base import placement
 from biasectomy.reading.limits import check_prompt, longest_text
 from biasectomy.reading.memory import in_halves, is_sharded
@@ -183,16 +183,23 @@ class LanguageModel:
         Args:
             separate: see `Layout.plan`.
         """
+        size, (device, dtype) = self.size(batch, separate=separate), placement(self.model)
+        weights = dtype.itemsize * (self.operations.token + self.operations.input) / 2
+        reading = size.passes * weights * (CPU_BALANCE if device.type == "cpu" else ACCELERATOR_BALANCE)
+        return self.operations.work(size).forward + reading
+
+    def size(self, batch: Batch, *, separate: bool = False) -> Size:
+        """How much there is to read in a batch, and to write; see `cost`."""
+        if batch.prompts[0].new_tokens:
+            return generation_size(batch, encoded=bool(self.model.config.is_encoder_decoder))
+        return self.layout.size(batch, separate=separate)
+
+    @property
+    def operations(self) -> Operations:
+        """What each thing costs that a size counts."""
         if self._operations is None:
             self._operations = Operations.of(self.model)
-        if batch.prompts[0].new_tokens:
-            size = generation_size(batch, encoded=bool(self.model.config.is_encoder_decoder))
-        else:
-            size = self.layout.size(batch, separate=separate)
-        device, dtype = placement(self.model)
-        weights = dtype.itemsize * (self._operations.token + self._operations.input) / 2
-        reading = size.passes * weights * (CPU_BALANCE if device.type == "cpu" else ACCELERATOR_BALANCE)
-        return self._operations.work(size).forward + reading
+        return self._operations
 
     def answer(
         self, batch: Batch, questions: Sequence[Question], shortage: Callable[[], object] = lambda: None
