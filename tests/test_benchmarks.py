@@ -387,7 +387,7 @@ def test_growth_is_plotted(tmp_path):
 
 def test_every_benchmark_says_what_it_does():
     assert set(BENCHMARKS) == {
-        "attribution", "growth", "learning", "memory", "mitigate", "precision", "reuse", "scoring",
+        "attribution", "growth", "learning", "memory", "mitigate", "precision", "processes", "reuse", "scoring",
     }  # fmt: skip
     assert all(BENCHMARKS[name].description.endswith(".") for name in BENCHMARKS)
 
