@@ -7,12 +7,14 @@ once when a process is gone. A command that nobody launched so is its own main p
 """
 
 import contextlib
+import itertools
 import os
+import re
 import signal
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -28,6 +30,8 @@ LOST = (
     "Another process of this run has ended, or the run was told to stop. "
     "What its run folder holds is kept; go on with --resume."
 )
+# What the libraries below say, in the middle of a pass through a model that is spread, where another process is gone.
+CONNECTION = re.compile(r"gloo|NCCL|[Cc]onnection|[Ss]ocket")
 
 Work = TypeVar("Work")
 Result = TypeVar("Result")
@@ -38,13 +42,15 @@ class Processes:
     """The processes of a run as one of them sees them; by default it is the only one.
 
     Every method but `share` must be called by all processes, in the same order. Where one of them failed, the
-    others raise its error there.
+    others raise its error there. Those that work `together` pass through the model equally often, so all compute
+    everything but what `map` divides, and what the main process found counts for all.
     """
 
     index: int = 0
     count: int = 1
     device: str | None = None  # that the launcher means for this process
     neighbours: int = 1  # processes on this machine, this one among them
+    together: bool = False  # each has a part of the model's weights, so that all pass through it at the same time
     paces: Paces = field(default_factory=Paces, compare=False, repr=False)
 
     @property
@@ -54,6 +60,8 @@ class Processes:
 
     def share(self, costs: Sequence[float], group: int = 1) -> slice:
         """This process's part of things in a row that cost so much, never cut within a group; may be empty."""
+        if self.together:
+            return slice(0, len(costs))
         return in_a_row(costs, self.count, group)[self.index]
 
     def map(
@@ -61,13 +69,18 @@ class Processes:
         function: Callable[[Work], Result],
         pieces: Sequence[Work],
         cost: Callable[[Work], float] = lambda piece: 1.0,
+        kind: Callable[[Work], Hashable] = lambda piece: None,
     ) -> Iterator[tuple[Work, Result]]:
         """Each piece of work with its result, in order and as they come; computed in rounds, each handed out by cost.
 
-        A process that was slower than the others gets less in later rounds.
+        A process that was slower than the others gets less in later rounds. Processes that work together compute pieces
+        of one kind at a time, which pass through the model equally often.
         """
         if self.count == 1:
             yield from ((piece, function(piece)) for piece in pieces)
+            return
+        if self.together:
+            yield from self._in_step(function, pieces, cost, kind)
             return
         costs = [cost(piece) for piece in pieces]
         for turn, parts in dealt(costs, self.count, self.paces):
@@ -77,6 +90,27 @@ class Processes:
             self.paces.note([sum(costs[piece] for piece in part) for part in parts], [seconds for _, seconds in told])
             found = {piece: result for some, _ in told for piece, result in some.items()}
             yield from ((pieces[piece], found[piece]) for piece in turn)
+
+    def _in_step(
+        self,
+        function: Callable[[Work], Result],
+        pieces: Sequence[Work],
+        cost: Callable[[Work], float],
+        kind: Callable[[Work], Hashable],
+    ) -> Iterator[tuple[Work, Result]]:
+        """See `map`: a piece for each process at a time, alike in cost; who has none computes another's once more."""
+        for _, alike in itertools.groupby(pieces, kind):
+            ordered = sorted(alike, key=cost, reverse=True)
+            for start in range(0, len(ordered), self.count):
+                turn = ordered[start : start + self.count]
+                yield from zip(turn, self.gather(function(turn[self.index % len(turn)])), strict=False)
+
+    def agreed(self, function: Callable[[], Result]) -> Result:
+        """What a function that may pass through the model returns in the main process."""
+        if not self.together:
+            return self.once(function)
+        found = function()
+        return self.once(lambda: found)
 
     def gather(self, value: Any) -> list[Any]:
         """What every process gives, in the order of their indices.
@@ -94,21 +128,23 @@ class Processes:
 
         found: list[Any] = [function() if self.main else None]
         self.gather(None)
-        with _losses():
+        with lost():
             distributed.broadcast_object_list(found, src=0)
         result: Result = found[0]
         return result
 
     def sum(self, tensors: "dict[str, Tensor]") -> "dict[str, Tensor]":
-        """Sums over processes; all have the same names and shapes."""
+        """Sums over processes; all have the same names and shapes. Of those that work together each has the sum."""
         if self.count == 1:
             return tensors
+        if self.together:
+            return self.once(lambda: {name: tensor.cpu() for name, tensor in tensors.items()})
         import torch
         import torch.distributed as distributed
 
         self.gather(None)
         joined = torch.cat([tensor.cpu() for tensor in tensors.values()])
-        with _losses():
+        with lost():
             distributed.all_reduce(joined)
         lengths = [len(tensor) for tensor in tensors.values()]
         return dict(zip(tensors, torch.split(joined, lengths), strict=True))
@@ -132,7 +168,7 @@ class Processes:
         import torch.distributed as distributed
 
         answers: list[Any] = [None] * self.count
-        with _losses():
+        with lost():
             distributed.all_gather_object(answers, (failure, value))
         for told, _ in answers:
             if told is not None:
@@ -155,8 +191,12 @@ def speaks() -> bool:
 
 
 @contextlib.contextmanager
-def join(device: str = "auto") -> Iterator[Processes]:
-    """The processes that were launched together, for as long as a command pieces; `ALONE` where there is one.
+def join(device: str = "auto", together: bool = False) -> Iterator[Processes]:
+    """The processes that were launched together, for as long as a command works; `ALONE` where there is one.
+
+    Args:
+        device: that they compute on.
+        together: each will have a part of the model.
 
     Raises:
         RunError: the processes do not find each other.
@@ -166,7 +206,7 @@ def join(device: str = "auto") -> Iterator[Processes]:
     if not _launched():
         yield ALONE
         return
-    processes = _joined(device)
+    processes = replace(_joined(device), together=together)
     try:
         with _signals():
             yield processes
@@ -176,6 +216,11 @@ def join(device: str = "auto") -> Iterator[Processes]:
             processes.fail(error)
         _speaks = _first_to_speak()
         raise
+    except RuntimeError as error:
+        if not together or CONNECTION.search(str(error)) is None:
+            raise
+        _speaks = _first_to_speak()
+        raise ProcessError(LOST) from error
     finally:
         import torch.distributed as distributed
 
@@ -207,8 +252,12 @@ def _joined(device: str) -> Processes:
 
 
 @contextlib.contextmanager
-def _losses() -> Iterator[None]:
-    """Turns a broken connection into the error that says so."""
+def lost() -> Iterator[None]:
+    """A block in which a broken connection is the error that says so.
+
+    Raises:
+        ProcessError: another process is gone.
+    """
     try:
         yield
     except RuntimeError as error:

@@ -8,6 +8,7 @@ import pytest
 from biasectomy.commands.planning import Planned, run
 from biasectomy.commands.settings import EvaluateSettings
 from biasectomy.errors import SettingsError
+from biasectomy.neurons.work import counted
 
 
 def test_a_plan_has_a_row_for_what_a_verdict_reads(tiny, toy_task):
@@ -21,6 +22,26 @@ def test_a_plan_has_a_row_for_what_a_verdict_reads(tiny, toy_task):
     assert plan.questions == 40 * 12 * 3 and plan.seconds > 0
     document = json.loads(json.dumps(plan.to_json(), allow_nan=False))
     assert len(document["rows"]) == len(plan.rows) and document["power"] == 0.8
+
+
+def test_a_plan_says_what_the_same_takes_on_other_machines(tiny, toy_task):
+    task = toy_task(clusters=40, per_cluster=12, instructions=3)
+    plan = run(EvaluateSettings.of(plan=True, also="none", change=0.2, card="h200", price=7.2), tiny, task)
+    runs = {part.run: part for part in plan.elsewhere.parts if not part.stage}
+    whole = runs["evaluate, 480 items"]
+    with counted(tiny.model) as work:
+        for batch in tiny.plan(task.questions()):
+            tiny.answer(batch, task.questions())
+    assert whole.operations == pytest.approx(work.forward, rel=0.1)  # foretold from some of the questions
+    assert [one.cards for one in whole.on] == [1, 8, 64]
+    assert all(one.money == pytest.approx(one.seconds * one.cards * 7.2 / 3600) for one in whole.on)
+    fewer = [part for name, part in runs.items() if name.startswith("evaluate") and part is not whole]
+    needed = max(row.items_for_change / row.items for row in plan.rows if row.items_for_change <= row.items)
+    assert [part.operations for part in fewer] == [pytest.approx(needed * whole.operations, rel=0.02)]
+    stages = [part for part in plan.elsewhere.parts if part.run == "mitigate, CRISPR, 480 items"]
+    assert stages[0].operations == pytest.approx(sum(part.operations for part in stages[1:]))
+    assert len(plan.elsewhere.table()) == len(runs) and "$7.2 an hour" in plan.elsewhere.notes()[0]
+    assert json.dumps(plan.to_json(), allow_nan=False)
 
 
 def test_of_many_clusters_a_first_pass_asks_some_with_several_items_each(tiny, toy_task):

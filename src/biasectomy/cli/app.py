@@ -106,6 +106,10 @@ def _plan(settings: Any, console: "Console") -> None:
         console.table(task, plan.heads(settings.change), [row.row() for row in plan.rows if row.task == task])
     for note in plan.notes():
         console.say(note)
+    elsewhere = plan.elsewhere
+    console.table("Elsewhere", elsewhere.heads(), elsewhere.table())
+    for note in elsewhere.notes():
+        console.say(note)
 
 
 def _find(settings: Any, console: "Console") -> None:

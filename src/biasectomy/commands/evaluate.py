@@ -62,7 +62,11 @@ def run(
     """See `evaluate`; what is given stands in for the settings' own."""
     folder = settings.out
     names = (TASKS, MODEL, FORECAST, MEASURING)
-    with join(settings.device) as processes, claimed(folder, settings, processes, model), stages(*names):
+    with (
+        join(settings.device, settings.shard) as processes,
+        claimed(folder, settings, processes, model),
+        stages(*names),
+    ):
         if settings.neurons_file is not None:
             neurons = NeuronSet.load(settings.neurons_file)
         harness = open_harness(settings, processes)

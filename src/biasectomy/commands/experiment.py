@@ -462,6 +462,9 @@ class Experiment:
         path = of_method(self.run.folder, name) / DESCRIBED
         if not self.processes.main or path.is_file():  # of a run that is resumed
             return
+        if self.processes.together:
+            say(f"Not told what the neurons of {self.titles[name]} are: the weights are spread over processes")
+            return
         task = self.development.get(name) or self.measured[0][0]
         items = task.limited(TOLD_ITEMS, 1, self.settings.seed) if task.items else None
         say(f"Looking at what the neurons of {self.titles[name]} are")
@@ -563,11 +566,17 @@ def experimenting(
         BiasectomyError: whatever can be refused before anything is computed is refused first.
     """
     names = (TASKS, MODEL, FORECAST, FITTING, MEASURING)
-    with join(settings.device) as processes, claimed(folder, settings, processes, model), stages(*names):
+    with (
+        join(settings.device, settings.shard) as processes,
+        claimed(folder, settings, processes, model),
+        stages(*names),
+    ):
         harness = open_harness(settings, processes)
         planned = plan(processes)
         settings = planned.settings or settings
         asking = Asking(_first_development(planned), _questions(planned), fits=True)
+        if settings.shard:
+            refuse_unsharded(planned.methods)
         language_model, number_format = open_in_format(settings, processes, model, asking, folder)
         for definition in planned.definitions:
             describe_neurons(language_model, definition)
@@ -597,6 +606,21 @@ def _questions(planned: Planned) -> float:
     asked = sum(len(task.items) * len(task.instructions) for task, _ in planned.measured)
     told = planned.answered if not callable(planned.answered) else 0.0
     return planned.questions + asked * (sum(map(_times_asked, planned.methods.values())) if told is None else 1 + told)
+
+
+def refuse_unsharded(methods: Mapping[str, Method]) -> None:
+    """Refuses methods that cannot have a model whose weights are spread over processes.
+
+    Raises:
+        SettingsError: names the first of them, and those that can.
+    """
+    able = [name for name in METHODS if METHODS[name].profile.sharded]
+    for method in methods.values():
+        if not method.profile.sharded:
+            raise SettingsError(
+                f"{method.title} needs a model whose weights are in one place; with --shard there are "
+                f"{', '.join(able)}."
+            )
 
 
 def _all_times(planned: Planned, model: LanguageModel) -> float:

@@ -49,7 +49,7 @@ def run(settings: FindSettings) -> NeuronSet:
     Raises:
         BiasectomyError: see the tree in `errors`.
     """
-    with join(settings.device) as processes, stages(TASKS, MODEL, FINDING):
+    with join(settings.device, settings.shard) as processes, stages(TASKS, MODEL, FINDING):
         processes.once(lambda: refuse_output(settings))
         processes.once(lambda: _make_folder(settings.out.parent))
         _ = ATTRIBUTIONS[settings.attribution]

@@ -268,6 +268,8 @@ def open_model(
             f"--device-map spreads a model over the devices of a machine, and {processes.neighbours} processes on this "
             "one would each do so; launch one process a machine, or leave --device-map out."
         )
+    if settings.shard:
+        _refuse_sharding(settings, processes)
     with processes.main_first():
         source = resolve_model(name)
     dtype = dtype or (settings.dtype if settings.dtype != AUTO else FULL)
@@ -277,7 +279,11 @@ def open_model(
     say(
         f"{type(model).__name__}, {_in_words(parameters)} parameters, {dtype} on {model.device.type}, "
         f"{language_model.prompt_format.name} prompts, whole texts {language_model.prompt_format.conditioning}"
-        + (f", in each of {processes.count} processes" if processes.count > 1 else "")
+        + (
+            f", {'spread over' if processes.together else 'in each of'} {processes.count} processes"
+            if processes.count > 1
+            else ""
+        )
     )
     if language_model.layout.name == "rows":
         warn("This model cannot share the work of a prompt between its options; scoring is slower.")
@@ -290,6 +296,7 @@ def loaded(settings: ModelSettings, processes: Processes, source: ModelSource, d
     """A model as the settings say, in a number format."""
     return load(
         source,
+        processes=processes,
         prompt=settings.prompt,
         prefix=settings.prefix,
         batch_tokens=settings.batch_tokens,
@@ -299,6 +306,27 @@ def loaded(settings: ModelSettings, processes: Processes, source: ModelSource, d
         quantization=settings.quantization,
         trust_remote_code=settings.trust_remote_code,
     )
+
+
+def _refuse_sharding(settings: ModelSettings, processes: Processes) -> None:
+    """Refuses to spread a model where that cannot be.
+
+    Raises:
+        SettingsError: says why, and what would be right.
+    """
+    if not processes.together:
+        raise SettingsError(
+            "--shard spreads a model over the processes of a launcher, and here is one process; start the command with "
+            "torchrun or accelerate launch (mitigate, compare, evaluate, find and study), or leave --shard out."
+        )
+    for name in ("device_map", "quantization"):
+        if getattr(settings, name) is not None:
+            raise SettingsError(f"--shard and {option_name(name)} exclude each other; give one of them.")
+    if isinstance(settings, EvaluationSettings) and settings.harness:
+        raise SettingsError(
+            "lm-evaluation-harness reads in batches of its own, for which a model cannot be spread over processes; "
+            "leave --harness or --shard out."
+        )
 
 
 def describe_neurons(language_model: LanguageModel, definition: str) -> None:

@@ -4,9 +4,11 @@ import itertools
 import math
 import random
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from biasectomy.commands.elsewhere import Elsewhere, found_elsewhere
 from biasectomy.commands.forecast import fitting_batch_tokens
 from biasectomy.commands.number_format import Asking, foreseen
 from biasectomy.commands.opening import MODEL, TASKS, open_model, open_tasks
@@ -71,11 +73,17 @@ class Plan:
     seconds: float
     level: float
     number_formats: str  # how fast each is here
+    elsewhere: Elsewhere
 
     def to_json(self) -> dict[str, Any]:
         """A dictionary that JSON can hold; infinite numbers are null."""
         document: dict[str, Any] = without_nan(
-            asdict(self) | {"rows": [_finite(asdict(row)) for row in self.rows], "power": POWER}
+            asdict(self)
+            | {
+                "rows": [_finite(asdict(row)) for row in self.rows],
+                "power": POWER,
+                "elsewhere": self.elsewhere.to_json(),
+            }
         )
         return document
 
@@ -99,7 +107,7 @@ def run(settings: EvaluateSettings, model: LanguageModel | str | None = None, ta
     Raises:
         BiasectomyError: see the tree in `errors`.
     """
-    with join(settings.device) as processes, stages(TASKS, MODEL, PLANNING):
+    with join(settings.device, settings.shard) as processes, stages(TASKS, MODEL, PLANNING):
         tasks = open_tasks(settings, processes, task)
         language_model = open_model(settings, processes, model)
         heading("A first pass", PLANNING)
@@ -118,7 +126,9 @@ def run(settings: EvaluateSettings, model: LanguageModel | str | None = None, ta
         formats = rates.told()
         if settings.dtype == AUTO:
             formats += f". {foreseen(settings, rates, Asking(tasks[0], questions))}"
-        return Plan(tuple(found), questions, seconds * questions / processes.count, settings.level, formats)
+        shares = [_share(one.name, found) for one in tasks]
+        elsewhere = found_elsewhere(language_model, tasks, shares, settings.card, settings.price, settings.seed)
+        return Plan(tuple(found), questions, seconds * questions / processes.count, settings.level, formats, elsewhere)
 
 
 def _some(task: Task, seed: int) -> Task:
@@ -159,6 +169,12 @@ def _of_task(whole: Task, some: Task, answers: Any, settings: EvaluateSettings) 
             )
         )
     return found
+
+
+def _share(task: str, found: Sequence[Planned]) -> float:
+    """Share of a task's items that finds the change in all that varied; 1 where all are too few, or nothing varied."""
+    shares = [row.items_for_change / row.items for row in found if row.task == task and row.items]
+    return min(1.0, max((share for share in shares if not math.isnan(share)), default=1.0))
 
 
 def _clusters(whole: Task, some: Task, eligible: Booleans) -> int:

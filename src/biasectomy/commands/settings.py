@@ -93,6 +93,9 @@ class ModelSettings(OutputSettings):
     device_map: Literal["auto", "balanced", "sequential"] | None = Field(
         None, description="Spread the model over several devices. [default: one device]"
     )
+    shard: bool = Field(
+        False, description="Spread the model's weights over the processes of a launcher: for one that no card holds."
+    )
     quantization: Literal["4bit", "8bit"] | None = Field(
         None, description="Find and measure with a quantised model (CUDA); the full-precision one is edited and saved."
     )
@@ -218,6 +221,12 @@ class EvaluateSettings(EvaluationSettings):
     )
     change: float = Field(
         0.05, gt=0, allow_inf_nan=False, description="With --plan: the change that should be found, in a figure's unit."
+    )
+    card: Literal["a100", "h100", "h200"] = Field(
+        "h100", description="With --plan: the card of which it says what 1, 8 and 64 take."
+    )
+    price: float | None = Field(
+        None, ge=0, allow_inf_nan=False, description="With --plan: US dollars an hour of a card. [default: by card]"
     )
     out: Path | None = Field(None, description="Folder for the results. [default: none is written]")
     resume: bool = Field(False, description="Go on with an interrupted run in the folder.")

@@ -157,7 +157,7 @@ class _Run:
 
     def judge_at(self, step: int) -> None:
         """Judges what is there after a step, and keeps it where it is the best."""
-        found = self.session.processes.once(lambda: self._judgement(step))
+        found = self.session.processes.agreed(lambda: self._judgement(step))
         known = min((one.loss for one in self.judged if self.budget.allows(one)), default=math.inf)
         self.judged.append(found)
         if self.budget.allows(found) and found.loss < known:

@@ -14,6 +14,7 @@ from biasectomy.learning.training import Training
 from biasectomy.measuring.session import Session
 from biasectomy.models.language_model import LanguageModel
 from biasectomy.models.loading import number_format
+from biasectomy.reading.memory import is_sharded
 from biasectomy.tasks.base import FEWEST_TEMPLATES, Split, Task, split
 
 
@@ -29,12 +30,17 @@ def training_of(
     """The training of what a change of the model depends on; without a loss, for the session's goal.
 
     Raises:
-        SettingsError: nothing can be learned from the items, or a number format is wanted of quantised weights.
+        SettingsError: nothing can be learned from the items, or a number format is wanted of quantised
+            weights, or of weights that are spread over processes.
     """
     if settings.dtype != "auto" and model.weights is not None and model.weights.quantization is not None:
         raise SettingsError(
             f"The model is quantised ({model.weights.quantization}), so its weights have no other number format; "
             "dtype auto would be right."
+        )
+    if settings.dtype != "auto" and is_sharded(model.model):
+        raise SettingsError(
+            "The model is spread over processes, so its weights have one number format; dtype auto would be right."
         )
     variants = tuple(learning.variants) if settings.variants else ()
     return Training(

@@ -24,7 +24,7 @@ from biasectomy.models.language_model import LanguageModel
 from biasectomy.processes import Processes
 from biasectomy.reading.layouts import Batch
 from biasectomy.reading.layouts.base import placement
-from biasectomy.reading.memory import in_halves, weights_bytes
+from biasectomy.reading.memory import in_halves, is_sharded, weights_bytes
 from biasectomy.reading.prompts import EncodedPrompt
 from biasectomy.tasks.base import Item
 
@@ -146,7 +146,9 @@ class Training:
                     parameter.grad = gradient
                 raise
 
-        return sum(value for batch in self._planned(instruction, items) for value in in_halves(passed, batch))
+        whole = is_sharded(self.model.model)
+        batches = self._planned(instruction, items)
+        return sum(value for batch in batches for value in in_halves(passed, batch, whole=whole))
 
     def _planned(self, instruction: str, items: Sequence[Item]) -> Iterator[Batch]:
         """The batches in which some items are read."""

@@ -208,7 +208,13 @@ class Stored:
         ]
         cost = self._computing.cost
         batches = fine_enough(batches, self._processes.count, cost, Batch.halves)
-        for batch, answers in self._processes.map(lambda batch: self._computing.answer(batch, distinct), batches, cost):
+
+        def kind(batch: Batch) -> tuple[bool, bool]:
+            return bool(batch.prompts[0].new_tokens), distinct[batch.indices[0]].divergence
+
+        for batch, answers in self._processes.map(
+            lambda batch: self._computing.answer(batch, distinct), batches, cost, kind
+        ):
             fresh = {
                 once[index]: answer
                 for index, answer in zip(batch.indices, answers, strict=True)

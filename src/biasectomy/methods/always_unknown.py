@@ -20,7 +20,7 @@ class AlwaysUnknown(OnlyInference):
     """Says "unknown" to every question that has such an option: the floor that any gain must be compared with."""
 
     title: ClassVar[str] = "Always unknown"
-    profile: ClassVar[Profile] = Profile("answers", "nothing: no model is asked")
+    profile: ClassVar[Profile] = Profile("answers", "nothing: no model is asked", sharded=True)
     Settings: ClassVar[type[Options]] = Options
     cost = Cost(questions_per_answer=0.0)
 

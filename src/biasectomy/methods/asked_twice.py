@@ -44,7 +44,9 @@ class AskingTwice(OnlyInference):
     """A method says what is asked first of a question, and how the question is asked after that."""
 
     title: ClassVar[str] = "Asking twice"
-    profile: ClassVar[Profile] = Profile("prompt", "a text to be written for each question", ("generation",))
+    profile: ClassVar[Profile] = Profile(
+        "prompt", "a text to be written for each question", ("generation",), sharded=True
+    )
 
     def __init__(self, settings: Any) -> None:
         self.settings = settings

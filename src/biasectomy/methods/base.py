@@ -27,13 +27,15 @@ class Profile:
 
     `needs` says what it must have of a model (that its weights can be written or activations be changed, gradients,
     written text), of a task (pairs of a biased and another answer) or of the user (files of data), `changes` where it
-    acts, `costs` what it takes, in words. `checkpoint` says whether a plain checkpoint comes out.
+    acts, `costs` what it takes, in words. `checkpoint` says whether a plain checkpoint comes out, `sharded` whether the
+    weights may be spread over processes: it asks by the session's answerer and learns by `Training`.
     """
 
     changes: Changed
     costs: str
     needs: tuple[Need, ...] = ()
     checkpoint: bool = False
+    sharded: bool = False
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ class ContextualCalibration(OnlyInference):
 
     title: ClassVar[str] = "Contextual calibration"
     profile: ClassVar[Profile] = Profile(
-        "answers", "a question without content for each different set of options and input"
+        "answers", "a question without content for each different set of options and input", sharded=True
     )
 
     class Settings(Options):

@@ -35,6 +35,7 @@ class Crispr(Ranking):
         "forward and backward passes over some items, then many answers to all",
         ("weights", "gradients"),
         True,
+        sharded=True,
     )
 
     class Settings(CrisprAttribution.Settings):

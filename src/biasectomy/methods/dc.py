@@ -35,7 +35,7 @@ class DomainContextCalibration(OnlyInference):
 
     title: ClassVar[str] = "Domain-context calibration"
     profile: ClassVar[Profile] = Profile(
-        "answers", "twenty questions of random words for each different set of options and instruction"
+        "answers", "twenty questions of random words for each different set of options and instruction", sharded=True
     )
 
     class Settings(Options):

@@ -46,6 +46,7 @@ class EditedNeurons(Ranking):
         "what the attribution reads, with gradients or without, then many answers to all items",
         ("weights", "gradients"),
         True,
+        sharded=True,
     )
 
     class Settings(Options):

@@ -23,7 +23,7 @@ class FairPrompt(OnlyInference):
     """Puts a sentence in front of the instruction that asks for answers without stereotypes."""
 
     title: ClassVar[str] = "Fairness instruction"
-    profile: ClassVar[Profile] = Profile("prompt", "a sentence more to read in each question")
+    profile: ClassVar[Profile] = Profile("prompt", "a sentence more to read in each question", sharded=True)
 
     class Settings(Options):
         """Options of the method."""

@@ -61,7 +61,7 @@ class LearnedFactors:
     title: ClassVar[str] = "Learned factors"
     usual_count: ClassVar[int] = 1000
     profile: ClassVar[Profile] = Profile(
-        "weights", "some hundred steps of training", ("weights", "gradients"), checkpoint=True
+        "weights", "some hundred steps of training", ("weights", "gradients"), checkpoint=True, sharded=True
     )
 
     class Settings(TrainingSettings):

@@ -21,7 +21,7 @@ class Original(NothingToLearn):
     """The model as it is, which every other method is compared with."""
 
     title: ClassVar[str] = "Original"
-    profile: ClassVar[Profile] = Profile("nothing", "nothing", checkpoint=True)
+    profile: ClassVar[Profile] = Profile("nothing", "nothing", checkpoint=True, sharded=True)
     cost = Cost()
     Settings: ClassVar[type[Options]] = Options
 

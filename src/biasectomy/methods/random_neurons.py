@@ -30,7 +30,7 @@ class RandomNeurons:
 
     title: ClassVar[str] = "Random neurons"
     profile: ClassVar[Profile] = Profile(
-        "weights", "nothing to fit; as many answers as draws", ("weights",), checkpoint=True
+        "weights", "nothing to fit; as many answers as draws", ("weights",), checkpoint=True, sharded=True
     )
 
     class Settings(Options):

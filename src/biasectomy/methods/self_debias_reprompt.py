@@ -26,7 +26,7 @@ class SelfDebiasReprompt(AskingTwice):
     """Lets the model answer, and tells it to remove bias by answering again (Gallegos et al. 2024)."""
 
     title: ClassVar[str] = "Self-debiasing, reprompting"
-    profile: ClassVar[Profile] = Profile("prompt", "a second question behind the first and its answer")
+    profile: ClassVar[Profile] = Profile("prompt", "a second question behind the first and its answer", sharded=True)
 
     class Settings(Options):
         """Options of the method."""

@@ -34,6 +34,7 @@ from biasectomy.models.saving import (
 )
 from biasectomy.neurons.discovery import Neurons
 from biasectomy.neurons.neuron_set import NeuronSet
+from biasectomy.reading.memory import is_sharded
 
 if TYPE_CHECKING:
     from biasectomy.models.language_model import LanguageModel
@@ -143,7 +144,7 @@ def _config(model: "LanguageModel", vectors: dict[str, Tensor]) -> dict[str, Any
 def _tried(model: "LanguageModel", folder: Path, neuron_set: NeuronSet, vectors: dict[str, Tensor]) -> float | None:
     """See `save_adapter`."""
     quantised = model.weights is not None and model.weights.quantization is not None
-    if quantised or getattr(model.model, "hf_device_map", None):
+    if quantised or is_sharded(model.model) or getattr(model.model, "hf_device_map", None):
         return None
     try:
         from peft import PeftModel

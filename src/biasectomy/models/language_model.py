@@ -22,13 +22,14 @@ from biasectomy.neurons.discovery import Neurons, discover_neurons
 from biasectomy.neurons.edits import edited
 from biasectomy.neurons.neuron_set import NeuronSet, model_shape
 from biasectomy.neurons.work import Operations
+from biasectomy.processes import ALONE, Processes
 from biasectomy.reading import likelihood
 from biasectomy.reading.distributions import divergences, next_token_log_probabilities, plan_distributions
 from biasectomy.reading.generation import generate, generation_size, plan_generation
-from biasectomy.reading.layouts import Batch, Layout, PackedLayout
+from biasectomy.reading.layouts import Batch, Layout, PackedLayout, Size
 from biasectomy.reading.layouts.base import placement
 from biasectomy.reading.limits import check_prompt, longest_text
-from biasectomy.reading.memory import in_halves
+from biasectomy.reading.memory import in_halves, is_sharded
 from biasectomy.reading.prefixes import PrefixRule
 from biasectomy.reading.prompts import EncodedPrompt, PromptFormat, PromptKind, prompt_format
 from biasectomy.reading.questions import Answer, Question
@@ -182,16 +183,23 @@ class LanguageModel:
         Args:
             separate: see `Layout.plan`.
         """
+        size, (device, dtype) = self.size(batch, separate=separate), placement(self.model)
+        weights = dtype.itemsize * (self.operations.token + self.operations.input) / 2
+        reading = size.passes * weights * (CPU_BALANCE if device.type == "cpu" else ACCELERATOR_BALANCE)
+        return self.operations.work(size).forward + reading
+
+    def size(self, batch: Batch, *, separate: bool = False) -> Size:
+        """How much there is to read in a batch, and to write; see `cost`."""
+        if batch.prompts[0].new_tokens:
+            return generation_size(batch, encoded=bool(self.model.config.is_encoder_decoder))
+        return self.layout.size(batch, separate=separate)
+
+    @property
+    def operations(self) -> Operations:
+        """What each thing costs that a size counts."""
         if self._operations is None:
             self._operations = Operations.of(self.model)
-        if batch.prompts[0].new_tokens:
-            size = generation_size(batch, encoded=bool(self.model.config.is_encoder_decoder))
-        else:
-            size = self.layout.size(batch, separate=separate)
-        device, dtype = placement(self.model)
-        weights = dtype.itemsize * (self._operations.token + self._operations.input) / 2
-        reading = size.passes * weights * (CPU_BALANCE if device.type == "cpu" else ACCELERATOR_BALANCE)
-        return self._operations.work(size).forward + reading
+        return self._operations
 
     def answer(
         self, batch: Batch, questions: Sequence[Question], shortage: Callable[[], object] = lambda: None
@@ -202,13 +210,20 @@ class LanguageModel:
             shortage: is called each time that memory was too small.
         """
         if batch.prompts[0].new_tokens:
-            texts = in_halves(lambda half: generate(self.model, self.tokenizer, half), batch, shortage)
+            texts = in_halves(
+                lambda half: generate(self.model, self.tokenizer, half), batch, shortage, whole=is_sharded(self.model)
+            )
             return [Answer(texts=(text,)) for text in texts]
         if questions[batch.indices[0]].divergence:
             return self._compared(batch, questions, shortage)
-        found = in_halves(lambda half: likelihood.score(self.model, half, self.layout), batch, shortage)
+        found = in_halves(
+            lambda half: likelihood.score(self.model, half, self.layout),
+            batch,
+            shortage,
+            whole=is_sharded(self.model),
+        )
         if not all(scores.finite for scores in found):
-            self._refuse_not_finite(batch, questions)
+            self._refuse_not_finite(batch, questions, found)
         return [
             Answer(scores.log_likelihoods, scores.tokens, encoded.words)
             for scores, encoded in zip(found, batch.prompts, strict=True)
@@ -219,7 +234,7 @@ class LanguageModel:
         if not self._changes:
             found = [(0.0,) * len(one.options[0]) for one in batch.prompts]
         else:
-            found = in_halves(self._divergences, batch, shortage)
+            found = in_halves(self._divergences, batch, shortage, whole=is_sharded(self.model))
         for index, values in zip(batch.indices, found, strict=True):
             if not all(map(math.isfinite, values)):
                 error = ScoreError(
@@ -237,9 +252,14 @@ class LanguageModel:
             original = next_token_log_probabilities(self.model, batch.prompts)
         return [tuple(values.tolist()) for values in divergences(original, now)]
 
-    def _refuse_not_finite(self, batch: Batch, questions: Sequence[Question]) -> NoReturn:
-        culprit = likelihood.first_not_finite(self.model, batch.prompts, self.layout)
-        position, values = (culprit[0], culprit[1].log_likelihoods) if culprit else (0, ())
+    def _refuse_not_finite(
+        self, batch: Batch, questions: Sequence[Question], found: Sequence[likelihood.OptionScores]
+    ) -> NoReturn:
+        if is_sharded(self.model):  # no process passes through the model alone
+            culprit = next((place, scores) for place, scores in enumerate(found) if not scores.finite)
+        else:
+            culprit = likelihood.first_not_finite(self.model, batch.prompts, self.layout) or (0, found[0])
+        position, values = culprit[0], culprit[1].log_likelihoods
         error = ScoreError(
             f"The model's log-likelihoods of the options are not finite ({', '.join(f'{one:g}' for one in values)}). "
             "Its weights may be damaged, or --dtype float32 may be needed."
@@ -278,7 +298,7 @@ class LanguageModel:
         """
         refuse_existing(Path(folder), overwrite=overwrite)
         weights, model = self.weights, self.model
-        if weights is not None and weights.quantization is not None:
+        if weights is not None and (weights.quantization is not None or is_sharded(model)):
             model = weights.full_precision().load()[1]
         known = weights.stored_dtype if weights is not None else None
         stored = number_format(dtype) if dtype != "auto" else known or model.dtype
@@ -292,6 +312,7 @@ def load(
     prompt: PromptKind = "auto",
     prefix: PrefixRule = "auto",
     batch_tokens: int | None = None,
+    processes: Processes = ALONE,
     **options: Unpack[LoadingOptions],
 ) -> LanguageModel:
     """Loads a model: `smollm2`, a local folder, a GGUF file or a hub id.
@@ -301,6 +322,7 @@ def load(
         prompt: the model's chat template, plain text, or the template where there is one.
         prefix: of whole texts: the token in front that `choose_prefix` finds by a rule, "auto", "bos", "eos" or "none".
         batch_tokens: tokens in one batch; None for what suits the device.
+        processes: over which the model is spread, if they work together; all must call this.
         options: `dtype`, `device`, `device_map`, `quantization` and `trust_remote_code` (see `LoadingOptions`).
 
     Raises:
@@ -309,7 +331,13 @@ def load(
     """
     source = name if isinstance(name, ModelSource) else resolve_model(name)
     weights = Weights.chosen(source, options)
-    config, model, tokenizer = weights.load()
+    whole = None
+    if processes.together:
+        from biasectomy.models.sharding import load_sharded
+
+        config, model, tokenizer, whole = load_sharded(weights, processes)
+    else:
+        config, model, tokenizer = weights.load()
     language_model = LanguageModel(
         model=model,
         tokenizer=tokenizer,
@@ -319,7 +347,11 @@ def load(
         batch_tokens=batch_tokens or (CPU_BATCH_TOKENS if model.device.type == "cpu" else ACCELERATOR_BATCH_TOKENS),
         weights=replace(weights, stored_dtype=stored_dtype(source, config)),
     )
-    language_model.layout = likelihood.layout_for(model, model.get_input_embeddings().weight.shape[0])
+    if whole is None:
+        language_model.layout = likelihood.layout_for(model, model.get_input_embeddings().weight.shape[0])
+    else:
+        language_model.layout = whole.layout
+        language_model._checksum, language_model._fingerprint = whole.checksum, whole.fingerprint
     return language_model
 
 

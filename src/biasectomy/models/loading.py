@@ -67,24 +67,18 @@ class Weights:
         Raises:
             ModelError: it cannot be loaded, does not fit in memory, or its device is not here.
         """
-        from transformers import AutoConfig, AutoTokenizer, GgufConfig
+        from transformers import GgufConfig
 
         source = self.source
         if source.kind == "hub":
             fetch(source.location)
         weights = self._weights()
-        location, options = source.location, dict[str, Any](trust_remote_code=self.trust_remote_code)
         with quiet_transformers():
-            if source.gguf_file is not None:
-                kept = converted(Path(location) / source.gguf_file, self._convert)
-                if kept is not None:
-                    location = str(kept)
-                else:
-                    options["gguf_file"] = source.gguf_file
-                    # Without dequantising, transformers keeps the quantised form and refuses to save it.
-                    weights["quantization_config"] = GgufConfig(gguf_file=source.gguf_file, dequantize=True)
-            with loading(source, "its configuration"):
-                config = AutoConfig.from_pretrained(location, **options)
+            location, options = self._place()
+            if "gguf_file" in options:
+                # Without dequantising, transformers keeps the quantised form and refuses to save it.
+                weights["quantization_config"] = GgufConfig(gguf_file=source.gguf_file, dequantize=True)
+            config = self._config(location, options)
             with loading(source, "its weights"):
                 if self.device_map is None and self.quantization is None:
                     refuse_larger_than_memory(source, config, self.dtype)
@@ -98,13 +92,45 @@ class Weights:
                     output_loading_info=True,
                 )
                 refuse_incomplete(source, told)
-            with loading(source, "its tokenizer"):
-                tokenizer = AutoTokenizer.from_pretrained(location, **options)
+            tokenizer = self._tokenizer(location, options)
         model.eval().requires_grad_(False)
         if "device_map" not in weights:
             model.to(named_device(self.device))
         refuse_foresight(source, model)
         return config, model, tokenizer
+
+    def load_empty(self) -> tuple[Any, Any, Any]:
+        """The same with a model that has shapes but no weights: on the device "meta".
+
+        Raises:
+            ModelError: its configuration or its tokenizer cannot be loaded.
+        """
+        with quiet_transformers():
+            location, options = self._place()
+            config = self._config(location, options)
+            model = empty_model(config, self.dtype, trust_remote_code=self.trust_remote_code)
+            tokenizer = self._tokenizer(location, options)
+        return config, model.eval().requires_grad_(False), tokenizer
+
+    def _place(self) -> tuple[str, dict[str, Any]]:
+        """Where its files are and how they are read: those of a GGUF file's kept checkpoint, where there is one."""
+        location, options = self.source.location, {"trust_remote_code": self.trust_remote_code}
+        if self.source.gguf_file is None:
+            return location, options
+        kept = converted(Path(location) / self.source.gguf_file, self._convert)
+        return (location, options | {"gguf_file": self.source.gguf_file}) if kept is None else (str(kept), options)
+
+    def _config(self, location: str, options: dict[str, Any]) -> Any:
+        from transformers import AutoConfig
+
+        with loading(self.source, "its configuration"):
+            return AutoConfig.from_pretrained(location, **options)
+
+    def _tokenizer(self, location: str, options: dict[str, Any]) -> Any:
+        from transformers import AutoTokenizer
+
+        with loading(self.source, "its tokenizer"):
+            return AutoTokenizer.from_pretrained(location, **options)
 
     def _weights(self) -> dict[str, Any]:
         """Arguments that say in which form and where the weights are kept."""
@@ -156,6 +182,12 @@ def stored_dtype(source: ModelSource, config: Any) -> torch.dtype | None:
     return found if source.gguf_file is None else None
 
 
+def empty_model(config: Any, dtype: torch.dtype, **options: Any) -> Any:
+    """A model of a configuration that has shapes but no weights."""
+    with torch.device("meta"):
+        return models_for(config).from_config(copy.deepcopy(config), dtype=dtype, **options)  # it notes the format
+
+
 def named_device(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
@@ -176,9 +208,7 @@ def refuse_larger_than_memory(source: ModelSource, config: Any, dtype: torch.dty
     layers = getattr(config.get_text_config(), "num_hidden_layers", 0)
     if isinstance(layers, int) and layers > MOST_LAYERS:
         raise ModelError(f"The configuration of '{source.name}' says {layers:,} layers; no model has so many.")
-    with torch.device("meta"):
-        empty = models_for(config).from_config(copy.deepcopy(config), dtype=dtype)  # it notes the number format
-    need = weights_bytes(empty)
+    need = weights_bytes(empty_model(config, dtype))
     free = available_memory()
     if free is not None and need > free:
         raise ModelError(

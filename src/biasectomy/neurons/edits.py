@@ -4,7 +4,7 @@ A neuron's factor multiplies its unit's output (`linear-output`), or what its co
 adds (`ffn-hidden`). `edited` puts the factors where `baked` does, in the weights, and puts the old weights
 back afterwards, so that the model that is measured is the one that is saved, to the last bit and for every
 factor. Where weights cannot be changed for a while (quantised ones, shared ones, ones that are not in
-memory), it multiplies the activations instead.
+memory, ones that are spread over processes), it multiplies the activations instead.
 """
 
 import contextlib

@@ -7,8 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from biasectomy.errors import ModelError
 from biasectomy.neurons.discovery import NeuronGroup
 from biasectomy.neurons.experts import expert_bias, expert_matrix
+from biasectomy.reading.memory import is_sharded
 
 _FULL_PRECISION = {torch.float64, torch.float32, torch.float16, torch.bfloat16}
 
@@ -36,8 +38,17 @@ class Slice:
 
 
 def owned_slices(model: nn.Module, group: NeuronGroup, units: Tensor) -> Iterator[Slice]:
-    """The weights that some units of a group own: to scale them is to scale the units."""
+    """The weights that some units of a group own: to scale them is to scale the units.
+
+    Raises:
+        ModelError: they are spread over processes.
+    """
     module: Any = model.get_submodule(group.owner)
+    if is_sharded(module):
+        raise ModelError(
+            f"The weights of '{group.owner}' are spread over processes, and what is asked for needs them whole; leave "
+            "--shard out."
+        )
     bias: Tensor | None
     if group.expert is not None:
         matrix = expert_matrix(module, group.parameter, group.expert)
@@ -76,6 +87,8 @@ def not_editable(model: nn.Module, group: NeuronGroup, shared: Mapping[int, list
             )
         if weight.device.type == "meta":
             return f"The weights of '{group.owner}' are not in memory; load the whole model to edit it."
+        if is_sharded(weight):
+            return f"The weights of '{group.owner}' are spread over processes; leave --shard out to change them."
         own = f"{group.owner}.{name}"
         for place in shared.get(id(weight), []):
             if place != own:

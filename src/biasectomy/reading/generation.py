@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from biasectomy.reading.layouts.base import Batch, Size, causal_pairs, plan_rows
+from biasectomy.reading.memory import is_sharded
 from biasectomy.reading.prompts import EncodedPrompt
 
 
@@ -57,6 +58,7 @@ def generate(
         top_p=None,
         top_k=None,
         pad_token_id=padding,
+        synced_gpus=is_sharded(model),  # who is done passes through the model until all are
     )
     start = 1 if model.config.is_encoder_decoder else tokens.shape[1]
     rows = [row[start : start + one.new_tokens] for row, one in zip(output, batch.prompts, strict=True)]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from biasectomy.errors import ModelError
 
 if TYPE_CHECKING:  # torch is slow to import, and what only asks the system does not need it
-    from torch import nn
+    from torch import Tensor, nn
 
     from biasectomy.reading.layouts import Batch
 
@@ -24,12 +24,19 @@ def is_out_of_memory(error: Exception) -> bool:
 
 
 def in_halves(
-    compute: "Callable[[Batch], list[Result]]", batch: "Batch", undo: Callable[[], object] = lambda: None
+    compute: "Callable[[Batch], list[Result]]",
+    batch: "Batch",
+    undo: Callable[[], object] = lambda: None,
+    *,
+    whole: bool = False,
 ) -> list[Result]:
     """Results of a batch's prompts, in their order; the batch is halved as often as memory needs it.
 
     Args:
+        compute: gives the results of a batch.
+        batch: of prompts.
         undo: takes back what a computation that failed has changed.
+        whole: nothing is halved, because other processes pass through the model as often as this one.
 
     Raises:
         ModelError: the memory is too small even for one prompt.
@@ -40,6 +47,11 @@ def in_halves(
         if not is_out_of_memory(error):
             raise
         undo()
+        if whole:
+            raise ModelError(
+                f"The memory is too small for {len(batch.prompts):,} prompts at once of a model that is spread over "
+                "processes; a smaller --batch-tokens would be right."
+            ) from error
         if len(batch.prompts) == 1:
             raise ModelError(
                 f"The memory is too small even for one prompt of {len(batch.prompts[0].prompt):,} tokens; "
@@ -48,9 +60,16 @@ def in_halves(
     return [one for half in batch.halves() for one in in_halves(compute, half, undo)]
 
 
+def is_sharded(weights: "nn.Module | Tensor") -> bool:
+    """Whether a tensor, or the weights of a model, are spread over processes."""
+    found = weights if not hasattr(weights, "parameters") else next(iter(weights.parameters()), None)
+    return hasattr(found, "device_mesh")
+
+
 def weights_bytes(model: "nn.Module") -> int:
-    """Bytes of a model's weights."""
-    return sum(weight.numel() * weight.element_size() for weight in model.parameters())
+    """Bytes of a model's weights; the same in all processes, where each has a part of them."""
+    size = sum(weight.numel() * weight.element_size() for weight in model.parameters())
+    return size // next(iter(model.parameters())).device_mesh.size() if is_sharded(model) else size  # type: ignore[attr-defined]
 
 
 def available_memory() -> int | None:

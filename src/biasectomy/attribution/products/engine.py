@@ -22,7 +22,7 @@ from biasectomy.neurons.activations import Activations, Captured, captured
 from biasectomy.neurons.discovery import Neurons
 from biasectomy.reading.layouts import Batch, Layout, PackedLayout, Place, Reading
 from biasectomy.reading.likelihood import first_not_finite, numbers
-from biasectomy.reading.memory import in_halves
+from biasectomy.reading.memory import in_halves, is_sharded
 from biasectomy.reading.prompts import EncodedPrompt
 
 
@@ -62,7 +62,7 @@ def accumulate(
     instances = _longest_first(instances, rule.group)
     passes = _Passes(model, neurons, layout, rule, gradients)
     for batch in layout.plan([instance.encoded for instance in instances], budget, separate=True):
-        in_halves(lambda half: passes.run(half, instances), batch, passes.undo)
+        in_halves(lambda half: passes.run(half, instances), batch, passes.undo, whole=is_sharded(model))
         yield len(batch.prompts)
 
 
