@@ -23,11 +23,9 @@ from biasectomy.commands.studies.seeds import seeds_verdict
 from biasectomy.errors import SettingsError
 from biasectomy.files import read_json
 from biasectomy.measuring.results import (
-    DifferenceRow,
     Matrix,
     MatrixCell,
     MetricDescription,
-    MetricRow,
     Results,
     point_name,
 )
@@ -38,6 +36,7 @@ from biasectomy.options import Options
 from biasectomy.report.text import rendered
 from tests.commands.cases import lines_of
 from tests.conftest import save_tiny
+from tests.report.study_cases import RIGHT, made
 
 SMALL = {
     "method": "crispr", "also": "none", "replicates": 40, "max_instructions": 2, "random_neurons": {"draws": 2},
@@ -52,7 +51,6 @@ OF_STUDY = {
     "preservation": {"neurons": 8},
     "seeds": {"seeds": 2, "neurons": 12},
 }
-RIGHT = MetricDescription("Right", "how often it is right", "share", 1.0, "goal")
 
 
 @pytest.fixture(scope="module")
@@ -298,27 +296,6 @@ class TestWhatCannotBe:
             study("neurons", "no/such-model", toy_task(), **SMALL | {"crispr": {}})
 
 
-def made(changes: dict[tuple[str, str], tuple[float, float]], line: str = "crispr", clusters: int = 30) -> Results:
-    """Results from differences (method, against): their size and how far their interval reaches; original 0.5."""
-    values = {"original": 0.5}
-    for (method, against), (value, _) in changes.items():
-        values.setdefault(method, values.get(against, 0.5) + value)
-        values.setdefault(against, values[method] - value)
-    rows = tuple(
-        MetricRow(one, "t", "test", "right", value, value - 0.1, value + 0.1, 90, clusters, 1.0)
-        for one, value in values.items()
-    )
-    differences = tuple(
-        DifferenceRow(*pair, "t", "test", "right", value, value - reach, value + reach, 90, clusters, 1.0)
-        for pair, (value, reach) in changes.items()
-    )
-    titles = {"original": "Original", line: "CRISPR"}
-    return Results(
-        rows, differences, interval={"level": 0.95}, titles=titles, described={"right": RIGHT}, goals={"t": "right"},
-        tasks=("t",),
-    )  # fmt: skip
-
-
 class TestVerdicts:
     def test_the_fewest_neurons_that_hold_are_named_and_whether_random_ones_do_as_well(self):
         against = {("crispr:3", "original"): (0.02, 0.1), ("crispr:30", "original"): (0.3, 0.1)}
@@ -388,13 +365,13 @@ class TestVerdicts:
         found = {
             ("crispr", "original"): (0.4, 0.1),
             ("crispr:a", "crispr"): (-0.3, 0.1),
-            ("random-neurons", "crispr"): (0.0, 0.1),
+            ("crispr", "random-neurons"): (0.0, 0.1),
         }
         results = made(found)
         results = replace(results, titles=results.titles | {"crispr:a": "CRISPR, no weight"})
         told = ablation_verdict(results, 9, "")
         assert told[0].startswith("With 9 neurons, how often it is right is served by the whole score (+40.0 points")
-        assert told[1].startswith("As many random neurons cannot be told from it (+0.0 points")
+        assert told[1].startswith("It cannot be told from as many random neurons (+0.0 points")
         assert told[2].startswith("Behind the whole score, by its interval") and "no weight (-30.0 points" in told[2]
         some = {(f"crispr:{name}", "crispr"): (-0.1, 0.099) for name in "abc"}
         told = ablation_verdict(made(found | some), 9, "")

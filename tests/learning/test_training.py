@@ -3,13 +3,14 @@
 import contextlib
 import itertools
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from biasectomy.errors import ScoreError
+from biasectomy.errors import DataError, ScoreError
 from biasectomy.learning.factors import Factors
 from biasectomy.learning.neutral import LEARNED_FROM, NeutralTexts, judged_by, packaged
 from biasectomy.learning.path import path_to
@@ -226,3 +227,18 @@ def test_few_templates_choose_by_as_many_as_can_tell_a_gain_from_chance(toy_task
     learned, validated = learned_and_validated(toy_task(clusters=templates), 0.3, None, 1000, 0)
     assert len({item.cluster for item in validated.items}) == choosing
     assert len({item.cluster for item in learned.items}) == templates - choosing
+
+
+def test_all_is_learned_from_of_a_part_with_too_few_templates_to_choose(toy_task):
+    """Of StereoSet's bias types one has three targets, so that half of them are one or two."""
+    large = toy_task(clusters=10)
+    small = tuple(replace(item, task="toy:rare", identifier=f"rare/{n}") for n, item in enumerate(large.items[:8]))
+    renamed = tuple(replace(item, cluster=f"rare {item.cluster}") for item in small[4:])  # one of two is shared
+    task = replace(large, name="toy", items=(*large.items, *small[:4], *renamed))
+    for seed in range(4):
+        learned, validated = learned_and_validated(task, 0.3, None, 1000, seed)
+        assert not {item.cluster for item in learned.items} & {item.cluster for item in validated.items}
+        assert {item.identifier for item in renamed} <= {item.identifier for item in learned.items}
+        assert len(learned.items) + len(validated.items) == len(task.items)
+    with pytest.raises(DataError, match="too few to learn from some and choose by others"):
+        learned_and_validated(replace(task, items=(*small[:4], *renamed)), 0.3, None, 1000, 0)

@@ -131,7 +131,8 @@ def test_a_run_that_only_measured_has_no_parts_on_changes(tmp_path):
 def test_a_study_shows_its_matrix_and_says_how_many_cells_hold():
     read = Read(render_page(transferred(), []))
     said = " ".join(text for _, text in read.texts)
-    assert "In 1 of 3 cells" in said and "1 gain and 0 losses hold when all cells are looked at together" in said
+    assert "Yes in 1 of 2 where it was learned, not shown elsewhere" in said
+    assert "1 gain and no loss hold, when all 3 cells with an interval are looked at together" in said
     assert "How much nearer the best value" in said and "Not measured" in said  # no column shows what it cost
 
 

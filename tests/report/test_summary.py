@@ -94,6 +94,16 @@ def test_where_nothing_was_compared_nothing_is_claimed(tmp_path):
     assert then.commands == ("biasectomy compare tiny --task bbq:age",)
 
 
+def test_a_figure_that_the_original_has_in_full_can_be_lost(tmp_path):
+    results = results_of({"crispr": {GOAL: CLEAR, GUARD: WORSE}}, {GOAL: CLEAR})
+    full = [
+        replace(row, value=1.0 if row.method == "original" else 0.7, high=1.0) if row.metric == GUARD else row
+        for row in results.metrics
+    ]
+    _, cost, _, _ = told(tmp_path, replace(results, metrics=tuple(full)))
+    assert cost.short == "1 figure of 1 got worse" and "from 100.0 % to 70.0 %" in cost.text
+
+
 def test_drift_from_the_original_is_a_distance_and_no_loss(tmp_path):
     results = results_of({"crispr": {GOAL: CLEAR} | KEPT}, {GOAL: CLEAR})
     drift = replace(

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 
 from torch import Tensor
 
@@ -13,7 +14,7 @@ from biasectomy.learning.training import Training
 from biasectomy.measuring.session import Session
 from biasectomy.models.language_model import LanguageModel
 from biasectomy.models.loading import number_format
-from biasectomy.tasks.base import Split, Task, split
+from biasectomy.tasks.base import FEWEST_TEMPLATES, Split, Task, split
 
 
 def training_of(
@@ -67,11 +68,13 @@ def learned_and_validated(
         seed: of the split.
         settled: what leaves nothing to choose, for messages.
 
+    Of a part of a joined task with too few templates for both all is learned from, as long as other parts can choose.
+
     Raises:
         DataError: there are too few templates for both.
     """
     try:
-        learning, validation = split(development, "template", 1 - validation_share(development, share), seed)
+        learning, validation = _in_two(development, validation_share(development, share), seed)
     except DataError as error:
         templates = len({item.cluster for item in development.items})
         raise DataError(
@@ -79,3 +82,15 @@ def learned_and_validated(
             f"few to learn from some and choose by others; more items would be right, or {settled}."
         ) from error
     return Split(learning.limited(items, seed=seed), validation.limited(validated, VALIDATION_WORDINGS, seed))
+
+
+def _in_two(development: Task, share: float, seed: int) -> Split:
+    """Both sides by template; no template is on both, of whatever part it is."""
+    parts = development.parts()
+    able = {part.name for part in parts if len({item.cluster for item in part.items}) >= FEWEST_TEMPLATES}
+    if len(parts) == 1 or not able or len(able) == len(parts):
+        return split(development, "template", 1 - share, seed)
+    divided = replace(development, items=tuple(item for item in development.items if item.task in able))
+    choosing = {item.cluster for item in split(divided, "template", 1 - share, seed).test.items}
+    sides = (tuple(item for item in development.items if (item.cluster in choosing) == side) for side in (False, True))
+    return Split(*(replace(development, items=side) for side in sides))

@@ -4,14 +4,25 @@ Computed from intervals, roles, goals and the record; nothing here knows a metri
 """
 
 import math
-import shlex
 from collections.abc import Sequence
 
 from biasectomy.measuring.multiplicity import holding
 from biasectomy.measuring.results import DifferenceRow
 from biasectomy.report.figures import DECIMALS, USUAL, number, tasks_of_first_table
 from biasectomy.report.finished import FinishedRun
-from biasectomy.report.short_answers import COST, FAIRER, NEXT, TRUST, ShortAnswer, command, counted, sentence, upper
+from biasectomy.report.short_answers import (
+    COST,
+    FAIRER,
+    NEXT,
+    TRUST,
+    ShortAnswer,
+    command,
+    counted,
+    more_items,
+    out_of,
+    sentence,
+    upper,
+)
 from biasectomy.report.verdict import Words
 from biasectomy.run_files import MODEL
 
@@ -103,9 +114,10 @@ class About:
         return [row for row in rows if not self._only_worse(row)]
 
     def _only_worse(self, row: DifferenceRow) -> bool:
-        """Whether the original has the best value by construction, such as no drift from itself."""
+        """Whether the original has the best value by construction, such as no drift from itself, so without doubt."""
         before = self.results.find(row.against, row.metric, task=row.task)
-        return before is not None and before.value == self.results.description(row.metric).best
+        is_best = before is not None and before.value == self.results.description(row.metric).best
+        return is_best and before is not None and not before.low < before.high
 
     def losses(self) -> list[DifferenceRow]:
         """What clearly got worse of what was to be kept."""
@@ -131,7 +143,7 @@ class About:
     def cost(self) -> ShortAnswer:
         """What clearly got worse, or how much may have; how far it moved; what answering costs."""
         kept, losses, worst = self.kept(), self.losses(), self.worst_case()
-        behind = " ".join([*self._moved(), *self._answering()])
+        behind = " ".join([*self.distances(), *self._answering()])
         if losses:
             told = [sentence(self.words.change(row)) for row in losses[:SHOWN]]
             if more := len(losses) - SHOWN:
@@ -153,7 +165,7 @@ class About:
         text += f" But a loss of up to {100 * worst[0]:.1f} points of {name} is not excluded."
         return ShortAnswer(COST, "No clear loss, but room for one", f"{text} {behind}".strip(), "mixed")
 
-    def _moved(self) -> list[str]:
+    def distances(self) -> list[str]:
         """Figures that can only get worse, such as drift."""
         rows = [row for row in (*self.first, *self.others) if self.words.role(row) == "guard" and self._only_worse(row)]
         found = []
@@ -196,7 +208,7 @@ class About:
     def checks(self) -> list[tuple[bool, str]]:
         """What a change of the first goal should stand, each with whether it does."""
         goals = self.goals(self.first)
-        return [*self._together(goals), *self._control(), *self._basis(goals[0])]
+        return [*self._together(goals), *self._control(), *self.basis(goals[0])]
 
     def _together(self, goals: Sequence[DifferenceRow]) -> list[tuple[bool, str]]:
         """Whether a goal's change holds among all changes of its task."""
@@ -224,7 +236,7 @@ class About:
             return [(False, "no control was measured: what as many random neurons would do is not known")]
         return [(self.words.gain(row) > 0, self.words.against_random(row))]
 
-    def _basis(self, row: DifferenceRow) -> list[tuple[bool, str]]:
+    def basis(self, row: DifferenceRow) -> list[tuple[bool, str]]:
         """How many items it rests on, and whether anything was learned from them."""
         whole = max((one for one in self.results.metrics if one.task == row.task), key=lambda one: one.items)
         enough = whole.clusters >= FEW_TEMPLATES
@@ -236,28 +248,13 @@ class About:
             found.append((False, "the neurons may have been found on some of these items"))
         return found
 
-    def _out(self) -> str:
-        """The run's folder as its command names it."""
-        words = shlex.split(str(self.run.record.get("command") or ""))
-        return words[words.index("--out") + 1] if "--out" in words[:-1] else self.run.folder.name
-
-    def _with_more_items(self) -> tuple[str, ...]:
-        """The run's command with all test items, and with the answers that are there already."""
-        words = shlex.split(str(self.run.record.get("command") or ""))
-        if "--test-items" not in words[:-1]:
-            return ()
-        for name in ("--test-items", "--out", "--store"):
-            while name in words[:-1]:
-                del words[words.index(name) : words.index(name) + 2]
-        return (shlex.join([*words, "--store", f"{self._out()}/store", "--out", f"{self._out()}-all-items"]),)
-
     def next(self) -> ShortAnswer:
         """What follows from the other three answers."""
         model, task = (str(self.settings.get(name) or "") for name in ("model", "task"))
         compare = command("compare", model, "--task", task)
         if self.nothing_changed or not (self.gained or self.worse):
             text = f"Nothing speaks for {self.title} here. Ask more items, or compare other methods on the same ones."
-            commands = (*self._with_more_items(), compare)
+            commands = (*more_items(self.run), compare)
             return ShortAnswer(NEXT, "Keep the original for now", text, "open", commands)
         if self.worse or self.losses() or self.words.abstention(self.first):
             text = "Decide whether the gain is worth that price where the model will be used, or compare other methods."
@@ -267,8 +264,8 @@ class About:
             missing.append(f"a loss of up to {100 * worst[0]:.1f} points is not excluded")
         if missing:
             text = f"{sentence('; '.join(missing))} More items narrow the intervals."
-            return ShortAnswer(NEXT, "Measure more, then decide", text, "mixed", self._with_more_items())
+            return ShortAnswer(NEXT, "Measure more, then decide", text, "mixed", more_items(self.run))
         there = (self.run.folder / MODEL).is_dir()
-        commands = (command("evaluate", f"{self._out()}/{MODEL}", "--task", "all"),) if there else ()
+        commands = (command("evaluate", f"{out_of(self.run)}/{MODEL}", "--task", "all"),) if there else ()
         text = "Measure it on what you will use it for; fairness on these questions says nothing of others."
         return ShortAnswer(NEXT, "Try it where it will be used", text, "good", commands)

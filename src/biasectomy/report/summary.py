@@ -1,11 +1,11 @@
 """A finished run in four short answers: is it fairer, what did it cost, can it be trusted, what comes next."""
 
-import math
-
 from biasectomy.report.about_method import About
 from biasectomy.report.as_it_is import figures_in_words
+from biasectomy.report.curve_answers import CurveAnswers
 from biasectomy.report.finished import FinishedRun
-from biasectomy.report.short_answers import COST, FAIRER, NEXT, TRUST, ShortAnswer, command, counted, sentence
+from biasectomy.report.matrix_answers import matrix_answers
+from biasectomy.report.short_answers import COST, FAIRER, NEXT, TRUST, ShortAnswer, command, counted, lower, sentence
 from biasectomy.report.verdict import ranking
 
 SHOWN = 3  # methods or figures that are told one by one
@@ -14,7 +14,9 @@ SHOWN = 3  # methods or figures that are told one by one
 def summary(run: FinishedRun) -> list[ShortAnswer]:
     """The four answers, in the order in which they are asked."""
     if run.results.matrix is not None:
-        return _of_matrix(run)
+        return matrix_answers(run)
+    if run.results.curve is not None:
+        return CurveAnswers(run).answers()
     if not run.subjects:
         return _of_none(run)
     if run.subject is None:
@@ -69,7 +71,7 @@ def _of_several(run: FinishedRun) -> list[ShortAnswer]:
         sentences,
         "good" if unharmed else "mixed" if better else "open",
     )
-    told = [f"{one.title}: {_lower(one.cost().short)}" for one in (better or abouts)[:SHOWN]]
+    told = [f"{one.title}: {lower(one.cost().short)}" for one in (better or abouts)[:SHOWN]]
     if (more := len(better or abouts) - SHOWN) > 0:
         told.append(f"{more} more in the tables")
     harmless = [one for one in better if not one.losses()]
@@ -81,7 +83,7 @@ def _of_several(run: FinishedRun) -> list[ShortAnswer]:
     )
     best = (unharmed or better or abouts)[0]
     trust = best.trust()
-    trust = ShortAnswer(TRUST, trust.short, f"{best.title}: {_lower(trust.text)}", trust.tone)
+    trust = ShortAnswer(TRUST, trust.short, f"{best.title}: {lower(trust.text)}", trust.tone)
     model, task = (str(best.settings.get(name) or "") for name in ("model", "task"))
     if unharmed:
         line = command("mitigate", model, "--task", task, "--method", best.method)
@@ -91,55 +93,3 @@ def _of_several(run: FinishedRun) -> list[ShortAnswer]:
         text = "No method is clearly better at no clear price. Ask more items, or keep the original."
         follow = ShortAnswer(NEXT, "Choose none of them yet", text, "mixed" if better else "open")
     return [fairer, cost, trust, follow]
-
-
-def _of_matrix(run: FinishedRun) -> list[ShortAnswer]:
-    """Of a study that set methods against kinds of items."""
-    results = run.results
-    matrix = results.matrix
-    assert matrix is not None
-    clear = [cell for cell in matrix.cells if cell.holds]
-    better = [cell for cell in clear if cell.value > 0]
-    own = [cell for cell in better if cell.own]
-    total = sum(math.isfinite(cell.low) for cell in matrix.cells)
-    changed = [row for row in results.differences if row.method in matrix.rows and row.against == matrix.against]
-    beside = set(matrix.beside)
-    harmed = {row.method for row in changed if (row.task, row.metric) in beside and (row.low > 0 or row.high < 0)}
-    short = f"In {len(better)} of {total} cells" if better else "Not shown anywhere"
-    text = (
-        f"{counted(len(better), 'gain')} and {len(clear) - len(better)} losses hold when all cells are looked at "
-        f"together; {len(own)} of the gains are on the kind that was learned of."
-    )
-    templates = min((cell.clusters for cell in matrix.cells), default=0)
-    return [
-        ShortAnswer(
-            FAIRER, short, text, "good" if better and len(better) == len(clear) else "mixed" if better else "open"
-        ),
-        ShortAnswer(
-            COST,
-            f"{len(harmed)} of {counted(len(matrix.rows), 'method')} moved it" if beside else "Not measured",
-            "The columns behind the matrix say how far each method moved what was to be kept."
-            if beside
-            else "No column shows what it cost; --also names some.",
-            "mixed" if harmed else "open",
-        ),
-        ShortAnswer(
-            TRUST,
-            "As far as all cells together go",
-            f"Marks allow for {total} looks at once (Holm's correction); the smallest cell rests on "
-            f"{counted(templates, 'template')}.",
-            "mixed" if clear else "open",
-        ),
-        ShortAnswer(
-            NEXT,
-            "Read the matrix row by row" if clear else "Conclude nothing yet",
-            "A gain beside a large drift may be destruction; repeat with another seed before you rely on a cell."
-            if clear
-            else "Ask more items, or another method.",
-            "open",
-        ),
-    ]
-
-
-def _lower(text: str) -> str:
-    return text[:1].lower() + text[1:] if text[1:2].islower() or text[1:2] == " " else text

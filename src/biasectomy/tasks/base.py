@@ -18,6 +18,8 @@ from biasectomy.tasks.answer_rules import ANSWER_RULES, GENERATING
 from biasectomy.tasks.judges import Judge, note_of
 from biasectomy.tasks.metrics import Goal, Metric
 
+FEWEST_TEMPLATES = 3  # that are split: one for development, and two for test, without which nothing has an interval
+
 
 @dataclass(frozen=True, slots=True)
 class Item:
@@ -286,11 +288,11 @@ def _development_templates(part: Task, share: float, generator: random.Random, s
     types: dict[str, set[str]] = defaultdict(set)
     for item in part.items:
         types[item.cluster].add(item.labels.get(part.alike, ""))
-    if len(types) < 3:
+    if len(types) < FEWEST_TEMPLATES:
         raise DataError(
             f"'{part.name}' has {len(part.items)} items from {_counted(len(types), 'template')}, too few to split by "
-            "template: at least 3 templates are needed, 1 for development and 2 for test (those that share questions "
-            "count as one). Use more items, or split at random."
+            f"template: at least {FEWEST_TEMPLATES} templates are needed, 1 for development and 2 for test (those that "
+            "share questions count as one). Use more items, or split at random."
         )
     strata = _shuffled(types, lambda cluster: tuple(sorted(types[cluster])), generator)
     chosen = [cluster for stratum in strata for cluster in stratum[: round(share * len(stratum))]]

@@ -109,14 +109,14 @@ class AblationStudy:
             like = experiment.fitted[CRISPR].neuron_set
             control = series.measure_control(experiment, CONTROL, RandomNeurons.title, like)
             rows = [CRISPR, *variants, *control]
-            outcome = experiment.measure(
-                [(CRISPR, ORIGINAL), *((row, CRISPR) for row in rows[1:]), *((row, ORIGINAL) for row in rows[1:])]
-            )
+            left_out = [(CRISPR, ORIGINAL), *((row, CRISPR) for row in variants)]
+            against_random = [(CRISPR, row) for row in control]
+            outcome = experiment.measure([*left_out, *against_random, *((row, ORIGINAL) for row in rows[1:])])
             first, *others = outcome.tasks
             columns = _columns(first, others, experiment.session.objective)
             beside = [(one.name, series.main_figure(one)) for one in others if not one.goals]
             found = matrix(columns, outcome.answers, ORIGINAL, {row: [] for row in rows}, experiment.session, beside)
-            found = replace(found, notes=(f"Every row edits {count:,} neurons{said}.",))
+            found = replace(found, notes=(f"Every row edits {count:,} neuron{'s' * (count != 1)}{said}.",))
             results = replace(outcome.results, matrix=found)
             results = replace(results, verdict=ablation_verdict(results, count, said))
             return experiment.finish(replace(outcome, results=results), [CRISPR])
@@ -139,21 +139,22 @@ def ablation_verdict(results: "Results", count: int, said: str) -> list[str]:
 
     rows = [row for row in goal_differences(results) if row.method == CRISPR or row.against == CRISPR]
     whole = next(row for row in rows if row.method == CRISPR)
-    random = next((row for row in rows if row.method == CONTROL), None)
+    random = next((row for row in rows if row.against == CONTROL), None)
     parts = [row for row in rows if row not in (whole, random)]
+    many = f"{count:,} neuron{'s' * (count != 1)}{said}"
     if no_answer_changed(rows):
-        return [f"With {count:,} neurons{said} no row changes a figure: there is nothing to be taken apart."]
+        return [f"With {many} no row changes a figure: there is nothing to be taken apart."]
     goal = results.description(whole.metric).description
     clear, served = bool(clear_alone([whole])), bool(clear_alone([whole])) and is_nearer(results, whole)
     sentences = [
-        f"With {count:,} neurons{said}, {goal} "
+        f"With {many}, {goal} "
         f"{'is served by the whole score' if served else 'gets worse' if clear else UNCLEAR} "
         f"({change_in_words(results, whole)})."
     ]
     if random is not None:
-        ahead = bool(clear_alone([random])) and not is_nearer(results, random)
+        ahead = bool(clear_alone([random])) and is_nearer(results, random)
         sentences.append(
-            f"As many random neurons {'are behind it' if ahead else 'cannot be told from it'} "
+            f"It {'is ahead of' if ahead else 'cannot be told from'} as many random neurons "
             f"({change_in_words(results, random)})"
             + ("." if ahead else ", so what it does may be what any such edit does.")
         )

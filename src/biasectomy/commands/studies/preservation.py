@@ -88,7 +88,8 @@ class PreservationStudy:
             experiment.ask(settings.method, keep=False)
             beside = series.measure_control(experiment, CONTROL, RandomNeurons.title, fitted.neuron_set)
             rows = [settings.method, *beside]
-            outcome = experiment.measure([(row, ORIGINAL) for row in rows])
+            pairs = [(row, ORIGINAL) for row in rows]
+            outcome = experiment.measure([*pairs, *((settings.method, one) for one in beside)])
             columns = _columns(outcome.tasks, experiment.session.objective, outcome.answers, rows)
             found = matrix(columns, outcome.answers, ORIGINAL, {row: [] for row in rows}, experiment.session)
             results = _judged(replace(outcome.results, matrix=found), settings.kept_within)
