@@ -133,7 +133,7 @@ def test_a_study_shows_its_matrix_and_says_how_many_cells_hold():
     said = " ".join(text for _, text in read.texts)
     assert "Yes in 1 of 2 where it was learned, not shown elsewhere" in said
     assert "1 gain and no loss hold, when all 3 cells with an interval are looked at together" in said
-    assert "How much nearer the best value" in said and "Not measured" in said  # no column shows what it cost
+    assert "How much nearer the best value" in said and "0 of 1 fit that helped lost nothing clearly" in said
 
 
 def test_the_page_is_written_with_its_pictures_from_the_folder_alone(tmp_path):

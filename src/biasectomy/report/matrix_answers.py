@@ -132,10 +132,10 @@ def _fairer(run: FinishedRun, own: Sequence[MatrixCell], elsewhere: Sequence[Mat
     told = [_largest(run.results, cells, where) for cells, where in ((own, "own kind"), (elsewhere, "another kind"))]
     if not at_home and not abroad and (alone := sum(cell.value > 0 for cell in clear_alone([*own, *elsewhere]))):
         told.append(f"By its own interval alone {counted(alone, 'gain')} would hold; more items may show it.")
-    text = (
-        f"{counted(at_home + abroad, 'gain') if at_home + abroad else 'No gain'} and {'no loss' if not lost else counted(lost, 'loss')} hold, "
-        f"{when_together(matrix.cells, 'cell')}. {' '.join(one for one in told if one)}"
-    ).rstrip()
+    gains = counted(at_home + abroad, "gain") if at_home + abroad else "No gain"
+    losses = counted(lost, "loss") if lost else "no loss"
+    hold = f"{gains} and {losses} hold, {when_together(matrix.cells, 'cell')}."
+    text = " ".join([hold, *(one for one in told if one)])
     tone = "bad" if lost and not (at_home or abroad) else "open" if not (at_home or abroad) else "mixed"
     return ShortAnswer(FAIRER, short, text, "good" if at_home and abroad and not lost else tone)  # type: ignore[arg-type]
 
