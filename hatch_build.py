@@ -15,6 +15,8 @@ except ImportError:  # in the tests, where only `readme_for_index` is wanted
     MetadataHookInterface = object
 
 LINK = re.compile(r"(!?)\[([^\]]*)\]\((?!https?:|#)([^)\s]+)\)")
+PICTURE = re.compile(r"<picture>(?s:.*?)</picture>\n\n(?s:.+?)\n\n")  # and what tells what it shows
+SHOWN = re.compile(r'(?<= )(src|srcset)="(?!https?:)([^"]+)"')
 
 
 def readme_for_index(text: str, source: str | None) -> str:
@@ -31,6 +33,8 @@ def readme_for_index(text: str, source: str | None) -> str:
             return "" if picture else said
         return f"{picture}[{said}]({source.rstrip('/')}/{'raw' if picture else 'blob'}/main/{target})"
 
+    begin = source and f"{source.rstrip('/')}/raw/main"
+    text = SHOWN.sub(rf'\1="{begin}/\2"', text) if begin else PICTURE.sub("", text)
     return LINK.sub(absolute, text)
 
 

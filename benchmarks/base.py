@@ -1,7 +1,7 @@
 """What a benchmark is: a function from settings to lines, registered by name."""
 
 import importlib.util
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -23,6 +23,18 @@ class Settings:
     plots: Path | None = None
     model: str = "smollm2"
     task: str = "bbq:age"
+    device: str = "cpu"
+    shape: str | None = None  # of a model with random weights, which takes the place of `model`, and of `task`
+    dtype: str | None = None  # None: what each benchmark needs
+
+    @property
+    def usual(self) -> bool:
+        """Whether what is measured is what the bars were set for."""
+        return self.device == "cpu" and self.shape is None
+
+    def dtypes(self, usual: Sequence[str]) -> tuple[str, ...]:
+        """The number formats that are measured."""
+        return tuple(usual) if self.dtype is None else (self.dtype,)
 
     def choose_rounds(self, usual: int) -> int:
         """Timed runs of every contestant."""
@@ -80,16 +92,30 @@ class Line:
 
 @dataclass(frozen=True)
 class Benchmark:
-    """A registered function, and the packages it needs besides the library's own."""
+    """A registered function, and the packages it needs besides the library's own.
+
+    `anywhere` says that it reads the device, the shape and the number format of its settings.
+    """
 
     name: str
     run: Callable[[Settings], list[Line]]
     needs: tuple[str, ...]
+    anywhere: bool = False
 
     @property
     def description(self) -> str:
         """First line of the function's documentation."""
         return (self.run.__doc__ or "").strip().partition("\n")[0]
+
+    def refuse_elsewhere(self, settings: Settings) -> None:
+        """Refuses a device, a shape or a number format that it would not read.
+
+        Raises:
+            SettingsError: names the benchmark, and those that do.
+        """
+        if not (self.anywhere or (settings.usual and settings.dtype is None)):
+            able = ", ".join(name for name in BENCHMARKS if BENCHMARKS[name].anywhere)
+            raise SettingsError(f"The benchmark '{self.name}' takes no --device, --shape or --dtype; these do: {able}.")
 
     def refuse_missing(self) -> None:
         """Refuses to start without a package that would be needed later.
@@ -102,15 +128,24 @@ class Benchmark:
                 raise SettingsError(f"The benchmark '{self.name}' needs {package}; pip install '.[bench]' brings it.")
 
 
-BENCHMARKS: Registry[Benchmark] = Registry("benchmark")
+class InOrder(Registry[Benchmark]):
+    """The benchmarks, those first that matter most: what is interrupted has them."""
+
+    first = ("scoring", "learning")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted(super().__iter__(), key=lambda name: (name not in self.first, name != self.first[0], name)))
+
+
+BENCHMARKS: Registry[Benchmark] = InOrder("benchmark")
 Function = Callable[[Settings], list[Line]]
 
 
-def benchmark(name: str, needs: Sequence[str] = ()) -> Callable[[Function], Function]:
-    """Decorator that registers a benchmark."""
+def benchmark(name: str, needs: Sequence[str] = (), *, anywhere: bool = False) -> Callable[[Function], Function]:
+    """Decorator that registers a benchmark; see `Benchmark`."""
 
     def register(function: Function) -> Function:
-        BENCHMARKS.register(name)(Benchmark(name, function, tuple(needs)))
+        BENCHMARKS.register(name)(Benchmark(name, function, tuple(needs), anywhere))
         return function
 
     return register

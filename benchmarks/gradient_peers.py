@@ -1,4 +1,4 @@
-"""Other ways to attribute an encoder-decoder: a plain one, and one with captum.
+"""Other ways to attribute a model: a plain one, and one with captum.
 
 Both choose the biased option by scoring each option with a forward pass of its own, then take activation x
 gradient of the gold and of the biased option's log-likelihood, one sequence at a time, and compute the
@@ -19,16 +19,28 @@ Maxima = Callable[[Sequence[int], Sequence[int]], Scores]  # of prompt and label
 
 
 def block_maps(model: nn.Module) -> dict[str, nn.Module]:
-    """Every linear map in the blocks of an encoder-decoder of T5's kind."""
+    """Every linear map in the blocks of an encoder-decoder of T5's kind or of a decoder of Llama's."""
     return {
-        name: module for name, module in model.named_modules() if isinstance(module, nn.Linear) and ".block." in name
+        name: module
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Linear) and (".block." in name or ".layers." in name)
     }
 
 
-def log_likelihood(model: Any, prompt: Sequence[int], label: Sequence[int]) -> Tensor:
-    """Log-likelihood of one label, from the loss that the model computes itself."""
-    loss: Tensor = model(input_ids=torch.tensor([prompt]), labels=torch.tensor([label])).loss
-    return -loss * len(label)
+def tokens_of(model: Any, prompt: Sequence[int], label: Sequence[int]) -> Tensor:
+    """What a model is given to say how likely a label is, [1, tokens]; a decoder only predicts its last token."""
+    given = prompt if model.config.is_encoder_decoder else [*prompt, *label[:-1]]
+    return torch.tensor([given], device=model.device)
+
+
+def log_likelihood(model: Any, tokens: Tensor, label: Sequence[int]) -> Tensor:
+    """Log-likelihood of one label; of an encoder-decoder, from the loss that the model computes itself."""
+    labels = torch.tensor([label], device=model.device)
+    if model.config.is_encoder_decoder:
+        loss: Tensor = model(input_ids=tokens, labels=labels).loss
+        return -loss * len(label)
+    logits: Tensor = model(input_ids=tokens).logits[0, -len(label) :]
+    return logits.log_softmax(-1).gather(-1, labels[0, :, None]).sum()
 
 
 def plain_scores(model: Any, instances: Sequence[Instance]) -> Scores:
@@ -46,7 +58,7 @@ def plain_scores(model: Any, instances: Sequence[Instance]) -> Scores:
     def maxima(prompt: Sequence[int], label: Sequence[int]) -> Scores:
         model.zero_grad()
         kept.clear()
-        log_likelihood(model, prompt, label).backward()  # type: ignore[no-untyped-call]
+        log_likelihood(model, tokens_of(model, prompt, label), label).backward()  # type: ignore[no-untyped-call]
         return {
             name: (output.detach() * _gradient(output)).flatten(0, -2).amax(0).double() for name, output in kept.items()
         }
@@ -70,10 +82,10 @@ def captum_scores(model: Any, instances: Sequence[Instance]) -> Scores:
 
     def maxima(prompt: Sequence[int], label: Sequence[int]) -> Scores:
         def forward(tokens: Tensor) -> Tensor:
-            loss: Tensor = model(input_ids=tokens, labels=torch.tensor([label])).loss
-            return (-loss * len(label)).reshape(1)
+            return log_likelihood(model, tokens, label).reshape(1)
 
-        products = LayerGradientXActivation(forward, list(modules.values())).attribute(torch.tensor([prompt]))
+        tokens = tokens_of(model, prompt, label)
+        products = LayerGradientXActivation(forward, list(modules.values())).attribute(tokens)
         return {
             name: product.detach().flatten(0, -2).amax(0).double()
             for name, product in zip(modules, products, strict=True)
@@ -91,7 +103,7 @@ def _scores(model: Any, instances: Sequence[Instance], maxima: Maxima) -> Scores
     for instance in instances:
         prompt, options = instance.encoded.prompt, instance.encoded.options
         with torch.no_grad():
-            values = [float(log_likelihood(model, prompt, option)) for option in options]
+            values = [float(log_likelihood(model, tokens_of(model, prompt, option), option)) for option in options]
         wrong = [number for number in range(len(options)) if number != instance.gold]
         biased = max(wrong, key=values.__getitem__)
         of_gold = maxima(prompt, options[instance.gold])

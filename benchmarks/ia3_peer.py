@@ -4,7 +4,6 @@ It learns the same numbers as the library (one for each hidden unit of the feed-
 the same steps with the same loss, so that its time and its gradients can be compared. Decoder-only models.
 """
 
-import time
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -13,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from benchmarks.device import clock_of
 from benchmarks.learner import DEFINITION, RATE, taken
 from biasectomy.learning.batches import Batches
 from biasectomy.learning.neutral import learned_from
@@ -92,18 +92,23 @@ class Ia3Peer:
             tokens[row, :end] = torch.tensor([*prompt, *option])
             labels[row, len(prompt) : end] = torch.tensor(option)
             mask[row, :end] = 1
+        device = self.model.model.device
+        tokens, labels, mask = (one.to(device) for one in (tokens, labels, mask))
         logits = self.adapted(input_ids=tokens, attention_mask=mask, use_cache=False).logits[:, :-1]
         by_token = F.cross_entropy(
             logits.flatten(0, 1), labels[:, 1:].flatten(), ignore_index=IGNORED, reduction="none"
         )
         sums = torch.split(-by_token.view(len(rows), -1).sum(1), [len(item.options) for item in items])
         gold = [torch.tensor([item.gold]) for item in items]
-        return torch.stack([F.cross_entropy(one[None], right) for one, right in zip(sums, gold, strict=True)])
+        return torch.stack(
+            [F.cross_entropy(one[None], right.to(device)) for one, right in zip(sums, gold, strict=True)]
+        )
 
     def _drift(self, number: int) -> Tensor:
         """Mean over positions of KL(original || model) on the text of a step, nats; both are computed anew."""
         text = self.texts[number % len(self.texts)]
-        tokens, first = torch.tensor([[*text.prompt, *text.options[0]]]), len(text.prompt) - 1
+        tokens = torch.tensor([[*text.prompt, *text.options[0]]], device=self.model.model.device)
+        first = len(text.prompt) - 1
         with self.adapted.disable_adapter(), torch.no_grad():
             before = self.adapted(input_ids=tokens, use_cache=False).logits[0, first:-1].log_softmax(-1)
         now = self.adapted(input_ids=tokens, use_cache=False).logits[0, first:-1].log_softmax(-1)
@@ -114,11 +119,11 @@ def best_peer(peer: Ia3Peer) -> dict[int, float]:
     """Sets how many items go through the model at once to what is fastest; seconds of a step by that number."""
     peer.backward(0)
     sizes = [size for size in (1, 2, 4, 8, 16) if size < peer.batches.size] + [peer.batches.size]
-    seconds = {}
+    seconds, clock = {}, clock_of(peer.model.model.device)
     for peer.items_at_once in sizes:
-        start = time.perf_counter()
+        start = clock()
         peer.backward(0)
-        seconds[peer.items_at_once] = time.perf_counter() - start
+        seconds[peer.items_at_once] = clock() - start
     peer.optimizer.zero_grad()
     peer.items_at_once = min(seconds, key=seconds.__getitem__)
     return seconds

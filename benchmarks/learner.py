@@ -38,7 +38,7 @@ class Learner:
         drawn = torch.randperm(len(places), generator=torch.Generator().manual_seed(0))
         chosen = torch.zeros_like(above)
         chosen[places[drawn[:count]]] = True
-        self.factors.keep(chosen)
+        self.factors.keep(chosen.to(self.factors.device))
         return len(self.factors)
 
     def gradient(self, number: int, drift_weight: float) -> Tensor:

@@ -2,17 +2,18 @@
 
 import os
 import platform
+import subprocess
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import torch
 
-PACKAGES = ("biasectomy", "torch", "transformers", "lm_eval", "captum")
+PACKAGES = ("biasectomy", "torch", "transformers", "lm_eval", "captum", "peft")
 
 
-def describe_machine(threads: int) -> dict[str, Any]:
-    """Processor, memory, threads and versions."""
+def describe_machine(threads: int, device: str = "cpu") -> dict[str, Any]:
+    """Processor, memory, threads and versions; of a device other than the processor, what it is."""
     return {
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
@@ -23,7 +24,31 @@ def describe_machine(threads: int) -> dict[str, Any]:
         "python": platform.python_version(),
         "versions": {package: _version(package) for package in PACKAGES},
         "instructions": torch.backends.cpu.get_cpu_capability(),
+        "device": _device(device),
     }
+
+
+def _device(name: str) -> dict[str, Any]:
+    device = torch.device(name)
+    if device.type != "cuda":
+        return {"name": name}
+    found = torch.cuda.get_device_properties(device)
+    return {
+        "name": found.name,
+        "memory_gib": round(found.total_memory / 2**30, 1),
+        "multiprocessors": found.multi_processor_count,
+        "driver": _driver(),
+        "cuda": torch.version.cuda,
+        "float32_products": torch.get_float32_matmul_precision(),  # "highest": no TF32
+    }
+
+
+def _driver() -> str | None:
+    try:
+        asked = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+        return subprocess.run(asked, capture_output=True, text=True, timeout=30).stdout.split("\n")[0].strip() or None
+    except (OSError, subprocess.SubprocessError):
+        return None
 
 
 def _processor() -> str:

@@ -2,19 +2,20 @@
 
 import contextlib
 import statistics
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import nn
 
+from benchmarks.device import clock_of
 from benchmarks.timing import Times
 from biasectomy.neurons.linear_maps import linear_shape
 from biasectomy.reading.layouts.base import placement
 
 SIZE = 2048
-REPEATS = 3
+ACCELERATOR_SIZE = 8192  # what fills a card
+REPEATS, ACCELERATOR_REPEATS = 3, 10
 
 
 @dataclass(frozen=True)
@@ -43,10 +44,12 @@ class MatrixRate:
     @contextlib.contextmanager
     def around(self, rows: int) -> Iterator[None]:
         """Takes samples on both sides of a run."""
-        jobs = (square_product(placement(self.model)[1]), own_products(self.model, rows))
-        before = [best_rate(*job) for job in jobs]
+        device, dtype = placement(self.model)
+        size = SIZE if device.type == "cpu" else ACCELERATOR_SIZE
+        jobs = (square_product(dtype, size, device), own_products(self.model, rows))
+        before = [best_rate(*job, device) for job in jobs]
         yield
-        square, own = (max(rate, best_rate(*job)) for rate, job in zip(before, jobs, strict=True))
+        square, own = (max(rate, best_rate(*job, device)) for rate, job in zip(before, jobs, strict=True))
         self.square.append(square)
         self.own.append(own)
 
@@ -63,28 +66,30 @@ def share_of(rates: Sequence[float], operations: int, times: Times) -> Share:
 
 
 @torch.inference_mode()
-def best_rate(job: Callable[[], object], operations: int) -> float:
+def best_rate(job: Callable[[], object], operations: int, device: torch.device | str = "cpu") -> float:
     """The best of some tries, in operations a second."""
-    seconds = []
-    for _ in range(REPEATS):
-        start = time.perf_counter()
+    clock, seconds = clock_of(device), []
+    for _ in range(REPEATS if torch.device(device).type == "cpu" else ACCELERATOR_REPEATS):
+        start = clock()
         job()
-        seconds.append(time.perf_counter() - start)
+        seconds.append(clock() - start)
     return operations / min(seconds)
 
 
-def square_product(dtype: torch.dtype, size: int = SIZE) -> tuple[Callable[[], object], int]:
+def square_product(
+    dtype: torch.dtype, size: int = SIZE, device: torch.device | str = "cpu"
+) -> tuple[Callable[[], object], int]:
     """A product of two square matrices, and its operations."""
-    left, right = (torch.randn(size, size).to(dtype) for _ in range(2))
+    left, right = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
     return lambda: torch.mm(left, right), 2 * size**3
 
 
 def own_products(model: nn.Module, rows: int) -> tuple[Callable[[], object], int]:
     """All linear maps of a model's blocks on so many rows, one after the other, and their operations."""
     head = model.get_output_embeddings()  # type: ignore[operator]
-    _, dtype = placement(model)
+    device, dtype = placement(model)
     shapes = [(module, shape) for module in model.modules() if module is not head and (shape := linear_shape(module))]
-    inputs = {width: torch.randn(rows, width).to(dtype) for width in {shape[0] for _, shape in shapes}}
+    inputs = {width: torch.randn(rows, width, device=device).to(dtype) for width in {shape[0] for _, shape in shapes}}
 
     def multiply() -> None:
         for module, shape in shapes:

@@ -23,6 +23,11 @@ def print_table(lines: Sequence[Line], machine: dict[str, Any], output: TextIO |
         f"{machine['processor']}, {machine['cores']} cores, {machine['threads']} threads, "
         f"torch {machine['versions']['torch']}, load {machine['load_average']}"
     )
+    if (device := machine.get("device", {})).get("driver"):
+        console.print(
+            f"{device['name']}, {device['memory_gib']} GiB, driver {device['driver']}, CUDA {device['cuda']}, "
+            f"products in float32: {device['float32_products']}"
+        )
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("Benchmark", overflow="fold")
     for heading in ("Ours", "Peer", "Figure", "Bar", "Tokens", "GFLOP", "Of rate"):

@@ -10,6 +10,10 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 Result = TypeVar("Result")
+# Rounds that are run however long they take, and seconds after which no other begins; infinite where --rounds says how
+# many it is to be.
+FEWEST = 3
+enough_seconds = 90.0
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ def alternate(
 
     Args:
         contestants: what is timed, by name.
-        rounds: timed runs of each.
+        rounds: timed runs of each; fewer, but three, where they take long (see `enough_seconds`).
         around: a context for each timed run, by the contestant's name; it can measure the machine beside it.
         around_first: a context for a contestant's first run, by its name; it can count what is done.
         clock: seconds.
@@ -60,7 +64,10 @@ def alternate(
         with around_first(name):
             results[name] = run()
     seconds: dict[str, list[float]] = {name: [] for name in contestants}
-    for _ in range(rounds):
+    begun = time.perf_counter()
+    for done in range(rounds):
+        if done >= FEWEST and time.perf_counter() - begun > enough_seconds:
+            break
         for name, run in contestants.items():
             with around(name):
                 gc.collect()

@@ -1,7 +1,10 @@
 """The page of commands and their options, written from the command line itself."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
+
+Row = tuple[str, str]
+STUDY = "study "
 
 OF_SECTION = "Options of "  # panels of methods and attributions, which several commands have alike
 INTRODUCTION = """# Commands
@@ -13,19 +16,43 @@ environment, the environment over the file. `biasectomy COMMAND --help` says the
 
 
 def commands_page() -> str:
-    """The page, as Markdown: commands one by one, then the options of methods and attributions, each once."""
-    parts, sections = [INTRODUCTION], dict[str, list[Any]]()
+    """The page, as Markdown: commands one by one, then what studies share, and the options of methods, each once."""
+    parts, sections, shared, all_rows = (
+        [INTRODUCTION],
+        dict[str, list[Any]](),
+        _of_every_study(),
+        dict[str, list[Row]](),
+    )
     for words, command in commands():
         panels = _panels(command)
         for name in [name for name in panels if name.startswith(OF_SECTION)]:
             sections.setdefault(name, panels.pop(name))
-        parts += _command(words, command, panels)
+        rows = {name: [_row(one) for one in parameters] for name, parameters in panels.items()}
+        if words.startswith(STUDY):
+            for name in rows:
+                all_rows.setdefault(name, [row for row in rows[name] if row in shared])
+            rows = {name: own for name, told in rows.items() if (own := [row for row in told if row not in shared])}
+        parts += _command(words, command, rows)
+        if words.startswith(STUDY):
+            parts.append("And the [options of every study](#options-of-every-study).\n")
+    parts.append("## Options of every study\n")
+    parts += [f"**{name}**\n\n{_rows(('option', 'what'), told)}" for name, told in all_rows.items() if told]
     parts.append(
         "## Options of methods and attributions\n\nThose of `mitigate`, `compare`, `find` and of studies that fit.\n"
     )
     for name, parameters in sorted(sections.items()):
-        parts += [f"### {name[0].upper()}{name[1:]}\n", _table(parameters)]
+        parts += [f"### {name[0].upper()}{name[1:]}\n", _rows(("option", "what"), map(_row, parameters))]
     return "\n".join(parts)
+
+
+def _of_every_study() -> set[Row]:
+    """The options that are the same for all studies."""
+    told = [
+        {_row(one) for parameters in _panels(command).values() for one in parameters}
+        for words, command in commands()
+        if words.startswith(STUDY)
+    ]
+    return set.intersection(*told)
 
 
 def commands() -> Iterator[tuple[str, Any]]:
@@ -63,26 +90,26 @@ def _panels(command: Any) -> dict[str, list[Any]]:
     return found
 
 
-def _command(words: str, command: Any, panels: dict[str, list[Any]]) -> Iterator[str]:
+def _command(words: str, command: Any, panels: Mapping[str, Iterable[Row]]) -> Iterator[str]:
     arguments = [one for one in command.params if one.param_type_name == "argument"]
     shown = " ".join([f"biasectomy {words}", *map(_named, arguments)])
     yield f"## `{words}`\n\n{_text(command.help or '')}\n\n```text\n{shown} [OPTIONS]\n```\n"
     for title in ("examples", "presets"):
         if pairs := getattr(command, title, ()):
-            yield f"**{title.capitalize()}**\n\n" + "".join(f"- `{line}`: {said}\n" for line, said in pairs)
+            yield f"**{title.capitalize()}**\n\n" + "".join(f"- `{line}`: {_with_code(said)}\n" for line, said in pairs)
     if arguments:
         rows = [(f"`{_named(one)}`", _text(one.help or "")) for one in arguments]
         yield _rows(("argument", "what"), rows)
-    for name, parameters in panels.items():
-        yield f"**{name}**\n\n{_table(parameters)}"
+    for name, told in panels.items():
+        yield f"**{name}**\n\n{_rows(('option', 'what'), told)}"
 
 
 def _named(argument: Any) -> str:
     return str(argument.metavar or argument.name.upper())
 
 
-def _table(parameters: Iterable[Any]) -> str:
-    return _rows(("option", "what"), ((_option(one), _text(one.help or "")) for one in parameters))
+def _row(parameter: Any) -> Row:
+    return _option(parameter), _text(parameter.help or "")
 
 
 def _option(parameter: Any) -> str:
@@ -93,7 +120,7 @@ def _option(parameter: Any) -> str:
     return f"{', '.join(names)} {kinds}"
 
 
-def _rows(head: tuple[str, str], rows: Iterable[tuple[str, str]]) -> str:
+def _rows(head: Row, rows: Iterable[Row]) -> str:
     lines = [f"| {head[0]} | {head[1]} |", "|---|---|", *(f"| {one} | {_cell(other)} |" for one, other in rows)]
     return "\n".join(lines) + "\n"
 
@@ -101,6 +128,12 @@ def _rows(head: tuple[str, str], rows: Iterable[tuple[str, str]]) -> str:
 def _text(said: str) -> str:
     """Help as Markdown: what it would read as a link or as HTML is text; rich's own escapes are taken off."""
     return " ".join(said.replace("\\[", "[").replace("[", "\\[").replace("<", "&lt;").split())
+
+
+def _with_code(said: str) -> str:
+    """What a preset stands for: its sentence, and its options as code."""
+    sentence, dashes, options_of_it = said.partition(" --")
+    return f"{sentence} `--{options_of_it}`" if dashes else said
 
 
 def _cell(text: str) -> str:

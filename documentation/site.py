@@ -35,6 +35,16 @@ def on_files(files: Any, config: Any) -> Any:
     return files
 
 
+def on_page_content(html: str, **_: Any) -> str:
+    """Comments between commands are no prompts; the end of a line does not part an option's hyphens from its name."""
+
+    def comment(found: "re.Match[str]") -> str:
+        return f'<span class="c1"># {re.sub("<[^>]+>", "", found.group(1))}</span>'
+
+    html = re.sub(r'<span class="gp"># ?</span>(.*)', comment, html)
+    return re.sub(r"(?<=>)--[\w.-]+(?=[<\n])", r'<span class="option">\g<0></span>', html)
+
+
 def of_root(text: str) -> str:
     """A page of the root as one of the site: links into docs/ lead there, those to other files of the root are text."""
     pages = {name: uri for uri, name in OF_ROOT.items()}

@@ -9,6 +9,7 @@ import math
 import random
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -16,33 +17,38 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.base import Bar, Line, Settings
+from benchmarks.device import clock_of, peak_beyond
 from benchmarks.fitting import fit_growth
 from benchmarks.gradient_peers import block_maps, captum_scores, plain_scores
 from benchmarks.ia3_peer import Ia3Peer
 from benchmarks.learner import Learner, taken
 from benchmarks.made_up import decoder_instances, encoder_decoder_instances
+from benchmarks.made_up_task import made_up_task, made_up_tokenizer
 from benchmarks.matrix_rate import MatrixRate, own_products, share_of
 from benchmarks.profiling import operator_shares
+from benchmarks.subject import SHAPES, made_up_language_model
 from benchmarks.suite import BENCHMARKS, learning
-from benchmarks.suite.attribution import largest_difference, library_scores
+from benchmarks.suite.attribution import largest_difference, library_scores, measured
 from benchmarks.suite.learning import largest_difference as gradients_apart
 from benchmarks.suite.reuse import lowest_layer
 from benchmarks.table import document, print_table
 from benchmarks.timing import Times, alternate, ratio
-from benchmarks.work import Work, counted
 from biasectomy.attribution.products.engine import Instance
 from biasectomy.attribution.scores import Scores
+from biasectomy.errors import BiasectomyError, SettingsError
 from biasectomy.files import without_nan
 from biasectomy.models.language_model import load
 from biasectomy.neurons.discovery import discover_neurons
 from biasectomy.neurons.neuron_set import Neuron, NeuronSet
-from biasectomy.reading.layouts import Batch, PackedLayout
+from biasectomy.neurons.work import Operations, Work, counted
+from biasectomy.reading.layouts import Batch, EncoderDecoderLayout, PackedLayout, RepeatedCacheLayout, RowLayout
 from biasectomy.reading.likelihood import score
 from biasectomy.reading.prompts import EncodedPrompt
 from tests.conftest import build_llama, build_tokenizer, make_items
 from tests.reading.encoder_decoders import VOCABULARY, build
 
 ROOT = Path(__file__).parents[1]
+LABELS = EncoderDecoderLayout()
 
 
 def command(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -90,6 +96,28 @@ def test_operations_of_an_encoder_decoder_equal_those_that_torch_counts():
     # Torch also counts the half of the decoder's attention that is masked: of 3 labels 9 pairs, not 6.
     assert work.forward + 2 * 4 * 16 * (9 - 6) == torch_counts.get_total_flops()
     assert (work.tokens, work.passes, work.tokens_per_pass) == (10, 1, 10)
+
+
+@pytest.mark.parametrize(
+    ("family", "layout"),
+    [
+        ("llama", PackedLayout()),
+        ("llama", RowLayout()),
+        ("llama", RepeatedCacheLayout()),
+        ("flan-t5", EncoderDecoderLayout()),
+        ("flan-t5", EncoderDecoderLayout(packed=False)),
+    ],
+)
+def test_what_is_foretold_of_a_batch_is_what_is_counted(family, layout):
+    model = build_llama(50) if family == "llama" else build(family)
+    prompts = (EncodedPrompt((5, 6, 7, 2), ((8, 9), (10, 11, 12))), EncodedPrompt((5, 6, 9, 9), ((8, 9, 3), (10,))))
+    batch = Batch((0, 1), prompts)
+    with counted(model) as work:
+        score(model, batch, layout)
+    foretold = Operations.of(model).work(layout.size(batch))
+    if isinstance(layout, RepeatedCacheLayout):  # behind a cache, what is counted as seen are rows of a mask
+        work.attention = foretold.attention
+    assert foretold == work
 
 
 def test_a_backward_pass_costs_one_product_of_a_map_and_two_of_attention():
@@ -176,7 +204,7 @@ def test_the_peers_compute_the_same_scores_as_the_library(encoder_decoder, peer)
     if peer is captum_scores:
         pytest.importorskip("captum", reason="captum is not installed (extra 'bench' or 'dev')")
     neurons = discover_neurons(model)
-    ours, theirs = library_scores(model, neurons, instances), peer(model, instances)
+    ours, theirs = library_scores(model, neurons, instances, LABELS), peer(model, instances)
     assert set(theirs) == set(block_maps(model)) == {group.module for group in neurons}
     assert largest_difference(ours, theirs) < 1e-4
     assert max(float(values.abs().max()) for values in ours.values()) > 0
@@ -186,7 +214,7 @@ def test_the_peers_compute_the_same_scores_as_the_library(encoder_decoder, peer)
 
 def test_a_score_that_differs_is_seen(encoder_decoder):
     model, instances = encoder_decoder
-    ours = library_scores(model, discover_neurons(model), instances)
+    ours = library_scores(model, discover_neurons(model), instances, LABELS)
     other = {name: values.clone() for name, values in ours.items()}
     largest = max(float(values.abs().max()) for values in ours.values())
     other[next(iter(other))][3] += largest / 100
@@ -293,6 +321,96 @@ def test_what_a_process_of_its_own_measures_of_memory_is_said(monkeypatch):
     assert asked == [("learning", 8, {"steps": 3}), ("ia3", 8, {"steps": 3, "items_at_once": 2})]
 
 
+TINY = Settings(threads=1, quick=True, items=4, shape="tiny", dtype="float32")
+
+
+def test_a_shape_has_as_many_weights_as_the_model_it_is_named_after():
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    known = {"llama-1b": 1_235_814_400, "llama-8b": 8_030_261_248}  # as the published models have them
+    for name, weights in known.items():
+        with torch.device("meta"):
+            model = LlamaForCausalLM(LlamaConfig(**SHAPES[name]))
+        assert sum(parameter.numel() for parameter in model.parameters()) == weights
+
+
+def test_made_up_items_have_the_lengths_of_bbq_and_share_what_its_items_share():
+    task, tokenizer = made_up_task(512), made_up_tokenizer(512)
+    assert (len(task.items), len({item.cluster for item in task.items})) == (24 * 12 * 4, 24)
+
+    def count(text: str) -> int:
+        return len(tokenizer(text)["input_ids"])
+
+    first = task.items[:4]
+    assert [count(item.context) for item in first] == [22, 22, 22 + 17, 22 + 17]
+    assert [count(item.question) for item in first] == [8, 15, 8, 15]
+    assert all(sorted(map(count, item.options)) == [2, 2, 4] for item in first)
+    assert len({item.question for item in first}) == 2 and first[2].context.startswith(first[0].context)
+    assert (
+        count(task.instructions[0]) == 13 and tokenizer.unk_token_id not in tokenizer(task.instructions[0])["input_ids"]
+    )
+    for item in task.items:
+        assert len({*item.options, item.gold, item.target, item.unknown}) >= 5
+        assert (item.gold == item.unknown) == (item.labels["condition"] == "ambiguous")
+    # Beside the words around the pieces, no token is unknown; the lengths are those of real prompts.
+    lengths = [count(f"{question.text}\nAnswer:") for question in task.limited(96, 1).questions()]
+    assert 90 < sum(lengths) / len(lengths) < 115
+
+
+@pytest.mark.parametrize("peer", [plain_scores, captum_scores])
+def test_the_peers_compute_the_same_scores_of_a_decoder(peer):
+    if peer is captum_scores:
+        pytest.importorskip("captum", reason="captum is not installed (extra 'bench' or 'dev')")
+    model, instances = measured(TINY, "float32", 4)
+    ours = library_scores(model, discover_neurons(model), instances, PackedLayout())
+    theirs = peer(model, instances)
+    assert set(theirs) == set(block_maps(model)) == set(ours) and largest_difference(ours, theirs) < 1e-4
+    assert max(float(values.abs().max()) for values in ours.values()) > 0
+
+
+@pytest.mark.parametrize(("name", "package"), [("scoring", "lm_eval"), ("attribution", "captum"), ("learning", "peft")])
+def test_a_shape_is_measured_against_the_same_peers_without_bars(name, package):
+    pytest.importorskip(package, reason=f"{package} is not installed (extra 'bench')")
+    lines = BENCHMARKS[name].run(TINY)
+    assert {line.benchmark for line in lines} == {name} and lines[0].unit == "times" and lines[0].value > 0
+    assert all((line.bar is None) == (line.unit != "difference") and line.met is not False for line in lines)
+    assert {line.dtype for line in lines} <= {"", "float32"} and lines[0].details["tokens_per_second"]
+    json.dumps(document(lines, MACHINE, TINY))
+
+
+def test_a_number_format_may_be_chosen_of_a_shape():
+    model = made_up_language_model("tiny", "bfloat16")
+    assert (model.model.dtype, model.layout.name) == (torch.bfloat16, "packed")
+
+
+def test_the_clock_of_a_processor_is_the_clock():
+    before, between, after = time.perf_counter(), clock_of("cpu")(), time.perf_counter()
+    assert before <= between <= after and peak_beyond(lambda: None, "cpu") is None
+
+
+def test_what_a_benchmark_would_not_read_is_refused():
+    with pytest.raises(SettingsError, match="'growth' takes no --device, --shape or --dtype; these do: scoring, l"):
+        BENCHMARKS["growth"].refuse_elsewhere(TINY)
+    BENCHMARKS["growth"].refuse_elsewhere(Settings(threads=1))
+    BENCHMARKS["scoring"].refuse_elsewhere(TINY)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"shape": "lama-1b"}, "There is no shape named 'lama-1b'; did you mean 'llama-1b'?"),
+        ({"dtype": "float8"}, "There is no number format named 'float8'"),
+        ({"device": "nothing"}, "There is no device 'nothing' here; use --device cpu."),
+    ],
+)
+def test_a_wrong_device_shape_or_format_is_one_sentence(wrong, said):
+    from benchmarks.__main__ import run
+
+    with pytest.raises(BiasectomyError) as refused:
+        run(["attribution"], **wrong)
+    assert str(refused.value).startswith(said)
+
+
 def test_made_up_prompts_share_what_stands_for_the_instruction():
     instances = decoder_instances(items=3, instructions=2, options=4, length=20)
     assert len(instances) == 6
@@ -364,16 +482,15 @@ def test_growth_is_plotted(tmp_path):
 
 
 def test_every_benchmark_says_what_it_does():
-    assert set(BENCHMARKS) == {
-        "attribution", "growth", "learning", "memory", "mitigate", "precision", "reuse", "scoring",
-    }  # fmt: skip
+    told = (Path(__file__).parents[1] / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    assert [name for name in BENCHMARKS if f"\n| `{name}` | " not in told] == []
     assert all(BENCHMARKS[name].description.endswith(".") for name in BENCHMARKS)
 
 
 def test_help_and_list():
     shown = command("--help")
     assert shown.returncode == 0
-    for option in ("--json", "--plots", "--threads", "--rounds", "--quick"):
+    for option in ("--json", "--plots", "--threads", "--rounds", "--quick", "--device", "--shape", "--dtype"):
         assert option in shown.stdout
     listed = command("--list")
     assert listed.returncode == 0
@@ -388,8 +505,6 @@ def test_a_wrong_name_is_one_sentence_with_the_nearest_right_one():
 
 
 def test_a_missing_package_is_named_before_anything_runs(monkeypatch):
-    from biasectomy.errors import SettingsError
-
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(SettingsError, match=r"'scoring' needs lm_eval; pip install '\.\[bench\]'"):
         BENCHMARKS["scoring"].refuse_missing()

@@ -35,7 +35,7 @@ from tests.documentation_blocks import (
 )
 
 LANGUAGES = {"console", "sh", "python", "toml", "json", "text"}
-OTHERS = ("accelerate", "hf", "pip", "python", "torchrun")  # programs with options of their own
+OTHERS = ("accelerate", "hf", "make", "pip", "python", "torchrun")  # programs with options of their own
 FOREIGN = {  # options of these, of the group of commands, and of examples of what one may write
     "--cpu", "--help", "--help-all", "--install-completion",
     "--multi_gpu", "--nproc-per-node", "--num_processes", "--version", "--yours.field",
@@ -170,7 +170,9 @@ def test_the_lists_hold_everything_there_is():
 def test_links_between_files_lead_somewhere():
     wrong = []
     for page in (*PAGES, ROOT / "CHANGELOG.md"):
-        for target in re.findall(r"\]\((?!https?:|#|mailto:)([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        text = page.read_text(encoding="utf-8")
+        shown = re.findall(r'(?:src|srcset)="(?!https?:)([^"]+)"', text)
+        for target in (*shown, *re.findall(r"\]\((?!https?:|#|mailto:)([^)\s]+)\)", text)):
             path = page.parent / target.partition("#")[0]
             made = page.parent.name == "docs" and target.startswith(
                 ("reference/", "notebooks/", "changelog", "contributing")
@@ -196,8 +198,13 @@ def test_links_of_the_index_s_page_are_absolute_or_none():
         "[page](https://example.org/project/blob/main/docs/b.md#c) [out](https://example.org) [below](#d)"
     )
     assert readme_for_index(text, None) == " page [out](https://example.org) [below](#d)"
-    whole = readme_for_index((ROOT / "README.md").read_text(encoding="utf-8"), None)
-    assert set(re.findall(r"\]\((?!https?:)([^)]+)\)", whole)) == set()
+    shown = '<picture><source srcset="{0}/dark.png"><img src="{0}/a.png"></picture>\n\nwhat it shows\n\nbelow'
+    picture, raw = shown.format("docs"), "https://example.org/project/raw/main/docs"
+    assert readme_for_index(picture, "https://example.org/project") == shown.format(raw)
+    assert readme_for_index(picture, None) == "below"
+    for source in (None, "https://example.org/project"):
+        whole = readme_for_index((ROOT / "README.md").read_text(encoding="utf-8"), source)
+        assert set(re.findall(r"""(?:\]\(|src=|srcset=")(?!https?:)([^)"]+)[)"]""", whole)) == set()
 
 
 def test_workflows_run_what_must_pass_on_every_python_that_is_supported():

@@ -85,10 +85,12 @@ def write_tables() -> None:
 
 
 def write_picture() -> None:
-    """Draws the plane of README.md from the raw results: the rows that tell most, on the items of Age."""
+    """Draws the plane of README.md, for light and dark pages: the rows that tell most, on the items of Age."""
     from biasectomy.measuring.results import Results
     from biasectomy.report.finished import FinishedRun
     from biasectomy.report.pictures import PICTURES
+    from biasectomy.report.pictures.colours import DARK, LIGHT
+    from biasectomy.report.pictures.rendering import png, settings
 
     raw = RAW / f"{PICTURED}.json"
     if not raw.exists():
@@ -98,9 +100,11 @@ def write_picture() -> None:
     differences = tuple(row for row in found.differences if row.method in IN_PICTURE)
     run = FinishedRun(RAW, replace(found, metrics=shown, differences=differences), {})
     picture = PICTURES["trade-off"].make(run)
-    for path in picture.save(PICTURES_FOLDER) if picture is not None else ():
-        if path.suffix == ".pdf":  # nothing shows it
-            path.unlink()
+    if picture is None or picture.drawing is None:
+        return
+    for name, colours in (("trade-off", LIGHT), ("trade-off-dark", replace(DARK, background=DARK.paper))):
+        with settings():
+            write_atomically(PICTURES_FOLDER / f"{name}.png", png(picture.drawing(colours)))
 
 
 if __name__ == "__main__":

@@ -86,11 +86,13 @@ def main_rows(total: int, seeds: int) -> list[Row]:
 
 
 def seed_rows(total: int, seeds: int) -> list[Row]:
-    """The two that are compared most, each with several seeds: other items in other orders, another beginning."""
+    """Those that keep the answers, each with several seeds: other items in other orders, another beginning."""
     return [
         Row("original", "Original", "original"),
         Row(f"{LEARNED}-1000", FEW, LEARNED, HALF, 1_000, seeds=seeds),
         Row("lora", "LoRA, rank 4", "lora", HALF | {"steps": STEPS}, seeds=seeds),
+        Row("shira", "SHiRA, rank 4", "shira", HALF | {"steps": STEPS}, seeds=seeds),
+        Row("dpo", "DPO, rank 8", "dpo", HALF | {"steps": STEPS}, seeds=seeds),
     ]
 
 

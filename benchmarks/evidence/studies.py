@@ -92,7 +92,8 @@ STUDIES = {
         ),
         Study(
             "seeds", "Learned from BBQ Age in 120 steps", "bbq:age", "smollm2", seed_rows,
-            ("bbq:ses,disability",), kept=("drift",), quoted=(), compared=(("learned-factors-1000", "lora"),),
+            ("bbq:ses,disability",), kept=("drift",), quoted=(),
+            compared=tuple(("learned-factors-1000", other) for other in ("lora", "shira", "dpo")),
         ),
         Study(
             "settings", "Settings that were tried, asked other development templates", "bbq:age", "smollm2",

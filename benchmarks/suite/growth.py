@@ -18,10 +18,10 @@ from biasectomy.neurons.discovery import Neurons
 from biasectomy.reading.layouts import PackedLayout
 from biasectomy.reading.likelihood import score
 
-ROUNDS = 5
+ROUNDS = 3
 USUAL = {"items": 16, "instructions": 2, "options": 3, "prompt tokens": 96, "layers": 4}
 SIZES = {
-    "items": (8, 16, 32, 64, 128),
+    "items": (8, 16, 32, 64),
     "instructions": (1, 2, 4, 8),
     "options": (2, 4, 8, 16),
     "prompt tokens": (32, 64, 128, 256, 512),

@@ -5,31 +5,37 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
+from benchmarks import subject
 from benchmarks.base import Bar, Line, Settings, Unit, benchmark
+from benchmarks.device import allocated, clock_of, peak_beyond
 from benchmarks.ia3_peer import Ia3Peer, best_peer
 from benchmarks.learner import Learner
 from benchmarks.suite.memory import probe_memory, refuse_without_figures
 from benchmarks.timing import Times, alternate, ratio
-from benchmarks.work import Counter, Work
-from biasectomy import load, load_task, split
+from biasectomy import split
 from biasectomy.learning.training import Progress
+from biasectomy.neurons.work import Counter, Work
+from biasectomy.reading.memory import weights_bytes
 from biasectomy.tasks import Task
 
 ITEMS = 8  # in a step
 ROUNDS = 3
-STEPS = 8  # in a round
+STEPS = 2  # in a round
 FEW, LOWEST = 300, 0.5  # neurons, and the share of layers below all of them
-BUDGET, LEARNED_IN = 1000, 20  # neurons, and steps before and while they become so few
+BUDGET, LEARNED_IN = 1000, 8  # neurons, and steps before and while they become so few
+DTYPES = ("float32", "bfloat16")
 TOLERANCE = 1e-4  # of a gradient, relative to the largest
 OURS, ABOVE, HALF, PEER = "ours", "ours, few neurons", "ours, bfloat16", "peft"
 BARS = {OURS: Bar("at least", 3.0)}
 
 
-@benchmark("learning", needs=("peft",))
+@benchmark("learning", needs=("peft",), anywhere=True)
 def learning(settings: Settings) -> list[Line]:
     """A step of learned factors against peft's (IA)^3 in a plain loop: seconds, memory, and what bfloat16 changes."""
+    development = split(subject.task(settings)).development
+    if not settings.usual:  # neurons left by learning with random weights, and the processor's memory, say nothing
+        return speed(settings, development)[0]
     refuse_without_figures("learning")
-    development = split(load_task(settings.task)).development
     lines, items_at_once = speed(settings, development)
     return [*lines, *same_neurons(settings, development), *memory(settings, items_at_once)]
 
@@ -37,13 +43,18 @@ def learning(settings: Settings) -> list[Line]:
 def speed(settings: Settings, development: Task) -> tuple[list[Line], int]:
     """Seconds a step, and that the gradients are the same; how many items the peer reads at once when it is fastest."""
     items, steps = _items(settings), _steps(settings)
-    model = load(settings.model, device="cpu")
-    ours = {
-        OURS: Learner(model, development, items),
-        ABOVE: Learner(model, development, items),
-        HALF: Learner(load(settings.model, dtype="bfloat16", device="cpu"), development, items),
-    }
-    peer = Ia3Peer(load(settings.model, device="cpu"), development, items)
+    first, *further = settings.dtypes(DTYPES)
+    held = {OURS: -(allocated(settings.device) or 0)}
+    model = subject.language_model(settings, first)
+    ours = {OURS: Learner(model, development, items)}
+    ours[OURS].remember()
+    held[OURS] += allocated(settings.device) or 0
+    ours[ABOVE] = Learner(model, development, items)
+    if further:
+        ours[HALF] = Learner(subject.language_model(settings, further[0]), development, items)
+    held[PEER] = -(allocated(settings.device) or 0)
+    peer = Ia3Peer(subject.language_model(settings, first), development, items)
+    held[PEER] += allocated(settings.device) or 0
     few = ours[ABOVE].keep_above(LOWEST, FEW)
     apart = largest_difference(ours[OURS], peer)
     tried = best_peer(peer)
@@ -55,16 +66,24 @@ def speed(settings: Settings, development: Task) -> tuple[list[Line], int]:
         {name: functools.partial(one.run, steps) for name, one in (ours | {PEER: peer}).items()},
         settings.choose_rounds(ROUNDS),
         around_first=lambda name: counter(name, models[name]),
+        clock=clock_of(settings.device),
     )
     told = {
-        OURS: ("a step against peft's", "float32"),
-        ABOVE: (f"a step with {few:,} neurons in the upper half of the layers", "float32"),
-        HALF: ("a step against peft's in float32", "bfloat16"),
+        OURS: ("a step against peft's", first),
+        ABOVE: (f"a step with {few:,} neurons in the upper half of the layers", first),
+        HALF: (f"a step against peft's in {first}", "bfloat16"),
     }
     lines = [_against(settings, name, *told[name], times, counter.work) for name in ours]
     lines[0].details["peer_seconds_by_items_at_once"] = tried
-    what, bar = "largest difference of gradients from peft's, of the largest", Bar("at most", TOLERANCE)
-    return [*lines, Line("learning", what, apart, "difference", "float32", bar=bar)], peer.items_at_once
+    what = "largest difference of gradients from peft's, of the largest"
+    bar = Bar("at most", TOLERANCE) if first == "float32" else None
+    lines.append(Line("learning", what, apart, "difference", first, bar=bar))
+    weights = weights_bytes(model.model)
+    for name, one in ((OURS, ours[OURS]), (PEER, peer)):
+        if (peak := peak_beyond(functools.partial(one.run, steps), settings.device)) is not None:
+            over, details = (held[name] + peak) / weights, {"held": held[name], "beyond": peak, "weights": weights}
+            lines.append(Line("learning", f"peak device memory, {name}", over, "weights", first, details=details))
+    return lines, peer.items_at_once
 
 
 def largest_difference(ours: Learner, peer: Ia3Peer) -> float:
@@ -87,13 +106,18 @@ def _against(
         dtype,
         low=faster.low,
         high=faster.high,
-        bar=BARS.get(name),
+        bar=BARS.get(name) if settings.usual else None,
         seconds=own.median / steps,
         peer_seconds=theirs.median / steps,
         tokens=work[name].tokens // steps,
         peer_tokens=work[PEER].tokens // steps,
         threads=settings.threads,
-        details={"items": _items(settings), "steps": steps, "rounds": [own.rounds, theirs.rounds]},
+        details={
+            "items": _items(settings),
+            "steps": steps,
+            "rounds": [own.rounds, theirs.rounds],
+            "tokens_per_second": [work[name].tokens / own.median, work[PEER].tokens / theirs.median],
+        },
     )
 
 
@@ -125,7 +149,7 @@ def same_neurons(settings: Settings, development: Task) -> list[Line]:
 
 def _left(settings: Settings, development: Task, steps: int, dtype: str, seed: int) -> tuple[Tensor, int, Progress]:
     """Which neurons may still differ from 1, of how many, and loss and drift of the last steps."""
-    learner = Learner(load(settings.model, dtype=dtype, device="cpu"), development, _items(settings), seed)
+    learner = Learner(subject.language_model(settings, dtype), development, _items(settings), seed)
     total = len(learner.factors)
     left, shown = learner.pruned(min(BUDGET, total // 8), steps)
     return left, total, shown

@@ -11,7 +11,7 @@ from pathlib import Path
 from benchmarks.base import Line, Settings, benchmark
 from biasectomy.errors import RunError
 
-ITEMS = 200
+ITEMS = 100
 
 
 @benchmark("mitigate")

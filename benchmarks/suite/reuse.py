@@ -14,7 +14,7 @@ from biasectomy.reading.forest import plan_forests
 from biasectomy.reading.memory import weights_bytes
 from biasectomy.tasks import Task
 
-INSTANCES = 20
+INSTANCES = 10
 INSTRUCTIONS = 2
 
 

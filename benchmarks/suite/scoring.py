@@ -6,19 +6,21 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
+from benchmarks import subject
 from benchmarks.base import Bar, Line, Settings, benchmark
+from benchmarks.device import clock_of, peak_beyond
 from benchmarks.harness import Harness, Pair, best_harness
 from benchmarks.matrix_rate import MatrixRate, Share, share_of
 from benchmarks.profiling import operator_shares
 from benchmarks.timing import Times, alternate, ratio
-from benchmarks.work import Counter, Work
-from biasectomy import load, load_task
 from biasectomy.errors import ScoreError
 from biasectomy.models.language_model import LanguageModel
+from biasectomy.neurons.work import Counter, Work
 from biasectomy.reading import likelihood
+from biasectomy.reading.memory import weights_bytes
 from biasectomy.tasks import Task
 
-ITEMS = 64
+ITEMS, ACCELERATOR_ITEMS = 64, 256
 ROUNDS = 5
 TOLERANCE = 1e-3  # of a log-likelihood in float32
 DTYPES = ("float32", "bfloat16")
@@ -37,6 +39,7 @@ class Contest:
     work: Work = field(default_factory=Work)
     peer_work: Work = field(default_factory=Work)
     operators: dict[str, float] = field(default_factory=dict)
+    peaks: tuple[int | None, int | None] = (None, None)  # bytes beyond the weights: ours, the harness's
 
     def shares(self, times: dict[str, Times]) -> tuple[Share, Share]:
         """Of the square rate, and of the rate over the model's own matrices."""
@@ -44,11 +47,12 @@ class Contest:
         return share_of(self.rate.square, self.work.forward, own), share_of(self.rate.own, self.work.forward, own)
 
 
-@benchmark("scoring", needs=("lm_eval",))
+@benchmark("scoring", needs=("lm_eval",), anywhere=True)
 def scoring(settings: Settings) -> list[Line]:
     """Log-likelihoods of options on BBQ prompts, against lm-evaluation-harness on the same strings."""
-    task = load_task(settings.task).limited(settings.choose_items(ITEMS, 8), 1)
-    contests = [_prepare(dtype, task, settings) for dtype in DTYPES]
+    items = ITEMS if settings.device == "cpu" else ACCELERATOR_ITEMS
+    task = subject.task(settings).limited(settings.choose_items(items, 8), 1)
+    contests = [_prepare(dtype, task, settings) for dtype in settings.dtypes(DTYPES)]
     pairs = _pairs(contests[0].language_model, task)
     contestants: dict[str, Callable[[], list[float]]] = {}
     models: dict[str, Any] = {}
@@ -77,17 +81,25 @@ def scoring(settings: Settings) -> list[Line]:
         settings.choose_rounds(ROUNDS),
         around=around,
         around_first=lambda name: counter(name, models[name]),
+        clock=clock_of(settings.device),
     )
     for contest in contests:
         contest.work, contest.peer_work = (counter.work[f"{who} {contest.dtype}"] for who in ("ours", "harness"))
-        contest.operators = operator_shares(contestants[f"ours {contest.dtype}"])
-    full, half = contests
-    lines = [_against(settings, one, one, times, 3.5) for one in contests]
-    lines.append(_against(settings, half, full, times, 9.0))
+        contest.operators = operator_shares(contestants[f"ours {contest.dtype}"], device=settings.device)
+        ours_peak, peer_peak = (
+            peak_beyond(contestants[f"{who} {contest.dtype}"], settings.device) for who in ("ours", "harness")
+        )
+        contest.peaks = ours_peak, peer_peak
+    lines = [_against(settings, one, one, times, len(task.items), 3.5) for one in contests]
+    if len(contests) == len(DTYPES):
+        full, half = contests
+        lines.append(_against(settings, half, full, times, len(task.items), 9.0))
     lines += [_share_of_rate(settings, contest, times) for contest in contests]
+    lines += [line for contest in contests for line in _peaks(contest)]
     for contest in contests:
         lines.append(_agreement(contest.dtype, values[f"ours {contest.dtype}"], values[f"harness {contest.dtype}"]))
-    lines.append(_flips(task, values["ours bfloat16"], values["ours float32"]))
+    if len(contests) == len(DTYPES) and settings.shape is None:  # random weights have no answers to change
+        lines.append(_flips(task, values["ours bfloat16"], values["ours float32"]))
     return lines
 
 
@@ -110,7 +122,7 @@ def _pairs(language_model: LanguageModel, task: Task) -> list[Pair]:
 
 
 def _prepare(dtype: str, task: Task, settings: Settings) -> Contest:
-    language_model = load(settings.model, prompt="plain", dtype=dtype, device="cpu")
+    language_model = subject.language_model(settings, dtype, prompt="plain")
     pairs = _pairs(language_model, task)
     # The peer gets its best batch size, found on every fourth prompt.
     options = len(pairs) // len(task.items)
@@ -123,7 +135,7 @@ def _prepare(dtype: str, task: Task, settings: Settings) -> Contest:
     return Contest(dtype, language_model, harness, size, tried, MatrixRate(language_model.model))
 
 
-def _against(settings: Settings, ours: Contest, peer: Contest, times: dict[str, Times], bar: float) -> Line:
+def _against(settings: Settings, ours: Contest, peer: Contest, times: dict[str, Times], items: int, bar: float) -> Line:
     own, theirs = times[f"ours {ours.dtype}"], times[f"harness {peer.dtype}"]
     faster = ratio(own, theirs)
     share, own_share = ours.shares(times)
@@ -134,7 +146,7 @@ def _against(settings: Settings, ours: Contest, peer: Contest, times: dict[str, 
         "times",
         low=faster.low,
         high=faster.high,
-        bar=Bar("at least", bar),
+        bar=Bar("at least", bar) if settings.usual else None,
         seconds=own.median,
         peer_seconds=theirs.median,
         tokens=ours.work.tokens,
@@ -144,9 +156,13 @@ def _against(settings: Settings, ours: Contest, peer: Contest, times: dict[str, 
         own_matrix_share=own_share.value,
         threads=settings.threads,
         details={
+            "layout": ours.language_model.layout.name,
             "harness_batch_size": peer.batch_size,
             "harness_seconds_by_batch_size": peer.tried,
             "rounds": [own.rounds, theirs.rounds],
+            "tokens_per_second": [ours.work.tokens / own.median, peer.peer_work.tokens / theirs.median],
+            "prompts": items,
+            "prompts_per_second": [items / own.median, items / theirs.median],
         },
     )
 
@@ -161,7 +177,7 @@ def _share_of_rate(settings: Settings, contest: Contest, times: dict[str, Times]
         dtype=contest.dtype,
         low=share.low,
         high=share.high,
-        bar=Bar("at least", 0.8) if contest.dtype == "float32" else None,
+        bar=Bar("at least", 0.8) if settings.usual and contest.dtype == "float32" else None,
         seconds=times[f"ours {contest.dtype}"].median,
         tokens=contest.work.tokens,
         gigaflop=contest.work.forward / 1e9,
@@ -177,6 +193,17 @@ def _share_of_rate(settings: Settings, contest: Contest, times: dict[str, Times]
             "operators": contest.operators,
         },
     )
+
+
+def _peaks(contest: Contest) -> list[Line]:
+    """Peak memory of a device with the weights in it; none where it is not told."""
+    weights = weights_bytes(contest.language_model.model)
+    details = {"weights": weights, "beyond": contest.peaks}
+    return [
+        Line("scoring", f"peak device memory, {who}", 1 + peak / weights, "weights", contest.dtype, details=details)
+        for who, peak in zip(("ours", "the harness's"), contest.peaks, strict=True)
+        if peak is not None
+    ]
 
 
 def _agreement(dtype: str, ours: Sequence[float], peer: Sequence[float]) -> Line:

@@ -42,5 +42,7 @@ def checksum_of(tensors: Mapping[str, Tensor]) -> str:
     digest = hashlib.sha256()
     for name, values in sorted(tensors.items()):
         digest.update(name.encode())
-        digest.update(values.contiguous().reshape(-1).view(torch.uint8).numpy().data)  # numpy has no bfloat16
+        digest.update(
+            values.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data
+        )  # numpy has no bfloat16
     return digest.hexdigest()

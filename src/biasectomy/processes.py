@@ -9,13 +9,15 @@ once when a process is gone. A command that nobody launched so is its own main p
 import contextlib
 import os
 import signal
+import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from biasectomy.errors import BiasectomyError, ProcessError, RunError
+from biasectomy.handing_out import Paces, dealt, in_a_row
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -43,23 +45,38 @@ class Processes:
     count: int = 1
     device: str | None = None  # that the launcher means for this process
     neighbours: int = 1  # processes on this machine, this one among them
+    paces: Paces = field(default_factory=Paces, compare=False, repr=False)
 
     @property
     def main(self) -> bool:
         """Whether this is the process that prints and writes."""
         return self.index == 0
 
-    def share(self, length: int, group: int = 1) -> slice:
-        """This process's part of so many things in a row, which is never cut within a group; may be empty."""
-        groups = -(-length // group)
-        return slice(groups * self.index // self.count * group, groups * (self.index + 1) // self.count * group)
+    def share(self, costs: Sequence[float], group: int = 1) -> slice:
+        """This process's part of things in a row that cost so much, never cut within a group; may be empty."""
+        return in_a_row(costs, self.count, group)[self.index]
 
-    def map(self, function: Callable[[Work], Result], pieces: Sequence[Work]) -> Iterator[tuple[Work, Result]]:
-        """Each piece of work with its result, in order and as they come; the processes take turns in computing them."""
-        for start in range(0, len(pieces), self.count):
-            turn = pieces[start : start + self.count]
-            result = function(turn[self.index]) if self.index < len(turn) else None
-            yield from zip(turn, self.gather(result), strict=False)
+    def map(
+        self,
+        function: Callable[[Work], Result],
+        pieces: Sequence[Work],
+        cost: Callable[[Work], float] = lambda piece: 1.0,
+    ) -> Iterator[tuple[Work, Result]]:
+        """Each piece of work with its result, in order and as they come; computed in rounds, each handed out by cost.
+
+        A process that was slower than the others gets less in later rounds.
+        """
+        if self.count == 1:
+            yield from ((piece, function(piece)) for piece in pieces)
+            return
+        costs = [cost(piece) for piece in pieces]
+        for turn, parts in dealt(costs, self.count, self.paces):
+            start = time.perf_counter()
+            results = {piece: function(pieces[piece]) for piece in parts[self.index]}
+            told = self.gather((results, time.perf_counter() - start))
+            self.paces.note([sum(costs[piece] for piece in part) for part in parts], [seconds for _, seconds in told])
+            found = {piece: result for some, _ in told for piece, result in some.items()}
+            yield from ((pieces[piece], found[piece]) for piece in turn)
 
     def gather(self, value: Any) -> list[Any]:
         """What every process gives, in the order of their indices.

@@ -1,6 +1,7 @@
 """Help teaches: examples that work, names that are whole, the options that most need; and shells complete names."""
 
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from biasectomy.cli.app import EXAMPLES, OWN_EXAMPLES, RUNS
+from biasectomy.cli.app import EXAMPLES, OWN_EXAMPLES, PANELS, RUNS
 from biasectomy.cli.completion import _joined, values_of
 from biasectomy.cli.options import option_parameters
 from biasectomy.commands.presets import PURPOSES
@@ -24,6 +25,10 @@ from tests.report.test_screen import USUAL, folder_of
 EVERY = [(line, said) for kind in all_commands().values() for line, said in kind.examples]
 EVERY += [*EXAMPLES, *(one for own in OWN_EXAMPLES.values() for one in own)]
 WITH_OPTIONS = [line for line, _ in EVERY if (line.split()[1] in RUNS or line.split()[1] == "study")]
+
+
+def test_every_command_has_a_place_in_the_list_of_commands() -> None:
+    assert set(PANELS) == {*RUNS, *OWN_EXAMPLES, "study"}
 
 
 def test_every_command_has_three_examples() -> None:
@@ -155,6 +160,20 @@ def test_a_shell_is_answered(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.stdout.split() == ["False", "age"] or done.stdout.split() == ["age", "False"], done.stderr
+
+
+def test_what_is_wrong_in_a_line_being_typed_is_not_printed_into_it(tmp_path: Path) -> None:
+    typed = {"_BIASECTOMY_COMPLETE": "complete_zsh", "_TYPER_COMPLETE_ARGS": "biasectomy study none-such --"}
+    script = "import sys; sys.argv = ['biasectomy']; from biasectomy.cli.app import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        env=os.environ | typed,
+        cwd=tmp_path,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", "")
 
 
 # show

@@ -150,7 +150,7 @@ def test_what_cannot_be_had_is_refused_before_anything_is_loaded(case, tasks, mo
         raise AssertionError("a model or a task of the library was opened first")
 
     for module in (experiment, evaluate):
-        monkeypatch.setattr(module, "open_model", loaded)
+        monkeypatch.setattr(module, "open_in_format", loaded)
         monkeypatch.setattr(module, "open_tasks", loaded)
     with pytest.raises(error, match=message):
         case.evaluate(harness_path=tasks, **changes)

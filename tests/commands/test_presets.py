@@ -109,7 +109,7 @@ def test_no_preset_asks_for_what_the_task_does_not_take(
     def opened(*_: Any) -> None:
         raise OpenedError
 
-    monkeypatch.setattr("biasectomy.commands.experiment.open_model", opened)
+    monkeypatch.setattr("biasectomy.commands.experiment.open_in_format", opened)
     given = {"methods": "fair-prompt"} if kind is CompareSettings and preset != "paper" else {}
     settings = kind.of(preset=preset, also="none", **given)
     optional = settings.optional() if kind is CompareSettings else ()

@@ -382,6 +382,14 @@ class TestVerdicts:
         nothing = {(f"crispr:{count}", "original"): (0.0, math.nan) for count in (1, 2)}
         (told,) = neurons_verdict(made(nothing), "crispr", (1, 2))
         assert told.startswith("No number of neurons changes a figure")
+        # What has no value at all, such as a spread over one instruction, is no change either.
+        undefined = made({("crispr", "original"): (0.0, math.nan), ("crispr", "always"): (math.nan, math.nan)})
+        assert layers_verdict(undefined, "crispr", [], 3)[0].startswith("No number of neurons helped")
+
+    def test_one_seed_of_two_that_changes_something_is_told_by_its_interval_alone(self):
+        found = {("crispr:0", "original"): (0.2, 0.1), ("crispr:1", "original"): (0.0, math.nan)}
+        told = seeds_verdict(made(found | {("crispr", "original"): (0.1, 0.5)}), "crispr", ["crispr:0", "crispr:1"], [])
+        assert told[0].endswith("1 of these differences hold when the one of 2 that has an interval is looked at.")
 
 
 class TestWhatIsKept:
@@ -428,6 +436,14 @@ class TestWhatIsKept:
             "what is known (task1: 60.0 % to 40.0 %, a gain of -20.0 points, 95 % interval -25.0 to -15.0). Kept "
             "within it: what is known (task0: 60.0 % to 60.0 %, a gain of +0.0 points, 95 % interval -0.5 to +0.5)."
         )
+
+    def test_an_edit_that_changes_nothing_wins_nothing(self):
+        results = self.judged(("known", 0.6, 0.0, math.nan))
+        goal, *others = results.matrix.cells
+        still = replace(goal, after=goal.before, value=0.0, low=math.nan, high=math.nan)
+        results = replace(results, matrix=replace(results.matrix, cells=(still, *others)))
+        (told,) = preservation.preservation_verdict(results, "edit")
+        assert told == "edit changes no figure on any item, so everything is kept and nothing is won."
 
     def test_many_figures_are_looked_at_together(self):
         narrow = ("known", 0.6, 0.0, 0.0199)

@@ -28,6 +28,9 @@ class Made:
             indices = tuple(range(start, min(start + self.size, len(questions))))
             yield Batch(indices, tuple(self.encode(questions[index]) for index in indices))
 
+    def cost(self, batch: Batch) -> float:
+        return float(len(batch.prompts))
+
     def answer(self, batch: Batch, questions: Sequence[Question]) -> list[Answer]:
         chosen = [questions[index] for index in batch.indices]
         self.asked += chosen

@@ -45,7 +45,9 @@ class Folded:
     def __init__(self, vocabulary: int) -> None:
         self._own, self._vocabulary = build_tokenizer(chat=False), vocabulary
 
-    def __call__(self, text: str, **options: Any) -> dict[str, list[int]]:
+    def __call__(self, text: str | list[str], **options: Any) -> dict[str, Any]:
+        if not isinstance(text, str):
+            return {"input_ids": [self(one, **options)["input_ids"] for one in text]}
         return {"input_ids": [3 + token % (self._vocabulary - 3) for token in self._own(text, **options)["input_ids"]]}
 
     def __getattr__(self, name: str) -> Any:

@@ -144,7 +144,7 @@ def test_no_neurons_are_never_dropped(development):
         (MINIMUM_CLUSTERS - 1, 16, None),  # items enough, templates too few
         (6, 4, None),  # templates enough, items too few until all are seen
         (8, 8, 32),  # 16 of 64 items are too few, 32 are enough
-        (12, 16, 48),
+        (12, 16, 24),
     ],
 )
 def test_nothing_is_dropped_on_the_word_of_a_few_items(toy_task, clusters, per_cluster, expected):

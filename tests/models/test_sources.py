@@ -5,7 +5,6 @@ import zipfile
 from pathlib import Path
 
 import pytest
-import transformers
 
 from biasectomy import wheels
 from biasectomy.errors import SourceError, UnknownNameError
@@ -62,7 +61,7 @@ def test_models_that_are_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 @pytest.fixture
 def conversions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """smollm2 with a tiny wheel and a reader that only copies; the list grows by one a conversion."""
+    """smollm2 with a tiny wheel and a conversion that only copies; the list grows by one a conversion."""
     data = b"GGUF tiny"
     archive = tmp_path / "smol.whl"
     with zipfile.ZipFile(archive, "w") as wheel:
@@ -75,31 +74,23 @@ def conversions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setenv("BIASECTOMY_CACHE", str(tmp_path / "cache"))
     made: list[str] = []
 
-    class Read:
-        """What transformers makes of a GGUF file; it is saved as the bytes it was read from."""
+    def unpacked(folder: Path, gguf_file: str) -> tuple[Path, None, dict[str, object]]:
+        return folder / gguf_file, None, {}
 
-        def __init__(self, folder: Path, gguf_file: str, saved_as: str) -> None:
-            self.gguf_file, self.saved_as = folder / gguf_file, saved_as
+    def write_checkpoint(model: Path, tokenizer: None, target: Path) -> None:
+        target.mkdir()
+        (target / "model.safetensors").write_bytes(model.read_bytes())
+        made.append(model.name)
 
-        def save_pretrained(self, target: Path) -> None:
-            target.mkdir(exist_ok=True)
-            (target / self.saved_as).write_bytes(self.gguf_file.read_bytes())
-            if self.saved_as == "model.safetensors":
-                made.append(self.gguf_file.name)
-
-    for loader, saved_as in (("AutoModelForCausalLM", "model.safetensors"), ("AutoTokenizer", "tokenizer.json")):
-        monkeypatch.setattr(
-            getattr(transformers, loader),
-            "from_pretrained",
-            lambda folder, gguf_file, saved_as=saved_as, **_: Read(folder, gguf_file, saved_as),
-        )
+    monkeypatch.setattr(sources, "unpacked", unpacked)
+    monkeypatch.setattr(sources, "write_checkpoint", write_checkpoint)
     return made
 
 
 def test_smollm2_is_converted_once(conversions: list[str]) -> None:
     folder = sources.smollm2_folder()
     assert sources.smollm2_folder() == folder and len(conversions) == 1
-    assert [path.name for path in folder.parent.iterdir()] == [folder.name]
+    assert [path.name for path in folder.parent.iterdir() if path.is_dir()] == [folder.name]
 
 
 @pytest.mark.parametrize("damage", ["same-size", "truncated", "no-manifest", "bad-manifest"])

@@ -1,6 +1,5 @@
 """Packing sequences that share their beginnings."""
 
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -29,7 +28,7 @@ def test_every_option_is_read_behind_its_own_prompt(prompts, budget, share, keep
     for forest in plan_forests(prompts, budget, share_prompts=share, keep_order=keep_order):
         assert len(forest) <= budget or len(forest.members) == 1
         depths = forest.depths()
-        visible = forest.attention_mask(torch.float32)[0, 0] == 0
+        visible = forest.visible()
         for member in forest.members:
             seen.append(member.index)
             encoded = prompts[member.index]
@@ -39,7 +38,7 @@ def test_every_option_is_read_behind_its_own_prompt(prompts, budget, share, keep
                 path = path_to(forest, nodes[-1])
                 assert [forest.tokens[node] for node in path] == [*encoded.prompt, *option[:-1]]
                 assert [depths[node] for node in path] == list(range(len(path)))
-                assert visible[nodes[-1]].nonzero().flatten().tolist() == path
+                assert visible[nodes[-1]].nonzero()[0].tolist() == path
     assert sorted(seen) == list(range(len(prompts)))
     if keep_order:
         assert seen == list(range(len(prompts)))

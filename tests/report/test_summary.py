@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from biasectomy.measuring.results import DifferenceRow, MetricRow
+from biasectomy.measuring.results import Curve, CurvePoint, DifferenceRow, MetricRow
 from biasectomy.report.finished import FinishedRun
 from biasectomy.report.summary import summary
 from tests.report.page_cases import ABSTENTION, CLEAR, GOAL, GUARD, UNCLEAR, WORSE, make_run, results_of
@@ -124,3 +124,40 @@ def test_drift_from_the_original_is_a_distance_and_no_loss(tmp_path):
     )
     _, cost, _, _ = told(tmp_path, results)
     assert cost.tone == "good" and "Drift: 0.0200." in cost.text and "Of 1 figure" in cost.text
+
+
+class TestOfACurve:
+    """Points of a line, which are methods as others are."""
+
+    def told(self, tmp_path, changes):
+        points = {f"crispr:{count}": {GOAL: goal, GUARD: guard} for count, (goal, guard) in changes.items() if count}
+        pooled = {"crispr": {GOAL: changes[0][0], GUARD: changes[0][1]}} if 0 in changes else {}
+        titles = {"original": "Original", "crispr": "All"} | {one: f"CRISPR at {one[7:]}" for one in points}
+        line = tuple(CurvePoint("crispr", float(count), "bbq:age", GOAL, 0.5, 0.4, 0.6) for count in changes if count)
+        results = replace(
+            results_of(points | pooled, titles=titles), curve=Curve("CRISPR by its neurons", "neurons", line, True)
+        )
+        return told(tmp_path, results, settings={})
+
+    def test_the_best_point_is_named_and_what_holds_beside_it(self, tmp_path):
+        fairer, cost, trust, then = self.told(tmp_path, {10: (CLEAR, SMALL), 30: (UNCLEAR, SMALL)})
+        assert (
+            fairer.short == "Yes, most with 10 neurons" and "Of 2 numbers (neurons) a gain holds with 10" in fairer.text
+        )
+        assert cost.tone != "bad" and "no control was measured" in trust.text.lower()
+        assert "the best of 2 was picked on the items that it is judged by" in trust.text
+        assert then.short == "Confirm it on other items"
+
+    def test_a_gain_that_is_paid_for_says_where(self, tmp_path):
+        _, cost, _, _ = self.told(tmp_path, {10: (CLEAR, WORSE)})
+        assert cost.tone == "bad" and "Something got clearly worse with 10." in cost.text
+
+    def test_no_point_shows_anything(self, tmp_path):
+        fairer, _, trust, then = self.told(tmp_path, {10: (UNCLEAR, SMALL), 30: (UNCLEAR, SMALL)})
+        assert fairer.short == "Not shown with any of 2" and trust.short == "There is no clear change to trust"
+        assert then.short == "Conclude nothing yet"
+
+    def test_draws_of_one_thing_are_judged_together(self, tmp_path):
+        fairer, _, trust, _ = self.told(tmp_path, {0: (UNCLEAR, SMALL), 1: (CLEAR, SMALL), 2: (UNCLEAR, SMALL)})
+        assert fairer.short == "Not shown" and "1 of 2 by themselves gain clearly" in fairer.text
+        assert trust.short == "It depends on the draw: 1 of 2"

@@ -477,9 +477,14 @@ def _entries(kind: str) -> Sequence[Mapping[str, Any]]:
 
 def main() -> NoReturn:
     """The console command."""
-    arguments = asked_words() or sys.argv[1:] or ["--help"]
+    completing = asked_words()
+    arguments = completing or sys.argv[1:] or ["--help"]
+
+    def may_speak() -> bool:  # an error within a line that is still being typed would be printed into it
+        return completing is None and speaks()
+
     with whole_words():
-        run_and_exit(lambda: application(arguments), "biasectomy", arguments, speaks=speaks)
+        run_and_exit(lambda: application(arguments), "biasectomy", arguments, speaks=may_speak)
 
 
 def _show(outcome: Any, settings: Any, console: "Console") -> None:

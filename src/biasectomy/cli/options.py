@@ -1,5 +1,6 @@
 """Command-line options made from the fields of settings, so that nothing is described twice."""
 
+import functools
 import inspect
 from collections.abc import Collection
 from pathlib import Path
@@ -13,6 +14,7 @@ from biasectomy.cli.completion import values_of
 from biasectomy.cli.help import show_all
 from biasectomy.commands.complaints import choices
 from biasectomy.commands.settings_base import Settings, label, option_name, settable
+from biasectomy.models.products import kept_products
 
 MAIN = "Main options"
 PANELS = (
@@ -86,7 +88,14 @@ def _option(name: str, field: FieldInfo, panel: str) -> tuple[Any, Any]:
         return bool, typer.Option(declared, help=_help(field), show_default=False, rich_help_panel=panel)
     completed = values_of(name, choices(field.annotation))
     details: dict[str, Any] = {"metavar": _metavar(field.annotation), "autocompletion": completed}
-    return str, typer.Option(option, help=_help(field), show_default=False, rich_help_panel=panel, **details)
+    said = _help(field) + (_formats() if name == "dtype" else "")
+    return str, typer.Option(option, help=said, show_default=False, rich_help_panel=panel, **details)
+
+
+@functools.cache
+def _formats() -> str:
+    """What was measured of this machine's number formats; empty where nothing was yet."""
+    return "".join(f" {one.told()}." for one in kept_products())
 
 
 def _parameter(name: str, annotation: Any, details: Any) -> inspect.Parameter:

@@ -20,6 +20,7 @@ from biasectomy.narration import warn
 from biasectomy.neurons.neuron_set import NeuronSet
 from biasectomy.reading.questions import Answer, Generation, Question, ask_once, listed
 from biasectomy.report.finished import FinishedRun
+from biasectomy.report.number_format import recorded_format
 from biasectomy.tasks.answer_rules import SCORES
 
 FIELDS = ("question", "options", "context", "instruction")
@@ -150,7 +151,9 @@ def opened(settings: AskSettings) -> Iterator[Pair]:
     method = _method(run, settings)
     neurons = run.neuron_sets.get(method)
     checkpoint = _checkpoint(run, method) if neurons is None else None
-    own = {name: recorded[name] for name in AS_MEASURED if name in recorded and name not in settings.model_fields_set}
+    as_measured = recorded | {"dtype": recorded_format(run.record) or settings.dtype}
+    own = {name: as_measured[name] for name in AS_MEASURED if name in as_measured}
+    own = {name: value for name, value in own.items() if name not in settings.model_fields_set}
     name = settings.model or str((run.record.get("model") or {}).get("name") or recorded.get("model"))
     settings = settings.model_copy(update=own | {"model": name})
     original = open_model(settings)

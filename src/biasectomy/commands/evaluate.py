@@ -6,7 +6,8 @@ from typing import Any
 
 from biasectomy.commands.experiment import MEASURING, Experiment, claimed
 from biasectomy.commands.forecast import FORECAST
-from biasectomy.commands.opening import MODEL, TASKS, by_name, check_neuron_set, open_harness, open_model, open_tasks
+from biasectomy.commands.number_format import Asking, open_in_format
+from biasectomy.commands.opening import MODEL, TASKS, by_name, check_neuron_set, open_harness, open_tasks
 from biasectomy.commands.outcome import Outcome
 from biasectomy.commands.run_folder import open_run
 from biasectomy.commands.settings import EvaluateSettings
@@ -66,16 +67,19 @@ def run(
             neurons = NeuronSet.load(settings.neurons_file)
         harness = open_harness(settings, processes)
         tasks = open_tasks(settings, processes, task)
-        language_model = open_model(settings, processes, model)
+        sets = 1 if neurons is None else 2
+        questions = sum(len(one.items) * len(one.instructions) for one in tasks)
+        asking = Asking(tasks[0], sets * questions)
+        language_model, number_format = open_in_format(settings, processes, model, asking, folder)
         if neurons is not None:
             check_neuron_set(neurons, language_model)
         with open_run(folder, settings, processes) as run_folder:
             measured = [(one, "all") for one in tasks]
-            experiment = Experiment(settings, processes, language_model, run_folder, measured, harness=harness)
-            original = METHODS[ORIGINAL](Options())
-            experiment.prepare(
-                0, 1 if neurons is None else 2, {"neurons": without_nan([asdict(neuron) for neuron in neurons or ()])}
+            experiment = Experiment(
+                settings, processes, language_model, run_folder, measured, harness=harness, number_format=number_format
             )
+            original = METHODS[ORIGINAL](Options())
+            experiment.prepare(0, sets, {"neurons": without_nan([asdict(neuron) for neuron in neurons or ()])})
             experiment.take(ORIGINAL, original.title, original.fit(language_model, tasks[0], experiment.session))
             if neurons is None:
                 outcome = experiment.measure([])

@@ -11,6 +11,7 @@ from typing import Any
 from biasectomy.commands.describe import describe
 from biasectomy.commands.forecast import FORECAST, announce, fitting_batch_tokens
 from biasectomy.commands.holding import holding
+from biasectomy.commands.number_format import Asking, open_in_format
 from biasectomy.commands.opening import (
     MODEL,
     TASKS,
@@ -20,7 +21,6 @@ from biasectomy.commands.opening import (
     described_neurons,
     model_checksums,
     open_harness,
-    open_model,
     open_tasks,
     split_task,
 )
@@ -51,6 +51,7 @@ from biasectomy.neurons.composition import by_place
 from biasectomy.neurons.neuron_set import NeuronSet
 from biasectomy.processes import Processes, join
 from biasectomy.reading.questions import Answerer
+from biasectomy.report.number_format import NUMBER_FORMAT
 from biasectomy.run_files import DESCRIBED, ITEMS, NEURONS, QUESTIONS, STORE, of_method
 from biasectomy.tasks import Split, Task
 from biasectomy.tasks.answer_rules import GENERATING, SCORE_NAMES
@@ -121,6 +122,7 @@ class Experiment:
     fitted: dict[str, Fitted] = field(default_factory=dict)
     titles: dict[str, str] = field(default_factory=dict)
     harness: Sequence[HarnessTask] = ()
+    number_format: Mapping[str, Any] = field(default_factory=dict)  # what a record says of it
     tokens: dict[str, float] = field(default_factory=dict)  # that an answer took, by method
     answers: dict[str, dict[str, Answers]] = field(default_factory=dict)  # by task and method
     of_harness: dict[str, list[list[Found]]] = field(default_factory=dict)  # by method, then draw and task
@@ -156,6 +158,8 @@ class Experiment:
         Raises:
             RunError: the run to be resumed rests on something else.
         """
+        if self.run is not None:
+            self.run.record[NUMBER_FORMAT] = dict(self.number_format)
         self._settle_batches(fitting, methods)
         if self.run is None:
             return
@@ -563,7 +567,8 @@ def experimenting(
         harness = open_harness(settings, processes)
         planned = plan(processes)
         settings = planned.settings or settings
-        language_model = open_model(settings, processes, model)
+        asking = Asking(_first_development(planned), _questions(planned), fits=True)
+        language_model, number_format = open_in_format(settings, processes, model, asking, folder)
         for definition in planned.definitions:
             describe_neurons(language_model, definition)
         with open_run(folder, settings, processes) as run:
@@ -576,9 +581,22 @@ def experimenting(
                 planned.development,
                 planned.splits,
                 harness=harness,
+                number_format=number_format,
             )
             experiment.prepare(planned.questions, _all_times(planned, language_model))
             yield experiment, planned
+
+
+def _first_development(planned: Planned) -> Task:
+    """The items that number formats are tried on: some of those that are learned from."""
+    return next(iter(planned.development.values()), planned.measured[0][0])
+
+
+def _questions(planned: Planned) -> float:
+    """How many questions' time the run takes, as far as that is known before the model is there."""
+    asked = sum(len(task.items) * len(task.instructions) for task, _ in planned.measured)
+    told = planned.answered if not callable(planned.answered) else 0.0
+    return planned.questions + asked * (sum(map(_times_asked, planned.methods.values())) if told is None else 1 + told)
 
 
 def _all_times(planned: Planned, model: LanguageModel) -> float:

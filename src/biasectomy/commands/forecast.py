@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from biasectomy.models.language_model import LanguageModel
+from biasectomy.models.products import products
 from biasectomy.narration import heading, say
 from biasectomy.processes import ALONE, Processes
 from biasectomy.reading.questions import Question
@@ -46,6 +47,7 @@ def announce(model: LanguageModel, asked: int, seconds: float, questions: float,
     heading("What to expect", FORECAST)
     tried = f" (tried {asked:,}, too large for the memory)" if asked != model.batch_tokens else ""
     say(f"Batches of {model.batch_tokens:,} tokens{tried}, {seconds * 1000:,.0f} ms a question")
+    say(processes.once(lambda: products(model.model.device)).told())
     several = f" in each of {processes.count} processes" if processes.count > 1 else ""
     say(f"At most {questions:,.0f} questions' time: about {duration(seconds * questions / processes.count)}{several}")
 

@@ -9,14 +9,22 @@ from typing import Any, TypeVar
 
 import torch
 
-from biasectomy.commands.settings import EvaluationSettings, FittingSettings, ModelSettings, SplitSettings, TaskSettings
+from biasectomy.commands.settings import (
+    AUTO,
+    EvaluationSettings,
+    FittingSettings,
+    ModelSettings,
+    SplitSettings,
+    TaskSettings,
+)
 from biasectomy.commands.settings_base import option_name
 from biasectomy.errors import BiasectomyError, DataError, SettingsError, SourceError
 from biasectomy.measuring.harness import HarnessTask, load_harness
 from biasectomy.measuring.harness_calls import NAME as HARNESS
 from biasectomy.methods import METHODS
 from biasectomy.models.language_model import LanguageModel, load
-from biasectomy.models.sources import resolve_model
+from biasectomy.models.products import FULL, products, warn_if_slower
+from biasectomy.models.sources import ModelSource, resolve_model
 from biasectomy.narration import heading, say, warn
 from biasectomy.neurons.neuron_set import NeuronSet
 from biasectomy.processes import ALONE, Processes
@@ -238,9 +246,17 @@ def admitted(settings: AnyFitting, *tasks: Task) -> AnyFitting:
 
 
 def open_model(
-    settings: ModelSettings, processes: Processes = ALONE, given: LanguageModel | str | None = None
+    settings: ModelSettings,
+    processes: Processes = ALONE,
+    given: LanguageModel | str | None = None,
+    dtype: str | None = None,
 ) -> LanguageModel:
-    """The model of the settings, or the one given; says what it is."""
+    """The model of the settings, or the one given; says what it is.
+
+    Args:
+        given: a loaded model, or a name, in place of that of the settings.
+        dtype: in place of that of the settings; where nothing is asked that could settle it, `auto` is float32.
+    """
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
     if isinstance(given, LanguageModel):
@@ -254,27 +270,35 @@ def open_model(
         )
     with processes.main_first():
         source = resolve_model(name)
-    language_model = load(
-        source,
-        prompt=settings.prompt,
-        prefix=settings.prefix,
-        batch_tokens=settings.batch_tokens,
-        dtype=settings.dtype,
-        device=processes.device or "auto" if settings.device == "auto" else settings.device,
-        device_map=settings.device_map,
-        quantization=settings.quantization,
-        trust_remote_code=settings.trust_remote_code,
-    )
+    dtype = dtype or (settings.dtype if settings.dtype != AUTO else FULL)
+    language_model = loaded(settings, processes, source, dtype)
     model = language_model.model
     parameters = sum(parameter.numel() for parameter in model.parameters())
     say(
-        f"{type(model).__name__}, {_in_words(parameters)} parameters, {settings.dtype} on {model.device.type}, "
+        f"{type(model).__name__}, {_in_words(parameters)} parameters, {dtype} on {model.device.type}, "
         f"{language_model.prompt_format.name} prompts, whole texts {language_model.prompt_format.conditioning}"
         + (f", in each of {processes.count} processes" if processes.count > 1 else "")
     )
     if language_model.layout.name == "rows":
         warn("This model cannot share the work of a prompt between its options; scoring is slower.")
+    if dtype != FULL and processes.main:
+        warn_if_slower(products(model.device), dtype)
     return language_model
+
+
+def loaded(settings: ModelSettings, processes: Processes, source: ModelSource, dtype: str) -> LanguageModel:
+    """A model as the settings say, in a number format."""
+    return load(
+        source,
+        prompt=settings.prompt,
+        prefix=settings.prefix,
+        batch_tokens=settings.batch_tokens,
+        dtype=dtype,
+        device=processes.device or "auto" if settings.device == "auto" else settings.device,
+        device_map=settings.device_map,
+        quantization=settings.quantization,
+        trust_remote_code=settings.trust_remote_code,
+    )
 
 
 def describe_neurons(language_model: LanguageModel, definition: str) -> None:

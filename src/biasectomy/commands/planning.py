@@ -8,12 +8,14 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from biasectomy.commands.forecast import fitting_batch_tokens
+from biasectomy.commands.number_format import Asking, foreseen
 from biasectomy.commands.opening import MODEL, TASKS, open_model, open_tasks
-from biasectomy.commands.settings import EvaluateSettings
+from biasectomy.commands.settings import AUTO, EvaluateSettings
 from biasectomy.files import without_nan
 from biasectomy.measuring.planning import POWER, variance_of
 from biasectomy.measuring.session import Session
 from biasectomy.models.language_model import LanguageModel
+from biasectomy.models.products import products
 from biasectomy.narration import heading, progress, stages
 from biasectomy.processes import join
 from biasectomy.report.text import duration
@@ -68,6 +70,7 @@ class Plan:
     questions: int
     seconds: float
     level: float
+    number_formats: str  # how fast each is here
 
     def to_json(self) -> dict[str, Any]:
         """A dictionary that JSON can hold; infinite numbers are null."""
@@ -86,6 +89,7 @@ class Plan:
             f"Smallest change: between two models, found {100 * POWER:.0f} times in 100 at the {100 * self.level:g} % "
             "level, if their answers to an item had nothing in common; models that are alike show smaller ones.",
             f"Asking all of it: {self.questions:,} questions, about {duration(self.seconds)}.",
+            f"{self.number_formats}.",
         ]
 
 
@@ -110,7 +114,11 @@ def run(settings: EvaluateSettings, model: LanguageModel | str | None = None, ta
                 answers = session.ask(some, answerer, advance=advance)
                 found += _of_task(whole, some, answers, settings)
         questions = sum(len(one.items) * len(one.instructions) for one in tasks)
-        return Plan(tuple(found), questions, seconds * questions / processes.count, settings.level)
+        rates = processes.once(lambda: products(language_model.model.device))
+        formats = rates.told()
+        if settings.dtype == AUTO:
+            formats += f". {foreseen(settings, rates, Asking(tasks[0], questions))}"
+        return Plan(tuple(found), questions, seconds * questions / processes.count, settings.level, formats)
 
 
 def _some(task: Task, seed: int) -> Task:

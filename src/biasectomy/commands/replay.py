@@ -18,6 +18,7 @@ from biasectomy.narration import say
 from biasectomy.neurons.neuron_set import NeuronSet
 from biasectomy.processes import is_main
 from biasectomy.report.finished import FinishedRun
+from biasectomy.report.number_format import recorded_format
 from biasectomy.run_files import NEURONS, REPLAY, of_method
 
 BESIDE = "-replay"  # at the end of the new folder's name
@@ -195,6 +196,7 @@ def _settings(before: FinishedRun, settings: ReplaySettings, out: Path) -> tuple
     values |= {one: value for one, value in now.items() if value is not None}
     # Batches of the same size give the same bits; the size was found by trying, on the machine as it was.
     values["batch_tokens"] = record.get("batch_tokens", values.get("batch_tokens"))
+    values["dtype"] = recorded_format(record) or values.get("dtype")  # that found by `auto`: what is asked is as it was
     edited = of_method(before.folder, EDITED) / NEURONS
     if values.get("neurons_file") is not None and edited.is_file():
         values["neurons_file"] = edited  # what was in force, whatever has become of the file

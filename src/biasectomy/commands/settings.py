@@ -43,6 +43,7 @@ SAVE_AS: Any = Field(
     description="What is written: a plain checkpoint, or factors beside the model, as an (IA)^3 adapter of peft.",
 )
 NONE = "none"
+AUTO = "auto"  # as a number format
 # Fields that --help shows, in its order: of every command that asks a model something, and of all that make a run.
 ASKING = ("max_items", "data", "device", "seed", "json_output", "quiet")
 RUNNING = ("also", "resume", "overwrite", "full", *ASKING)
@@ -81,8 +82,10 @@ class ModelSettings(OutputSettings):
         "smollm2", min_length=1, description="Model: a hub id, a folder, a GGUF file, or a name listed by 'ls models'."
     )
     seed: int = Field(0, ge=0, lt=2**32, description="Seed of everything drawn at random.")
-    dtype: Literal["float32", "bfloat16", "float16"] = Field(
-        "float32", description="Number format the model computes in; bfloat16 is faster and changes some answers."
+    dtype: Literal["float32", "bfloat16", "float16", "auto"] = Field(
+        "float32",
+        description="Number format the model computes in; auto: the fastest here of which measuring shows, on some of "
+        "the items, that it changes fewer than 1 % of this model's answers, else float32.",
     )
     device: str = Field(
         "auto", pattern=r"^(auto|cpu|mps|(cuda|xpu)(:\d+)?)$", description="Device: auto, cpu, mps, cuda, cuda:1, xpu."

@@ -6,6 +6,7 @@ the items and texts and add up their gradients. A step depends on its number and
 else, so that training goes on from a kept step as if it had not been interrupted.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
@@ -24,6 +25,7 @@ from biasectomy.processes import Processes
 from biasectomy.reading.layouts import Batch
 from biasectomy.reading.layouts.base import placement
 from biasectomy.reading.memory import in_halves, weights_bytes
+from biasectomy.reading.prompts import EncodedPrompt
 from biasectomy.tasks.base import Item
 
 # What a backward pass holds of a batch may take about as much memory as the weights do; fewer tokens make it slow.
@@ -97,8 +99,7 @@ class Training:
     def _gradients(self, number: int) -> Tensor:
         """Leaves the gradient of a step at the parameters, that of all processes; mean loss and mean drift."""
         instruction, items = self.batches.at(number)
-        own = items[self.processes.share(len(items))]
-        texts = range(number * self.texts, (number + 1) * self.texts)[self.processes.share(self.texts)]
+        own, texts = self._own(number, instruction, items)
         measured = torch.zeros(2, dtype=torch.float64)
         frozen = [one for one in self.model.model.parameters() if one.requires_grad and not self._trained(one)]
         for weight in frozen:
@@ -116,6 +117,17 @@ class Training:
             for weight in frozen:
                 weight.requires_grad_(True)
         return self._summed(measured)
+
+    def _own(self, number: int, instruction: str, items: Sequence[Item]) -> tuple[Sequence[Item], Sequence[int]]:
+        """This process's part of a step's items, and of its texts by their places: neighbours, by what they cost."""
+        texts = range(number * self.texts, (number + 1) * self.texts) if self.drift_weight else range(0)
+        if self.processes.count == 1:
+            return items, texts
+        read = [self.neutral.texts[place % len(self.neutral)] for place in texts]
+        prompts = self._encoded(instruction, items)
+        costs = [self.model.cost(Batch((0,), (encoded,))) for encoded in (*prompts, *read)]
+        part = self.processes.share(costs)
+        return items[part], [place for index, place in enumerate(texts, len(items)) if part.start <= index < part.stop]
 
     def _trained(self, weight: Tensor) -> bool:
         return any(weight is one for one in self.parameters)
@@ -138,11 +150,14 @@ class Training:
 
     def _planned(self, instruction: str, items: Sequence[Item]) -> Iterator[Batch]:
         """The batches in which some items are read."""
+        encoded = self._encoded(instruction, items)
+        return self.model.layout.plan(encoded, min(self.model.batch_tokens, tokens_at_once(self.model)))
+
+    def _encoded(self, instruction: str, items: Sequence[Item]) -> list[EncodedPrompt]:
         task = replace(self.batches.task, items=tuple(items), instructions=(instruction,))
         questions = task.questions()
         with naming_items(task, questions):
-            encoded = [self.model.encode(question) for question in questions]
-        return self.model.layout.plan(encoded, min(self.model.batch_tokens, tokens_at_once(self.model)))
+            return [self.model.encode(question) for question in questions]
 
     def _passed(self, batch: Batch, items: Sequence[Item], count: int) -> list[float]:
         """One forward and one backward pass; each prompt's share of the mean loss."""
@@ -156,13 +171,16 @@ class Training:
             sums = torch.stack(scores)
             tokens = torch.tensor([len(option) for option in prompt.options], device=sums.device)
             found.append(self.loss(items[place], sums, tokens) / count)
-            if not torch.isfinite(found[-1]):
+        losses = torch.stack(found)
+        values: list[float] = losses.detach().tolist()
+        for place, value in zip(batch.indices, values, strict=True):
+            if not math.isfinite(value):
                 raise ScoreError(
                     f"Item {items[place].identifier}: its loss is not finite; a lower rate or --dtype float32 would be "
                     "right."
                 )
-        torch.stack(found).sum().backward()  # type: ignore[no-untyped-call]
-        return [float(value.detach()) for value in found]
+        losses.sum().backward()  # type: ignore[no-untyped-call]
+        return values
 
     def _of_texts(self, places: Sequence[int]) -> float:
         """Adds the gradient of some of a step's texts; their share of its mean drift."""

@@ -18,6 +18,7 @@ from typing import Any, Protocol
 
 from biasectomy.errors import RunError
 from biasectomy.files import refusal, writing
+from biasectomy.handing_out import fine_enough
 from biasectomy.narration import warn
 from biasectomy.processes import ALONE, Processes
 from biasectomy.reading.layouts import Batch
@@ -146,6 +147,9 @@ class Computing(Protocol):
     def plan(self, questions: Sequence[Question]) -> Iterator[Batch]:
         """Batches, always the same for the same questions."""
 
+    def cost(self, batch: Batch) -> float:
+        """What a batch costs beside another; several processes divide batches by it."""
+
     def answer(self, batch: Batch, questions: Sequence[Question]) -> list[Answer]:
         """Answers to a batch of `plan`."""
 
@@ -202,7 +206,9 @@ class Stored:
         batches = [
             batch for batch in self._computing.plan(distinct) if any(once[index] in unknown for index in batch.indices)
         ]
-        for batch, answers in self._processes.map(lambda batch: self._computing.answer(batch, distinct), batches):
+        cost = self._computing.cost
+        batches = fine_enough(batches, self._processes.count, cost, Batch.halves)
+        for batch, answers in self._processes.map(lambda batch: self._computing.answer(batch, distinct), batches, cost):
             fresh = {
                 once[index]: answer
                 for index, answer in zip(batch.indices, answers, strict=True)

@@ -96,7 +96,7 @@ def differences(
         return {path: torch.stack([row[path] for row in rows]) for path in rows[0]}
 
     states: dict[int, dict[str, Tensor]] = {}
-    for batch, found in session.processes.map(read, list(_batches(prompts, model.batch_tokens))):
+    for batch, found in session.processes.map(read, list(_batches(prompts, model.batch_tokens)), model.cost):
         for row, index in enumerate(batch.indices):
             states[index] = {path: values[row] for path, values in found.items()}
     made = {

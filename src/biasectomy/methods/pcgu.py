@@ -6,9 +6,10 @@ for masked models. For a pair of answers, gradients of both log-likelihoods are 
 are development items that have a right answer and another that is the biased one. Of the authors' released code are:
 all parameters, k = 10,000, input aggregation, batches of 16 pairs whose gradients are summed, plain gradient descent at
 1e-5 that lowers the likelihood of the favoured answer (here the biased one), no scheduler. `preset: paper` is that, for
-75 steps (five rounds of 240 pairs) and without a budget. They take the gradient of the one masked token's logit; an
-answer of several tokens has none, so the log-likelihood stands here. Partitions that a gradient does not reach, which
-they count as cosine 0 and so often choose to no effect, are never chosen.
+75 steps (five rounds of WinoGender's 240 pairs, fewer where pronouns are cut off or parted) and without a budget. They
+take the gradient of the one masked token's logit; an answer of several tokens has none, so the log-likelihood stands
+here. Partitions that a gradient does not reach, which they count as cosine 0 and so often choose to no effect, are
+never chosen.
 """
 
 import math

@@ -4,9 +4,9 @@ Ilharco et al. 2023, "Editing Models with Task Arithmetic" (ICLR), section 3: wi
 model becomes theta - lambda tau, and lambda is chosen on held-out data. Theirs for language is GPT-2, all weights of it
 fine-tuned on toxic comments; Dige et al. 2024 ("Can Machine Unlearning Reduce Social Bias in Language Models?", EMNLP)
 take it to social bias. Learned from are the biased answers of development items, or hate speech (`source: texts`).
-`preset: paper`: all weights, whole texts, no drift term, lambdas from 0.05 to 1 in steps of 0.05. Of several, lambda is
-chosen on validation items by the task's goal, among those within the drift allowed. Where none clearly helps, the model
-stays as it is.
+`preset: paper`: all weights, whole texts, no drift term, lambdas from 0.05 to 1 in steps of 0.05: the 21 points from 0
+to 1 of the code by Ortiz-Jimenez et al. 2023, who take it up for images. Of several, lambda is chosen on validation
+items by the task's goal, among those within the drift allowed. Where none clearly helps, the model stays as it is.
 """
 
 from collections.abc import Collection, Mapping

@@ -2,11 +2,12 @@
 
 Kojima, Gu, Reid, Matsuo and Iwasawa: Large Language Models are Zero-Shot Reasoners, NeurIPS 2022, section 3: a first
 prompt draws out the reasoning, a second one, with the reasoning in it, the answer. The sentences are those of Ganguli
-et al.: The Capacity for Moral Self-Correction in Large Language Models (arXiv 2302.07459), table 1, who ask so against
-bias in BBQ; there the first one begins the model's answer, here it ends the question, from which the task's own
-instruction is left out: it asks for an answer at once. `--think-first.preset paper` takes Kojima et al.'s "Let's think
-step by step." and 128 tokens: of that, Shaikh et al. (On Second Thought, Let's Not Think Step by Step!, ACL 2023) found
-that it makes answers more biased.
+et al. (The Capacity for Moral Self-Correction in Large Language Models, arXiv 2302.07459, table 1, as a reproduction
+copies it: github.com/rgambee/self-correction-reproduction), who ask so against bias in BBQ; there the first one begins
+the model's answer, here it ends the question, from which the task's own instruction is left out: it asks for an answer
+at once. `--think-first.preset paper` takes Kojima et al.'s "Let's think step by step." and 128 tokens, the first
+trigger and the default of their released code (`max_length_cot`): of that sentence, Shaikh et al. (On Second Thought,
+Let's Not Think Step by Step!, ACL 2023) found that it makes answers more biased.
 """
 
 from collections.abc import Sequence

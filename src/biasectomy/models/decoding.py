@@ -70,6 +70,10 @@ class Decoding:
         """See `LanguageModel.plan`."""
         return self.model.plan(questions)
 
+    def cost(self, batch: Batch) -> float:
+        """See `LanguageModel.cost`; companions read as much again."""
+        return (1 + len(self.companions)) * self.model.cost(batch)
+
     def answer(self, batch: Batch, questions: Sequence[Question]) -> list[Answer]:
         """Answers to a batch of `plan`, in the order of `batch.indices`.
 
@@ -124,7 +128,7 @@ class Decoding:
     def _beside(self, companion: Companion, batch: Batch, questions: Sequence[Question]) -> Tensor:
         prompts = self._prompts(companion, batch, questions)
         with companion.in_force():
-            return _read(companion.model or self.model, replace(batch, prompts=prompts))
+            return _read(companion.model or self.model, replace(batch, prompts=prompts, size=None))
 
     def _prompts(self, companion: Companion, batch: Batch, questions: Sequence[Question]) -> tuple[EncodedPrompt, ...]:
         """The prompts of a batch as a companion reads them."""

@@ -21,10 +21,12 @@ from biasectomy.models.sources import ModelSource, resolve_model
 from biasectomy.neurons.discovery import Neurons, discover_neurons
 from biasectomy.neurons.edits import edited
 from biasectomy.neurons.neuron_set import NeuronSet, model_shape
+from biasectomy.neurons.work import Operations
 from biasectomy.reading import likelihood
 from biasectomy.reading.distributions import divergences, next_token_log_probabilities, plan_distributions
-from biasectomy.reading.generation import generate, plan_generation
+from biasectomy.reading.generation import generate, generation_size, plan_generation
 from biasectomy.reading.layouts import Batch, Layout, PackedLayout
+from biasectomy.reading.layouts.base import placement
 from biasectomy.reading.limits import check_prompt, longest_text
 from biasectomy.reading.memory import in_halves
 from biasectomy.reading.prefixes import PrefixRule
@@ -35,6 +37,9 @@ from biasectomy.reading.questions import Answer, Question
 CPU_BATCH_TOKENS = 1024
 ACCELERATOR_BATCH_TOKENS = 4096
 WHOLE_TEXT_TOKENS = 256  # every token of a whole text needs the logits of the whole vocabulary, so batches are small
+# Operations in the time of a byte of weights: what a pass costs however few its tokens are. Only in what proportion
+# work is handed out depends on it.
+CPU_BALANCE, ACCELERATOR_BALANCE = 10, 300
 
 
 @dataclass
@@ -54,6 +59,7 @@ class LanguageModel:
     _changes: Changes = field(default_factory=Changes, repr=False)
     _checksum: str = field(default="", repr=False)
     _fingerprint: str = field(default="", repr=False)
+    _operations: Operations | None = field(default=None, repr=False)
 
     def __call__(
         self, questions: Sequence[Question], wanted: Collection[int] | None = None
@@ -169,6 +175,23 @@ class LanguageModel:
 
     def _scored(self, prompts: Sequence[EncodedPrompt], budget: int) -> Iterator[Batch]:
         return self.layout.plan(prompts, budget) if prompts else iter(())
+
+    def cost(self, batch: Batch, *, separate: bool = False) -> float:
+        """What a forward pass over a batch costs beside another, in operations; that of a pass itself is counted too.
+
+        Args:
+            separate: see `Layout.plan`.
+        """
+        if self._operations is None:
+            self._operations = Operations.of(self.model)
+        if batch.prompts[0].new_tokens:
+            size = generation_size(batch, encoded=bool(self.model.config.is_encoder_decoder))
+        else:
+            size = self.layout.size(batch, separate=separate)
+        device, dtype = placement(self.model)
+        weights = dtype.itemsize * (self._operations.token + self._operations.input) / 2
+        reading = size.passes * weights * (CPU_BALANCE if device.type == "cpu" else ACCELERATOR_BALANCE)
+        return self._operations.work(size).forward + reading
 
     def answer(
         self, batch: Batch, questions: Sequence[Question], shortage: Callable[[], object] = lambda: None

@@ -2,11 +2,13 @@
 
 import copy
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, TypedDict
 
 import torch
 
 from biasectomy.errors import ModelError, UnknownNameError
+from biasectomy.models.conversions import converted, models_for, unpacked, write_checkpoint
 from biasectomy.models.hub import fetch
 from biasectomy.models.quiet import quiet_transformers
 from biasectomy.models.refusals import loading, refuse_foresight, refuse_incomplete
@@ -65,24 +67,30 @@ class Weights:
         Raises:
             ModelError: it cannot be loaded, does not fit in memory, or its device is not here.
         """
-        from transformers import AutoConfig, AutoTokenizer
+        from transformers import AutoConfig, AutoTokenizer, GgufConfig
 
         source = self.source
         if source.kind == "hub":
             fetch(source.location)
-        options: dict[str, Any] = {"trust_remote_code": self.trust_remote_code}
-        if source.gguf_file is not None:
-            options["gguf_file"] = source.gguf_file
+        weights = self._weights()
+        location, options = source.location, dict[str, Any](trust_remote_code=self.trust_remote_code)
         with quiet_transformers():
+            if source.gguf_file is not None:
+                kept = converted(Path(location) / source.gguf_file, self._convert)
+                if kept is not None:
+                    location = str(kept)
+                else:
+                    options["gguf_file"] = source.gguf_file
+                    # Without dequantising, transformers keeps the quantised form and refuses to save it.
+                    weights["quantization_config"] = GgufConfig(gguf_file=source.gguf_file, dequantize=True)
             with loading(source, "its configuration"):
-                config = AutoConfig.from_pretrained(source.location, **options)
+                config = AutoConfig.from_pretrained(location, **options)
             with loading(source, "its weights"):
-                weights = self._weights()
                 if self.device_map is None and self.quantization is None:
                     refuse_larger_than_memory(source, config, self.dtype)
                 # Sizes that do not fit are named below; by itself transformers points to a report that is not shown.
                 model, told = models_for(config).from_pretrained(
-                    source.location,
+                    location,
                     **options,
                     **weights,
                     use_safetensors=True,
@@ -91,7 +99,7 @@ class Weights:
                 )
                 refuse_incomplete(source, told)
             with loading(source, "its tokenizer"):
-                tokenizer = AutoTokenizer.from_pretrained(source.location, **options)
+                tokenizer = AutoTokenizer.from_pretrained(location, **options)
         model.eval().requires_grad_(False)
         if "device_map" not in weights:
             model.to(named_device(self.device))
@@ -100,7 +108,7 @@ class Weights:
 
     def _weights(self) -> dict[str, Any]:
         """Arguments that say in which form and where the weights are kept."""
-        from transformers import BitsAndBytesConfig, GgufConfig
+        from transformers import BitsAndBytesConfig
 
         weights: dict[str, Any] = {"dtype": self.dtype}
         if self.device_map is not None:
@@ -118,10 +126,15 @@ class Weights:
             weights["quantization_config"] = quantised(load_in_4bit=four, load_in_8bit=not four)
             # A process that was given one device of several keeps to it.
             weights.setdefault("device_map", "auto" if self.device == "auto" else {"": self.device})
-        elif self.source.gguf_file is not None:
-            # Without dequantising, transformers keeps the quantised form and refuses to save it.
-            weights["quantization_config"] = GgufConfig(gguf_file=self.source.gguf_file, dequantize=True)
         return weights
+
+    def _convert(self, folder: Path) -> None:
+        """Writes the checkpoint that a GGUF file becomes, unless some of its weights would be made up."""
+        assert self.source.gguf_file is not None
+        with loading(self.source, "its weights"):
+            model, tokenizer, told = unpacked(Path(self.source.location), self.source.gguf_file)
+            refuse_incomplete(self.source, told)
+        write_checkpoint(model, tokenizer, folder)
 
 
 def number_format(name: str) -> torch.dtype:
@@ -141,13 +154,6 @@ def stored_dtype(source: ModelSource, config: Any) -> torch.dtype | None:
     found = getattr(config, "dtype", None) or getattr(text, "dtype", None)
     found = DTYPES.get(str(found).removeprefix("torch."))
     return found if source.gguf_file is None else None
-
-
-def models_for(config: Any) -> Any:
-    """The class of `transformers` that loads a configuration's language model."""
-    from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
-
-    return AutoModelForSeq2SeqLM if getattr(config, "is_encoder_decoder", False) else AutoModelForCausalLM
 
 
 def named_device(name: str) -> torch.device:

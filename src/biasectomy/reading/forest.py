@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -60,15 +61,19 @@ class Forest:
             depths.append(0 if parent < 0 else depths[parent] + 1)
         return depths
 
-    def attention_mask(self, dtype: torch.dtype) -> Tensor:
-        """Additive mask, 0 for a token's ancestors and itself, the lowest number elsewhere; [1, 1, tokens, tokens]."""
+    def visible(self) -> npt.NDArray[np.bool_]:
+        """Which tokens each token sees: its ancestors and itself; [tokens, tokens]."""
         visible = np.eye(len(self), dtype=bool)
         for node, parent in enumerate(self.parents):
             if parent >= 0:
                 visible[node, :node] = visible[parent, :node]
-        mask = torch.full(visible.shape, torch.finfo(dtype).min, dtype=dtype)
-        mask[torch.from_numpy(visible)] = 0
-        return mask[None, None]
+        return visible
+
+
+def additive_mask(visible: npt.NDArray[np.bool_], dtype: torch.dtype, device: torch.device | str = "cpu") -> Tensor:
+    """0 where something is seen, the lowest number elsewhere; made on the device, where less has to be sent."""
+    seen = torch.from_numpy(visible).to(device)
+    return torch.zeros(seen.shape, dtype=dtype, device=device).masked_fill_(~seen, torch.finfo(dtype).min)
 
 
 @dataclass(frozen=True, slots=True)

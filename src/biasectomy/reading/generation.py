@@ -8,13 +8,27 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from biasectomy.reading.layouts.base import Batch, plan_rows
+from biasectomy.reading.layouts.base import Batch, Size, causal_pairs, plan_rows
 from biasectomy.reading.prompts import EncodedPrompt
 
 
 def plan_generation(prompts: Sequence[EncodedPrompt], budget: int) -> Iterator[Batch]:
     """Batches of prompts of about the same length within a budget of tokens, always the same for the same prompts."""
     return plan_rows(prompts, budget, [len(one.prompt) for one in prompts], keep_order=False)
+
+
+def generation_size(batch: Batch, *, encoded: bool) -> Size:
+    """How much writing behind a batch reads if all write as much as they may, each token in a pass of its own.
+
+    Args:
+        encoded: whether an encoder reads the prompts.
+    """
+    rows, longest = len(batch.prompts), max(len(one.prompt) for one in batch.prompts)
+    new = max(one.new_tokens for one in batch.prompts)
+    if encoded:
+        whole = rows * longest
+        return Size(rows * new, rows * new, rows * causal_pairs(new), whole, rows * longest**2, whole, whole * new, new)
+    return Size(rows * (longest + new - 1), rows * new, rows * causal_pairs(longest + new - 1), passes=new)
 
 
 @torch.inference_mode()

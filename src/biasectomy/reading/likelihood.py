@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from biasectomy.reading.layouts import Batch, EncoderDecoderLayout, Layout, PackedLayout, RepeatedCacheLayout, RowLayout
 from biasectomy.reading.layouts.base import placement
@@ -30,9 +30,16 @@ class OptionScores:
 def score(model: nn.Module, batch: Batch, layout: Layout) -> list[OptionScores]:
     """Scores of a batch's prompts, in the order of `batch.indices`."""
     return [
-        OptionScores(tuple(float(value) for value in values), tuple(len(option) for option in encoded.options))
-        for encoded, values in zip(batch.prompts, layout.read(model, batch).log_likelihoods(), strict=True)
+        OptionScores(tuple(values), tuple(len(option) for option in encoded.options))
+        for encoded, values in zip(batch.prompts, numbers(layout.read(model, batch).log_likelihoods()), strict=True)
     ]
+
+
+def numbers(values: Sequence[Sequence[Tensor]]) -> list[list[float]]:
+    """Scalars of a device as numbers, in the same lists; fetched at once, since a device waits at each fetching."""
+    flat = [value.detach() for row in values for value in row]
+    fetched = iter(torch.stack(flat).tolist() if flat else ())
+    return [[next(fetched) for _ in row] for row in values]
 
 
 def first_not_finite(

@@ -3,7 +3,6 @@
 import contextlib
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -46,12 +45,7 @@ def in_halves(
                 f"The memory is too small even for one prompt of {len(batch.prompts[0].prompt):,} tokens; "
                 "a smaller --dtype, a smaller model or a larger machine would be right."
             ) from error
-    middle = len(batch.prompts) // 2
-    halves = [
-        replace(batch, indices=batch.indices[half], prompts=batch.prompts[half])
-        for half in (slice(middle), slice(middle, None))
-    ]
-    return [one for half in halves for one in in_halves(compute, half, undo)]
+    return [one for half in batch.halves() for one in in_halves(compute, half, undo)]
 
 
 def weights_bytes(model: "nn.Module") -> int:

@@ -89,7 +89,11 @@ class PromptFormat:
 
     def token_ids(self, text: str) -> list[int]:
         """Tokens of a text; a plain text gets the tokenizer's own special tokens, a chat text has them already."""
-        return list(self.tokenizer(text, add_special_tokens=not self.chat)["input_ids"])
+        return self._tokens_of([text])[0]
+
+    def _tokens_of(self, texts: Sequence[str]) -> list[list[int]]:
+        """Tokens of several texts: one call for all, which is what a call costs that matters."""
+        return [list(found) for found in self.tokenizer(list(texts), add_special_tokens=not self.chat)["input_ids"]]
 
     def encode(self, question: Question) -> EncodedPrompt:
         """Tokens of a question.
@@ -118,14 +122,16 @@ class PromptFormat:
 
     def _continuations(self, text: str, options: Sequence[str]) -> Continuations:
         """Tokens that all options share, and those of each option."""
-        return _shared("" if self.chat else " ", text, options, self.token_ids)
+        return _shared("" if self.chat else " ", text, options, self._tokens_of)
 
     def _plain_continuations(self, text: str, options: Sequence[str]) -> Continuations:
         """The same of a text that stands behind the prefix as it is."""
         prefix = [self.prefix.token] if self.prefix is not None and self.prefix.token is not None else []
 
-        def tokens(whole: str) -> list[int]:
-            return prefix + list(self.tokenizer(whole, add_special_tokens=False)["input_ids"])
+        def tokens(texts: Sequence[str]) -> list[list[int]]:
+            return [
+                prefix + list(found) for found in self.tokenizer(list(texts), add_special_tokens=False)["input_ids"]
+            ]
 
         shared, own = _shared(" ", text, options, tokens)
         if not shared:
@@ -265,10 +271,11 @@ def _refuse_unusable(question: Question) -> None:
         raise DataError("There is no option to be scored, and no text to go on from.")
 
 
-def _shared(separator: str, text: str, options: Sequence[str], tokens: Callable[[str], Sequence[int]]) -> Continuations:
+def _shared(
+    separator: str, text: str, options: Sequence[str], tokens: Callable[[Sequence[str]], Sequence[Sequence[int]]]
+) -> Continuations:
     """Tokens that a text shares with all of its options, and what each option has behind them."""
-    prompt = tokens(text)
-    whole = [tokens(text + separator + option) for option in options]
+    prompt, *whole = tokens([text, *(text + separator + option for option in options)])
     shared = min((common_prefix_length(prompt, sequence) for sequence in whole), default=len(prompt))
     found = tuple(tuple(sequence[shared:]) for sequence in whole)
     for option, own in zip(options, found, strict=True):

@@ -9,6 +9,7 @@ from biasectomy.report.edits import Neurons, groups
 from biasectomy.report.figures import ResultTable
 from biasectomy.report.limits import limits
 from biasectomy.report.matrix import shown_tables
+from biasectomy.report.number_format import told_format
 from biasectomy.report.searches import figure, searches
 
 __all__ = ["render_markdown"]
@@ -36,6 +37,7 @@ def render_markdown(results: Results, record: Mapping[str, Any], neurons: Mappin
         results=results,
         record=record,
         settings=record.get("settings") or {},
+        number_format=told_format(record),
         tables=shown_tables(results),
         searches=searches(results, record),
         edits=[

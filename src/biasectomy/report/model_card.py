@@ -15,6 +15,7 @@ from biasectomy.methods.random_neurons import NAME as CONTROL
 from biasectomy.registry import described
 from biasectomy.report.card_metadata import Form, Subject, card_data, parsed, read_card
 from biasectomy.report.figures import DECIMALS, USUAL, Cell, format_figure
+from biasectomy.report.number_format import told_format
 
 if TYPE_CHECKING:  # slow to import
     from huggingface_hub import ModelCard
@@ -76,6 +77,7 @@ def _text(subject: Subject, own: dict[str, Any], stored: str) -> str:
         "says": described(METHODS[subject.method]) if subject.method in METHODS else "",
         "versions": record.get("versions") or {},
         "settings": settings,
+        "number_format": told_format(record),
         "stored": stored,
         "fitted_to": aim
         and f"{items.get('development', 0):,} development items of `{aim[0]}`, towards "

@@ -109,8 +109,10 @@ def clear_alone(rows: Sequence[Change]) -> list[Change]:
 def when_together(rows: Sequence[DifferenceRow | MatrixCell], what: str = "difference") -> str:
     """What a claim about several differences is made under."""
     count = sum(math.isfinite(row.low) for row in rows)
-    if count < 2:
-        return f"by its interval, the only one of {len(rows)}" if count else "and none of them has an interval"
+    if count == 0:
+        return "and none of them has an interval"
+    if count == 1:
+        return "by its interval" if len(rows) == 1 else f"when the one of {len(rows)} that has an interval is looked at"
     return f"when all {count} {what}s with an interval are looked at together"
 
 

@@ -21,7 +21,7 @@ from biasectomy.errors import ScoreError
 from biasectomy.neurons.activations import Activations, Captured, captured
 from biasectomy.neurons.discovery import Neurons
 from biasectomy.reading.layouts import Batch, Layout, PackedLayout, Place, Reading
-from biasectomy.reading.likelihood import first_not_finite
+from biasectomy.reading.likelihood import first_not_finite, numbers
 from biasectomy.reading.memory import in_halves
 from biasectomy.reading.prompts import EncodedPrompt
 
@@ -82,11 +82,10 @@ class _Passes:
         chosen = [instances[index] for index in batch.indices]
         with self._read(batch) as (activations, reading):
             log_likelihoods = reading.log_likelihoods()
-            pairs = _pairs(self.model, self.layout, chosen, log_likelihoods)
+            known = numbers(log_likelihoods)
+            pairs = _pairs(self.model, self.layout, chosen, known)
             weights = [one.weight for one in chosen]
-            by_place = {
-                place: _spans(reading, pairs, weights, log_likelihoods, place) for place in set(self.places.values())
-            }
+            by_place = {place: _spans(reading, pairs, weights, known, place) for place in set(self.places.values())}
             spans = {module: by_place[place] for module, place in self.places.items()}
             if not self.gradients:
                 self._show(activations, spans)
@@ -134,7 +133,7 @@ def _longest_first(instances: Sequence[Instance], group: int) -> list[Instance]:
 
 
 def _pairs(
-    model: nn.Module, layout: Layout, chosen: Sequence[Instance], log_likelihoods: Sequence[Sequence[Tensor]]
+    model: nn.Module, layout: Layout, chosen: Sequence[Instance], log_likelihoods: Sequence[Sequence[float]]
 ) -> list[tuple[int, int]]:
     """Gold and biased option of each instance.
 
@@ -142,8 +141,7 @@ def _pairs(
     3.1).
     """
     pairs = []
-    for instance, tensors in zip(chosen, log_likelihoods, strict=True):
-        values = [float(value.detach()) for value in tensors]
+    for instance, values in zip(chosen, log_likelihoods, strict=True):
         if not all(map(math.isfinite, values)):
             culprit = first_not_finite(model, [other.encoded for other in chosen], layout)
             named = chosen[culprit[0]] if culprit else instance
@@ -161,7 +159,7 @@ def _spans(
     reading: Reading,
     pairs: Sequence[tuple[int, int]],
     weights: Sequence[float],
-    log_likelihoods: Sequence[Sequence[Tensor]],
+    log_likelihoods: Sequence[Sequence[float]],
     place: Place,
 ) -> list[Span]:
     """Positions and log-probabilities of both labels of each instance, for the modules at one place."""
@@ -169,8 +167,8 @@ def _spans(
         Span(
             gold=reading.positions(member, gold, place),
             biased=reading.positions(member, biased, place),
-            log_gold=float(log_likelihoods[member][gold].detach()),
-            log_biased=float(log_likelihoods[member][biased].detach()),
+            log_gold=log_likelihoods[member][gold],
+            log_biased=log_likelihoods[member][biased],
             weight=weight,
         )
         for member, ((gold, biased), weight) in enumerate(zip(pairs, weights, strict=True))

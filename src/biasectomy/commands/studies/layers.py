@@ -5,6 +5,7 @@ beside both stand all of them, and as many random neurons of the same modules as
 """
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -241,4 +242,4 @@ def layers_verdict(results: "Results", method: str, parts: Sequence[Part], every
 
 
 def _differs(results: "Results") -> bool:
-    return any(row.value for row in results.differences)
+    return any(row.value for row in results.differences if not math.isnan(row.value))

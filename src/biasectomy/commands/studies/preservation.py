@@ -92,13 +92,15 @@ class PreservationStudy:
 
 def preservation_verdict(results: "Results", method: str) -> list[str]:
     """What is kept, what is lost, and of what nothing can be said."""
-    from biasectomy.report.words import UNCLEAR, clear_alone, listed
+    from biasectomy.report.words import UNCLEAR, clear_alone, listed, no_answer_changed
 
     matrix = results.matrix
     assert matrix is not None
     title = results.title(method)
     cells = matrix.of_row(method)
     aim = [cell for cell in cells if cell.note == AIM]
+    if all(cell.note == SAME or (cell.note == AIM and no_answer_changed([cell])) for cell in cells):
+        return [f"{title} changes no figure on any item, so everything is kept and nothing is won."]
     sentences = []
     for cell in aim:
         described = results.description(cell.metric).description

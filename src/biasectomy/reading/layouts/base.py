@@ -1,7 +1,7 @@
 """What a layout is: how prompts and their options become rows of tokens that a model reads at once."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, field
 from typing import Literal, Protocol
 
 import torch
@@ -15,11 +15,45 @@ Place = Literal["whole", "input", "cross-input", "label"]
 
 
 @dataclass(frozen=True, slots=True)
+class Size:
+    """How much reading a batch is, padding included: what `Operations` turns into work.
+
+    `tokens` go through the decoder (or the whole model), `logits` of them through the vocabulary product, `pairs` of
+    them see each other. Of an encoder-decoder, `inputs` go through the encoder, `input_pairs` see each other there,
+    `seen` are those that the decoder makes keys and values of, and `crossed` the pairs of a label with one of them.
+    """
+
+    tokens: int
+    logits: int
+    pairs: int
+    inputs: int = 0
+    input_pairs: int = 0
+    seen: int = 0
+    crossed: int = 0
+    passes: int = 1
+
+    def __add__(self, other: "Size") -> "Size":
+        return Size(*(own + its for own, its in zip(astuple(self), astuple(other), strict=True)))
+
+
+def causal_pairs(length: int) -> int:
+    """How many pairs see each other where each of so many tokens sees itself and those before."""
+    return length * (length + 1) // 2
+
+
+@dataclass(frozen=True, slots=True)
 class Batch:
     """Prompts that are computed together, with their indices in the request."""
 
     indices: tuple[int, ...]
     prompts: tuple[EncodedPrompt, ...]
+    size: Size | None = field(default=None, compare=False, repr=False)  # where the plan has found it
+
+    def halves(self) -> "list[Batch]":
+        """The first and the second half of the prompts; a batch of a single prompt as it is."""
+        middle = len(self.prompts) // 2
+        cuts = (slice(middle), slice(middle, None)) if middle else (slice(None),)
+        return [Batch(self.indices[cut], self.prompts[cut]) for cut in cuts]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +114,9 @@ class Layout(Protocol):
 
     def read(self, model: nn.Module, batch: Batch, *, separate: bool = False) -> Reading:
         """One forward pass."""
+
+    def size(self, batch: Batch, *, separate: bool = False) -> Size:
+        """How much `read` reads."""
 
 
 def placement(model: nn.Module) -> tuple[torch.device, torch.dtype]:

@@ -12,6 +12,8 @@ from biasectomy.reading.layouts.base import (
     Batch,
     Place,
     Positions,
+    Size,
+    causal_pairs,
     option_distributions,
     option_log_likelihoods,
     padded,
@@ -74,6 +76,24 @@ class EncoderDecoderLayout:
         values = iter(option_log_likelihoods(logits, places, options))
         scores = [[next(values) for _ in member.options] for member in batch.prompts]
         return EncoderDecoderReading(batch, scores, starts, inputs.shape[1], width, logits)
+
+    def size(self, batch: Batch, *, separate: bool = False) -> Size:
+        """See `Layout.size`; what pads the labels of a packed row sees what pads them."""
+        prompts = [len(member.prompt) for member in batch.prompts]
+        labels = [[len(option) for option in member.options] for member in batch.prompts]
+        rows = labels if self.packed else [[one] for some in labels for one in some]
+        owners = prompts if self.packed else [one for one, some in zip(prompts, labels, strict=True) for _ in some]
+        width = max(map(sum, rows))
+        filled = [[*row, width - sum(row)] if self.packed else row for row in rows]
+        return Size(
+            tokens=len(rows) * width,
+            logits=len(rows) * width,
+            pairs=sum(causal_pairs(own) for row in filled for own in row),
+            inputs=len(prompts) * max(prompts),
+            input_pairs=sum(length**2 for length in prompts),
+            seen=len(rows) * max(prompts),
+            crossed=sum((width if self.packed else sum(row)) * seen for row, seen in zip(rows, owners, strict=True)),
+        )
 
     def _starts(self, batch: Batch) -> tuple[list[list[tuple[int, int]]], list[int]]:
         """Of every option of every prompt the decoder's row and where it starts there; and each row's prompt."""

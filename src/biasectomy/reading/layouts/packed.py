@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from biasectomy.reading.forest import Forest, plan_forests
+from biasectomy.reading.forest import Forest, additive_mask, plan_forests
 from biasectomy.reading.forest_attention import forest_attention
-from biasectomy.reading.layouts.base import Batch, Place, Positions, Reading, placement
+from biasectomy.reading.layouts.base import Batch, Place, Positions, Reading, Size, placement
 from biasectomy.reading.layouts.rows import RowLayout
 from biasectomy.reading.prompts import EncodedPrompt
 
@@ -24,7 +24,7 @@ class PackedLayout:
         """See `Layout.plan`; the budget is in tokens that are really computed."""
         for forest in plan_forests(prompts, budget, share_prompts=not separate, keep_order=separate):
             indices = tuple(member.index for member in forest.members)
-            yield Batch(indices, tuple(prompts[index] for index in indices))
+            yield Batch(indices, tuple(prompts[index] for index in indices), _size(forest))
 
     def read(self, model: nn.Module, batch: Batch, *, separate: bool = False) -> Reading:
         """One row; the vocabulary product only at tokens that predict an option's token.
@@ -35,29 +35,46 @@ class PackedLayout:
         longest = max(len(one.prompt) + max(map(len, one.options)) - 1 for one in batch.prompts)
         if longest > attention_window(model):
             return RowLayout().read(model, batch, separate=separate)
-        forest = Forest(share_prompts=not separate)
-        for index, encoded in zip(batch.indices, batch.prompts, strict=True):
-            forest.add(index, encoded)
-        nodes = sorted(
-            {
-                node
-                for member in forest.members
-                for option in range(len(member.paths))
-                for node in member.predicting_nodes(option)
-            }
-        )
+        forest = _grown(batch, separate=separate)
+        nodes = sorted(_predicting(forest))
         device, dtype = placement(model)
-        mask = forest.attention_mask(dtype)
-        with forest_attention(model, forest, mask):
+        visible = forest.visible()
+        with forest_attention(model, forest, visible, dtype, device):
             output = model(
                 input_ids=torch.tensor([forest.tokens], device=device),
-                attention_mask=mask.to(device),
+                attention_mask=additive_mask(visible, dtype, device)[None, None],
                 position_ids=torch.tensor([forest.depths()], device=device),
                 logits_to_keep=torch.tensor(nodes, device=device),
                 use_cache=False,
             )
         log_probabilities = torch.log_softmax(output.logits[0].float(), dim=-1)  # [nodes, vocabulary]
         return PackedReading(forest, {node: row for row, node in enumerate(nodes)}, log_probabilities)
+
+    def size(self, batch: Batch, *, separate: bool = False) -> Size:
+        """See `Layout.size`."""
+        return batch.size or _size(_grown(batch, separate=separate))
+
+
+def _grown(batch: Batch, *, separate: bool) -> Forest:
+    forest = Forest(share_prompts=not separate)
+    for index, encoded in zip(batch.indices, batch.prompts, strict=True):
+        forest.add(index, encoded)
+    return forest
+
+
+def _size(forest: Forest) -> Size:
+    """A token sees as many as it is deep, and itself."""
+    return Size(len(forest), len(_predicting(forest)), len(forest) + sum(forest.depths()))
+
+
+def _predicting(forest: Forest) -> set[int]:
+    """The tokens that an option's token is predicted from."""
+    return {
+        node
+        for member in forest.members
+        for option in range(len(member.paths))
+        for node in member.predicting_nodes(option)
+    }
 
 
 def attention_window(model: nn.Module) -> float:

@@ -13,6 +13,8 @@ from biasectomy.reading.layouts.base import (
     Place,
     Positions,
     Reading,
+    Size,
+    causal_pairs,
     option_log_likelihoods,
     padded,
     placement,
@@ -75,6 +77,18 @@ class RepeatedCacheLayout:
                 values[row][number] = values[row][number] + value
             following = {one: logits[place] for place, one in enumerate(longer)}
         return CacheReading(batch, values, first, following)
+
+    def size(self, batch: Batch, *, separate: bool = False) -> Size:
+        """See `Layout.size`."""
+        if separate:
+            return RowLayout().size(batch, separate=True)
+        prompt, count = len(batch.prompts[0].prompt), len(batch.prompts)
+        longer = [len(option) - 1 for member in batch.prompts for option in member.options if len(option) > 1]
+        first = Size(count * prompt, count, count * causal_pairs(prompt))
+        if not longer:
+            return first
+        read = len(longer) * max(longer)
+        return first + Size(read, read, sum(causal_pairs(prompt + own) - causal_pairs(prompt) for own in longer))
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,8 @@ from biasectomy.reading.layouts.base import (
     Batch,
     Place,
     Positions,
+    Size,
+    causal_pairs,
     option_distributions,
     option_log_likelihoods,
     padded,
@@ -42,6 +44,14 @@ class RowLayout:
         places = [(row, column[len(member.prompt) - 1]) for row, (member, _) in enumerate(rows)]
         values = option_log_likelihoods(logits, places, [option for _, option in rows])
         return RowReading(batch, values, tokens.shape[1], logits, places)
+
+    def size(self, batch: Batch, *, separate: bool = False) -> Size:
+        """See `Layout.size`."""
+        rows = [(len(member.prompt), len(option)) for member in batch.prompts for option in member.options]
+        width = max(prompt + option for prompt, option in rows) - 1
+        predicting = {prompt - 1 + place for prompt, option in rows for place in range(option)}
+        pairs = sum(causal_pairs(prompt + option - 1) for prompt, option in rows)
+        return Size(len(rows) * width, len(rows) * len(predicting), pairs)
 
 
 def logits_at(model: nn.Module, tokens: Tensor, mask: Tensor, wanted: Sequence[int]) -> tuple[Tensor, dict[int, int]]:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from biasectomy.report.finished import FinishedRun
+from biasectomy.report.number_format import told_format
 from biasectomy.run_files import (
     ADAPTER,
     ITEMS,
@@ -43,6 +44,7 @@ def reproduction(run: FinishedRun) -> dict[str, Any]:
     facts = [
         ("model", model.get("name")),
         ("weights", record.get("weights") or model.get("fingerprint")),
+        ("number format", told_format(record)),
         ("prompt format", (record.get("prompt") or {}).get("format")),
         ("prompts", (record.get("prompt") or {}).get("checksum")),
         ("seed", (record.get("settings") or {}).get("seed")),

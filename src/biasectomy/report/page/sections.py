@@ -39,6 +39,8 @@ class Heading:
             subtitle = run.results.curve.title
         elif not about:
             subtitle = "One model, measured as it is"
+        elif run.results.curve is not None:
+            subtitle = f"{run.results.curve.title}, compared with the original"
         elif len(about) == 1:
             subtitle = f"{about[0]}, compared with the original"
         else:
