@@ -23,11 +23,9 @@ from biasectomy.commands.studies.seeds import seeds_verdict
 from biasectomy.errors import SettingsError
 from biasectomy.files import read_json
 from biasectomy.measuring.results import (
-    DifferenceRow,
     Matrix,
     MatrixCell,
     MetricDescription,
-    MetricRow,
     Results,
     point_name,
 )
@@ -38,6 +36,7 @@ from biasectomy.options import Options
 from biasectomy.report.text import rendered
 from tests.commands.cases import lines_of
 from tests.conftest import save_tiny
+from tests.report.study_cases import RIGHT, made
 
 SMALL = {
     "method": "crispr", "also": "none", "replicates": 40, "max_instructions": 2, "random_neurons": {"draws": 2},
@@ -52,7 +51,6 @@ OF_STUDY = {
     "preservation": {"neurons": 8},
     "seeds": {"seeds": 2, "neurons": 12},
 }
-RIGHT = MetricDescription("Right", "how often it is right", "share", 1.0, "goal")
 
 
 @pytest.fixture(scope="module")
@@ -296,27 +294,6 @@ class TestWhatCannotBe:
             study("neurons", "no/such-model", replace(toy_task(), goals={}), **SMALL)
         with pytest.raises(SettingsError, match=r"fewer than --crispr\.instances 20"):
             study("neurons", "no/such-model", toy_task(), **SMALL | {"crispr": {}})
-
-
-def made(changes: dict[tuple[str, str], tuple[float, float]], line: str = "crispr", clusters: int = 30) -> Results:
-    """Results from differences (method, against): their size and how far their interval reaches; original 0.5."""
-    values = {"original": 0.5}
-    for (method, against), (value, _) in changes.items():
-        values.setdefault(method, values.get(against, 0.5) + value)
-        values.setdefault(against, values[method] - value)
-    rows = tuple(
-        MetricRow(one, "t", "test", "right", value, value - 0.1, value + 0.1, 90, clusters, 1.0)
-        for one, value in values.items()
-    )
-    differences = tuple(
-        DifferenceRow(*pair, "t", "test", "right", value, value - reach, value + reach, 90, clusters, 1.0)
-        for pair, (value, reach) in changes.items()
-    )
-    titles = {"original": "Original", line: "CRISPR"}
-    return Results(
-        rows, differences, interval={"level": 0.95}, titles=titles, described={"right": RIGHT}, goals={"t": "right"},
-        tasks=("t",),
-    )  # fmt: skip
 
 
 class TestVerdicts:

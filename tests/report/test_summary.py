@@ -141,18 +141,20 @@ class TestOfACurve:
 
     def test_the_best_point_is_named_and_what_holds_beside_it(self, tmp_path):
         fairer, cost, trust, then = self.told(tmp_path, {10: (CLEAR, SMALL), 30: (UNCLEAR, SMALL)})
-        assert fairer.short == "Yes, most with 10 neurons" and "Of 2 numbers (neurons) 10 serve it" in fairer.text
+        assert (
+            fairer.short == "Yes, most with 10 neurons" and "Of 2 numbers (neurons) a gain holds with 10" in fairer.text
+        )
         assert cost.tone != "bad" and "no control was measured" in trust.text.lower()
         assert "the best of 2 was picked on the items that it is judged by" in trust.text
         assert then.short == "Confirm it on other items"
 
     def test_a_gain_that_is_paid_for_says_where(self, tmp_path):
         _, cost, _, _ = self.told(tmp_path, {10: (CLEAR, WORSE)})
-        assert cost.tone == "bad" and "Something got clearly worse at 10." in cost.text
+        assert cost.tone == "bad" and "Something got clearly worse with 10." in cost.text
 
     def test_no_point_shows_anything(self, tmp_path):
         fairer, _, trust, then = self.told(tmp_path, {10: (UNCLEAR, SMALL), 30: (UNCLEAR, SMALL)})
-        assert fairer.short == "Not shown at any number" and trust.short == "There is no clear change to trust"
+        assert fairer.short == "Not shown with any of 2" and trust.short == "There is no clear change to trust"
         assert then.short == "Conclude nothing yet"
 
     def test_draws_of_one_thing_are_judged_together(self, tmp_path):

@@ -4,6 +4,7 @@ Points of a curve are methods as others are, such as "crispr:100", and beside ea
 Where the line has figures of its own, its points are draws of one thing: then they are judged together.
 """
 
+from dataclasses import replace
 from functools import cached_property
 
 from biasectomy.measuring.results import CurvePoint, DifferenceRow
@@ -17,6 +18,7 @@ from biasectomy.report.short_answers import (
     ShortAnswer,
     command,
     counted,
+    lower,
     more_items,
     options_of_methods,
     sentence,
@@ -89,12 +91,14 @@ class CurveAnswers:
         return abs(ends[1] - best) if ends is not None and best is not None else -row.value
 
     def _names(self, rows: list[DifferenceRow]) -> str:
-        """The numbers of points."""
-        return listed([f"{self.points[row.method].x:,g}" for row in rows])
+        """The numbers of points, where these are amounts; else what the points are called."""
+        return listed(
+            [f"{self.points[row.method].x:,g}" if self._rising else self.results.title(row.method) for row in rows]
+        )
 
     def _place(self, row: DifferenceRow) -> str:
         """A point in a few words: of amounts the number with its unit."""
-        return f"{self.points[row.method].x:,g} {self.over}" if self._rising else self.results.title(row.method)
+        return f"{self.points[row.method].x:,g} {self.over}" if self._rising else lower(self.results.title(row.method))
 
     @property
     def _goal(self) -> str:
@@ -106,19 +110,20 @@ class CurveAnswers:
         words = About(self.run, best.method).words
         how = words.abstention(words.changes(best.task))
         together = when_together(self.tried)
-        told = f"{sentence(words.change(best))} {' '.join(map(sentence, how))}".rstrip()
-        others = f" It gets worse at {self._names(self.worse)}." if self.worse else ""
+        told = " ".join([f"{words.change(best)}.", *map(sentence, how)])
+        others = f" It gets worse with {self._names(self.worse)}." if self.worse else ""
+        among = f"{len(self.tried)} numbers ({self.over})" if self._rising else f"{len(self.tried)} points"
         if not self.better:
             alone = [row for row in clear_alone(self.tried) if is_nearer(self.results, row)]
-            would = f" By itself, {self._names(alone)} would hold: more items may show it." if alone else ""
-            text = f"At none of {len(self.tried)} numbers ({self.over}) a gain in {self._goal} holds, {together}."
+            would = f" Each by itself, {self._names(alone)} would hold; more items may show it." if alone else ""
+            text = f"With none of {among} a gain in {self._goal} holds, {together}."
             return ShortAnswer(
                 FAIRER,
-                "No, less fair" if self.worse else "Not shown at any number",
+                "No, less fair" if self.worse else f"Not shown with any of {len(self.tried)}",
                 f"{text} Nearest comes {title}: {told}{would}{others}",
                 "bad" if self.worse else "open",
             )
-        text = f"Best is {title}: {told} Of {len(self.tried)} numbers ({self.over}) {self._names(self.better)} serve it"
+        text = f"Best is {title}: {told} Of {among} a gain holds with {self._names(self.better)}"
         return ShortAnswer(
             FAIRER,
             f"{'Best' if how else 'Yes, most'} with {self._place(best)}",
@@ -130,7 +135,7 @@ class CurveAnswers:
         """What the best point cost, and how many of the others cost something."""
         cost = About(self.run, self.best.method).cost()
         losses = [row for row in self.tried if About(self.run, row.method).losses()]
-        told = f" Something got clearly worse at {self._names(losses)}." if losses else ""
+        told = f" Something got clearly worse with {self._names(losses)}." if losses else ""
         return ShortAnswer(
             COST, cost.short, f"With {self.results.title(self.best.method)}: {cost.text}{told}", cost.tone
         )
@@ -165,7 +170,8 @@ class CurveAnswers:
             return [(False, "beside the best there is no control")]
         size = change_in_words(self.results, own)
         if own in ahead:
-            return [(True, f"it is ahead of as many random neurons ({size}), as are {len(ahead)} in all")]
+            count = f"{len(ahead)} of {len(self.controlled)} points are"
+            return [(True, f"it is ahead of as many random neurons ({size}); {count}")]
         where = f"; ahead of them: {self._names(ahead)}" if ahead else ", and no other is ahead of them"
         return [(False, f"it cannot be told from as many random neurons ({size}){where}")]
 
@@ -224,8 +230,20 @@ class CurveAnswers:
                 f"{count}: {spread}. {trust.text}",
                 trust.tone if agree else "mixed",
             ),
-            ShortAnswer(NEXT, follow.short, follow.text, follow.tone, more_items(self.run) or follow.commands),
+            self._after_draws(about, follow),
         ]
+
+    def _after_draws(self, about: About, follow: ShortAnswer) -> ShortAnswer:
+        """Of a method that helps over all draws: a run of it, which learns from all items and has a control."""
+        if not about.gained:
+            return replace(follow, commands=more_items(self.run) or follow.commands)
+        text = "It then learns from all development items, and stands beside as many random neurons."
+        settings = self.run.record.get("settings") or {}
+        model, task, method, number = (str(settings.get(one) or "") for one in ("model", "task", "method", "neurons"))
+        words = ("--method", method, *(("--neurons", number) if number else ()), *options_of_methods(self.run))
+        return ShortAnswer(
+            NEXT, "Make it beside a control", text, "mixed", (command("mitigate", model, "--task", task, *words),)
+        )
 
     def _of_nothing(self) -> list[ShortAnswer]:
         text = f"At no number ({self.over}) a figure of the goal differs from the original's."

@@ -27,14 +27,16 @@ from biasectomy.report.short_answers import (
     upper,
 )
 from biasectomy.report.verdict import Words
-from biasectomy.report.words import change_in_words, when_together
+from biasectomy.report.words import change_in_words, clear_alone, when_together
 
 SHOWN = 3  # rows that are told one by one
 
 
 def matrix_answers(run: FinishedRun) -> list[ShortAnswer]:
     """The four answers, in the order in which they are asked."""
-    return _of_kinds(run) if run.subject is None else _of_method(run, run.subject)
+    matrix, named = run.results.matrix, (run.record.get("settings") or {}).get("method")
+    assert matrix is not None
+    return _of_method(run, str(named)) if named in matrix.rows else _of_kinds(run)
 
 
 # One method
@@ -46,19 +48,24 @@ def _of_method(run: FinishedRun, method: str) -> list[ShortAnswer]:
     assert matrix is not None
     fairer, cost, trust, follow = about.fairer(), about.cost(), about.trust(), about.next()
     aims = _aims(run.results, matrix.of_row(method))
-    if len(aims) > 1:  # wordings, or other kinds of items of one task
-        gains, losses = _counted(aims)
-        told = f"Of {len(aims)} columns {gains} show a gain that holds, {losses} a loss, {when_together(matrix.cells)}."
-        agree = "good" if fairer.tone != "good" or not losses else "mixed"
-        fairer = replace(fairer, text=f"{fairer.text} {told}", tone=fairer.tone if agree == "good" else "mixed")
+    if len(aims) > 1:  # wordings
+        gains, losses = (sum(sign * cell.value > 0 for cell in clear_alone(aims)) for sign in (1, -1))
+        told = (
+            f"Column by column {gains} of {len(aims)} gain and {losses} lose, each by its own interval; "
+            f"{sum(_counted(aims))} of these changes hold {when_together(matrix.cells)}."
+        )
+        fairer = replace(fairer, text=f"{fairer.text} {told}", tone="mixed" if losses else fairer.tone)
     others = [row for row in matrix.rows if row.startswith(f"{method}:")]
     if others:
         ahead = [row for row in others if _is_ahead(run.results, row, method)]
         named = ", ".join(map(run.results.title, ahead)) or "none"
         fairer = replace(fairer, text=f"{fairer.text} Of {counted(len(others), 'variant')} ahead of it: {named}.")
     if noted := _noted(run.results, matrix.of_row(method), aims):
-        cost = replace(noted, text=f"{noted.text} {cost.text}")
-    return [fairer, cost, trust, replace(follow, commands=follow.commands or more_items(run))]
+        cost = noted
+        if noted.tone == "bad" and fairer.tone == "good":
+            text = "Decide whether the gain is worth what is lost, where the model will be used."
+            follow = replace(follow, short="Weigh the gain against what is lost", text=text, tone="mixed")
+    return [fairer, cost, trust, follow]
 
 
 def _aims(results: Results, cells: Sequence[MatrixCell]) -> list[MatrixCell]:
@@ -84,7 +91,7 @@ def _noted(results: Results, cells: Sequence[MatrixCell], aims: Sequence[MatrixC
     told = [cell for cell in cells if cell.note and cell not in aims]
     if not told:
         return None
-    counts = Counter(cell.note for cell in told)
+    counts = Counter(cell.note for cell in sorted(told, key=lambda cell: cell.value if cell.holds else 0.0))
     lost = [cell for cell in told if cell.holds and cell.value < 0]
     short = ", ".join(f"{count} {note}" for note, count in counts.items())
     worst = "; ".join(
@@ -124,10 +131,12 @@ def _fairer(run: FinishedRun, own: Sequence[MatrixCell], elsewhere: Sequence[Mat
     else:
         short = f"Not where it was learned, but {of_others}"
     told = [_largest(run.results, cells, where) for cells, where in ((own, "own kind"), (elsewhere, "another kind"))]
-    text = (
-        f"{counted(at_home + abroad, 'gain')} and {'no loss' if not lost else counted(lost, 'loss')} hold, "
-        f"{when_together(matrix.cells, 'cell')}. {' '.join(one for one in told if one)}"
-    ).rstrip()
+    if not at_home and not abroad and (alone := sum(cell.value > 0 for cell in clear_alone([*own, *elsewhere]))):
+        told.append(f"By its own interval alone {counted(alone, 'gain')} would hold; more items may show it.")
+    gains = counted(at_home + abroad, "gain") if at_home + abroad else "No gain"
+    losses = counted(lost, "loss") if lost else "no loss"
+    hold = f"{gains} and {losses} hold, {when_together(matrix.cells, 'cell')}."
+    text = " ".join([hold, *(one for one in told if one)])
     tone = "bad" if lost and not (at_home or abroad) else "open" if not (at_home or abroad) else "mixed"
     return ShortAnswer(FAIRER, short, text, "good" if at_home and abroad and not lost else tone)  # type: ignore[arg-type]
 
@@ -157,10 +166,9 @@ def _cost(run: FinishedRun, helped: Sequence[str]) -> ShortAnswer:
         for about in abouts[:SHOWN]
     ]
     more = [f"{len(abouts) - SHOWN} more in the table."] if len(abouts) > SHOWN else []
-    which = "that helped" if helped else "in all"
     return ShortAnswer(
         COST,
-        f"{len(harmless)} of {counted(len(abouts), 'fit')} {which} lost nothing clearly",
+        f"{len(harmless)} of {counted(len(abouts), 'fit')}{' that helped' if helped else ''} lost nothing clearly",
         " ".join([*told, *more]),
         "good" if helped and len(harmless) == len(abouts) else "mixed" if harmless else "bad",
     )

@@ -116,7 +116,7 @@ class AblationStudy:
             columns = _columns(first, others, experiment.session.objective)
             beside = [(one.name, series.main_figure(one)) for one in others if not one.goals]
             found = matrix(columns, outcome.answers, ORIGINAL, {row: [] for row in rows}, experiment.session, beside)
-            found = replace(found, notes=(f"Every row edits {count:,} neurons{said}.",))
+            found = replace(found, notes=(f"Every row edits {count:,} neuron{'s' * (count != 1)}{said}.",))
             results = replace(outcome.results, matrix=found)
             results = replace(results, verdict=ablation_verdict(results, count, said))
             return experiment.finish(replace(outcome, results=results), [CRISPR])
@@ -141,12 +141,13 @@ def ablation_verdict(results: "Results", count: int, said: str) -> list[str]:
     whole = next(row for row in rows if row.method == CRISPR)
     random = next((row for row in rows if row.against == CONTROL), None)
     parts = [row for row in rows if row not in (whole, random)]
+    many = f"{count:,} neuron{'s' * (count != 1)}{said}"
     if no_answer_changed(rows):
-        return [f"With {count:,} neurons{said} no row changes a figure: there is nothing to be taken apart."]
+        return [f"With {many} no row changes a figure: there is nothing to be taken apart."]
     goal = results.description(whole.metric).description
     clear, served = bool(clear_alone([whole])), bool(clear_alone([whole])) and is_nearer(results, whole)
     sentences = [
-        f"With {count:,} neurons{said}, {goal} "
+        f"With {many}, {goal} "
         f"{'is served by the whole score' if served else 'gets worse' if clear else UNCLEAR} "
         f"({change_in_words(results, whole)})."
     ]

@@ -15,8 +15,6 @@ from pydantic import Field
 from biasectomy.commands.studies import series
 from biasectomy.commands.studies.base import STUDIES
 from biasectomy.methods.original import NAME as ORIGINAL
-from biasectomy.methods.random_neurons import NAME as CONTROL
-from biasectomy.methods.random_neurons import RandomNeurons
 
 if TYPE_CHECKING:  # slow to import, and `--help` needs nothing of this
     from biasectomy.commands.experiment import Planned
@@ -87,15 +85,11 @@ class InstructionsStudy:
             )
 
         with series.running(settings, model, keep, plan) as (experiment, planned):
-            fitted = experiment.fit(settings.method, planned.methods[settings.method])
-            experiment.ask(settings.method, keep=False)
-            beside = series.measure_control(experiment, CONTROL, RandomNeurons.title, fitted.neuron_set)
-            pairs = [(settings.method, ORIGINAL), *((one, ORIGINAL) for one in beside)]
-            outcome = experiment.measure([*pairs, *((settings.method, one) for one in beside)])
+            rows, outcome = series.measure_beside_control(experiment, settings.method, planned)
             first = outcome.tasks[0]
             columns = _columns(first, experiment.session)
             learned = len(planned.development[settings.method].instructions)
-            own = {row: [one.name for one in columns[:learned]] if row == settings.method else [] for row, _ in pairs}
+            own = {row: [one.name for one in columns[:learned]] if row == settings.method else [] for row in rows}
             session, answers = experiment.session, outcome.answers
             found = _matrix(outcome, columns, own, session)
             if learned < len(columns):

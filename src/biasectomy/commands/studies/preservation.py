@@ -16,8 +16,6 @@ from pydantic import Field
 from biasectomy.commands.studies import series
 from biasectomy.commands.studies.base import STUDIES
 from biasectomy.methods.original import NAME as ORIGINAL
-from biasectomy.methods.random_neurons import NAME as CONTROL
-from biasectomy.methods.random_neurons import RandomNeurons
 
 if TYPE_CHECKING:  # slow to import, and `--help` needs nothing of this
     from biasectomy.commands.experiment import Planned
@@ -84,12 +82,7 @@ class PreservationStudy:
             return ground.planned({settings.method: (method, ground.development)}, fitting=learned, answered=answered)
 
         with series.running(settings, model, keep, plan) as (experiment, planned):
-            fitted = experiment.fit(settings.method, planned.methods[settings.method])
-            experiment.ask(settings.method, keep=False)
-            beside = series.measure_control(experiment, CONTROL, RandomNeurons.title, fitted.neuron_set)
-            rows = [settings.method, *beside]
-            pairs = [(row, ORIGINAL) for row in rows]
-            outcome = experiment.measure([*pairs, *((settings.method, one) for one in beside)])
+            rows, outcome = series.measure_beside_control(experiment, settings.method, planned)
             columns = _columns(outcome.tasks, experiment.session.objective, outcome.answers, rows)
             found = matrix(columns, outcome.answers, ORIGINAL, {row: [] for row in rows}, experiment.session)
             results = _judged(replace(outcome.results, matrix=found), settings.kept_within)

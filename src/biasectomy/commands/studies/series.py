@@ -190,6 +190,15 @@ def measure_control(experiment: "Experiment", name: str, title: str, like: "Neur
     return [name]
 
 
+def measure_beside_control(experiment: "Experiment", method: str, planned: "Planned") -> "tuple[list[str], Outcome]":
+    """Fits a method and measures it beside random neurons; the rows, and all figures, of which nothing is written."""
+    fitted = experiment.fit(method, planned.methods[method])
+    experiment.ask(method, keep=False)
+    control = measure_control(experiment, CONTROL, METHODS[CONTROL].title, fitted.neuron_set)
+    rows = [method, *control]
+    return rows, experiment.measure([*((row, ORIGINAL) for row in rows), *((method, one) for one in control)])
+
+
 def shown_figures(tasks: "Sequence[Task]", results: "Results") -> list[tuple[str, str]]:
     """Task and metric of what a study shows: of the first task its goal and what plays a role, of others their own."""
     first, *others = tasks

@@ -35,7 +35,9 @@ class Heading:
         title = f"{model} on {', '.join(filter(None, tasks)) or 'several tasks'}"
         titles = [run.results.title(name) for name in run.subjects]
         about = [run.results.title(run.subject)] if run.subject is not None else titles
-        if not about:
+        if run.results.curve is not None and run.results.matrix is None:
+            subtitle = run.results.curve.title
+        elif not about:
             subtitle = "One model, measured as it is"
         elif run.results.curve is not None:
             subtitle = f"{run.results.curve.title}, compared with the original"
@@ -43,7 +45,8 @@ class Heading:
             subtitle = f"{about[0]}, compared with the original"
         else:
             subtitle = f"{len(about)} methods, compared with the original"
-        facts = [("Command", str(record.get("command") or "").split(" ")[1] if record.get("command") else "")]
+        words = str(record.get("command") or "").split()
+        facts = [("Command", " ".join(words[1:3] if words[1:2] == ["study"] else words[1:2]))]
         facts += [("Finished", _day(record.get("finished")))]
         facts += [("biasectomy", str((record.get("versions") or {}).get("biasectomy") or ""))]
         return cls(title, subtitle, tuple((name, value) for name, value in facts if value))

@@ -84,12 +84,17 @@ def _drawn(spreads: Sequence[Spread], colours: Colours) -> "Figure":
         for name in DIRECTIONS:
             counts = _counts([one for one in spread.factors if direction_of(one) == name], edges)
             highest = max(highest, *counts.values(), 0) if counts else highest
-            for place, count in counts.items():
-                left, width = (edges[place], edges[place + 1] - edges[place])
-                left, width = (
-                    (left - 0.2 * width, 0.4 * width) if name == "removed" else (left + 0.06 * width, 0.88 * width)
-                )
-                bar = axes.bar(left, count, width=width, align="edge", color=shades[name], linewidth=0)[0]
+            widths = {place: edges[place + 1] - edges[place] for place in counts}
+            begin, share = (-0.2, 0.4) if name == "removed" else (0.06, 0.88)
+            bars = axes.bar(
+                [edges[place] + begin * width for place, width in widths.items()],
+                list(counts.values()),
+                width=[share * width for width in widths.values()],
+                align="edge",
+                color=shades[name],
+                linewidth=0,
+            )
+            for place, bar in zip(counts, bars, strict=True):
                 bar.set_gid(f"bar/{spread.title}/{name}/{place}")
         _heights(axes, highest, colours)
         axes.axvline(1, color=colours.ink, linewidth=1, linestyle=(0, (4, 3)), zorder=3)

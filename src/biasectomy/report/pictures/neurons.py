@@ -147,9 +147,10 @@ def _profile(axes: "Axes", one: Map, colour: str, colours: Colours) -> None:
     axes.set_yticks(ticks, [f"{tick:,.0f}" for tick in ticks])
     axes.set_xticks([])
     axes.grid(axis="y", color=colours.grid, linewidth=1)
-    for layer, count in enumerate(one.of_layers):
-        if count:
-            axes.bar(layer, count, width=0.7, color=colour, linewidth=0)[0].set_gid(f"layer/{one.title}/{layer}")
+    counts = {layer: count for layer, count in enumerate(one.of_layers) if count}
+    bars = axes.bar(list(counts), list(counts.values()), width=0.7, color=colour, linewidth=0)
+    for layer, bar in zip(counts, bars, strict=True):
+        bar.set_gid(f"layer/{one.title}/{layer}")
 
 
 def _cells(axes: "Axes", one: Map, colour: str, colours: Colours) -> None:
@@ -168,7 +169,7 @@ def _cells(axes: "Axes", one: Map, colour: str, colours: Colours) -> None:
                 shade = (colour, _shade(value, one.most))
                 cell = Rectangle((layer - 0.47, row - 0.46), 0.94, 0.92, facecolor=shade, linewidth=0, clip_on=False)
                 cell.set_gid(f"cell/{one.title}/{kind}/{layer}")
-                axes.add_patch(cell)
+                axes.add_artist(cell)  # not add_patch, which looks at the axes' limits each time
 
 
 def _shade(value: float, most: float) -> float:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
 from biasectomy.report.pictures.colours import LIGHT, variables
+from biasectomy.report.pictures.fonts import families
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -25,7 +26,6 @@ _COLOUR = re.compile(r"#[0-9a-f]{6}\b")
 _VARIABLE = re.compile(r"var\(--[\w-]+, (#[0-9a-f]{6})\)")
 _REFERENCE = re.compile(r"url\(#([^)]+)\)")
 OURS = {
-    "font.family": ["DejaVu Sans"],  # comes with matplotlib: the same on every machine
     "pdf.fonttype": 42,  # text that can be searched
     "svg.fonttype": "none",
     "svg.hashsalt": "biasectomy",
@@ -38,7 +38,8 @@ def settings() -> Iterator[None]:
     """A block in which matplotlib draws as pictures need it, whatever a user's own settings of it are."""
     import matplotlib.style
 
-    with matplotlib.style.context(["default", OURS]), warnings.catch_warnings():
+    fonts = {"font.family": families()}  # which come with matplotlib: the same on every machine
+    with matplotlib.style.context(["default", OURS | fonts]), warnings.catch_warnings():
         # A name in a script that the font lacks is drawn by the page's font in the end.
         warnings.filterwarnings("ignore", message=r"Glyph .* missing from")
         yield
