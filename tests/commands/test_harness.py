@@ -5,9 +5,10 @@ import math
 import pytest
 
 from biasectomy import load
-from biasectomy.commands import compare, evaluate, experiment, mitigate
-from biasectomy.commands.settings import CompareSettings, EvaluateSettings, FindSettings, MitigateSettings
+from biasectomy.commands import compare, evaluate, fitting, mitigate
 from biasectomy.commands.settings_base import settable
+from biasectomy.commands.settings_measuring import CompareSettings, EvaluateSettings, MitigateSettings
+from biasectomy.commands.settings_neurons import FindSettings
 from biasectomy.errors import RunError, SettingsError, SourceError, Stopped, UnknownNameError
 from biasectomy.files import read_json
 from biasectomy.measuring import harness
@@ -149,7 +150,7 @@ def test_what_cannot_be_had_is_refused_before_anything_is_loaded(case, tasks, mo
     def loaded(*given):
         raise AssertionError("a model or a task of the library was opened first")
 
-    for module in (experiment, evaluate):
+    for module in (fitting, evaluate):
         monkeypatch.setattr(module, "open_in_format", loaded)
         monkeypatch.setattr(module, "open_tasks", loaded)
     with pytest.raises(error, match=message):
