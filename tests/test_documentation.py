@@ -74,7 +74,7 @@ def no_work(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_every_command_that_a_page_shows_is_one(no_work, monkeypatch, capsys, tmp_path):
-    from biasectomy.cli.app import RUNS
+    from biasectomy.cli.runs import RUNS
 
     monkeypatch.chdir(tmp_path)
     known = {words.split()[0] for words, _ in commands()}

@@ -9,14 +9,10 @@ from typing import Any
 import pytest
 
 from biasectomy.cli.app import main
-from biasectomy.commands.settings import (
-    COMMANDS,
-    ApplySettings,
-    EvaluateSettings,
-    FindSettings,
-    MitigateSettings,
-)
+from biasectomy.commands.settings import COMMANDS
 from biasectomy.commands.settings_base import option_name, settable
+from biasectomy.commands.settings_measuring import EvaluateSettings, MitigateSettings
+from biasectomy.commands.settings_neurons import ApplySettings, FindSettings
 from biasectomy.errors import ModelError, RunError, Stopped
 from tests.cli.conftest import Run
 

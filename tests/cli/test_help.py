@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from biasectomy.cli.app import EXAMPLES, OWN_EXAMPLES, PANELS, RUNS
+from biasectomy.cli.app import EXAMPLES, OWN_EXAMPLES, PANELS
 from biasectomy.cli.completion import _joined, values_of
 from biasectomy.cli.options import option_parameters
+from biasectomy.cli.runs import RUNS
 from biasectomy.commands.presets import PURPOSES
 from biasectomy.commands.settings import COMMANDS
 from biasectomy.commands.settings_base import option_name, settable, validated

@@ -14,9 +14,10 @@ from pathlib import Path
 
 from biasectomy.commands import compare, evaluate, mitigate
 from biasectomy.commands.opening import open_tasks, split_task
-from biasectomy.commands.settings import CompareSettings, EvaluateSettings, FindSettings, MitigateSettings
 from biasectomy.commands.settings_base import HANDLING
 from biasectomy.commands.settings_loading import explicit_command
+from biasectomy.commands.settings_measuring import CompareSettings, EvaluateSettings, MitigateSettings
+from biasectomy.commands.settings_neurons import FindSettings
 from biasectomy.files import read_json
 from biasectomy.measuring.results import Results
 from biasectomy.tasks import Split

@@ -9,8 +9,9 @@ import torch
 from peft import PeftModel
 
 from biasectomy.commands import apply, mitigate
-from biasectomy.commands.settings import ApplySettings, MitigateSettings
 from biasectomy.commands.settings_loading import explicit_command, load_settings
+from biasectomy.commands.settings_measuring import MitigateSettings
+from biasectomy.commands.settings_neurons import ApplySettings
 from biasectomy.errors import NeuronSetError, RunError, SettingsError
 from biasectomy.files import read_json
 from biasectomy.models.adapters import CONFIG, WEIGHTS

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from biasectomy.commands.ask import Asked, opened, shares
-from biasectomy.commands.settings import AskSettings
+from biasectomy.commands.settings_runs import AskSettings
 from biasectomy.errors import DataError, RunError, SettingsError, UnknownNameError
 from biasectomy.models.language_model import load
 from biasectomy.neurons.neuron_set import Neuron, NeuronSet

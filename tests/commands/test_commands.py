@@ -21,12 +21,8 @@ from safetensors.torch import load_file, save_file
 from biasectomy.cli.console import Console
 from biasectomy.commands import apply, find, mitigate
 from biasectomy.commands.compare import compare
-from biasectomy.commands.settings import (
-    ApplySettings,
-    EvaluateSettings,
-    FindSettings,
-    MitigateSettings,
-)
+from biasectomy.commands.settings_measuring import EvaluateSettings, MitigateSettings
+from biasectomy.commands.settings_neurons import ApplySettings, FindSettings
 from biasectomy.errors import BiasectomyError, DataError, NeuronSetError, RunError, SettingsError, UnknownNameError
 from biasectomy.files import read_json
 from biasectomy.measuring.results import Results

@@ -10,7 +10,7 @@ from rich.console import Console
 import biasectomy
 from biasectomy.cli.app import main
 from biasectomy.commands import describe
-from biasectomy.commands.settings import DescribeSettings
+from biasectomy.commands.settings_neurons import DescribeSettings
 from biasectomy.errors import NeuronSetError, RunError, SourceError
 from biasectomy.files import read_json
 from biasectomy.measuring.most_active import most_active

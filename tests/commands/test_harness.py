@@ -6,8 +6,9 @@ import pytest
 
 from biasectomy import load
 from biasectomy.commands import compare, evaluate, experiment, mitigate
-from biasectomy.commands.settings import CompareSettings, EvaluateSettings, FindSettings, MitigateSettings
 from biasectomy.commands.settings_base import settable
+from biasectomy.commands.settings_measuring import CompareSettings, EvaluateSettings, MitigateSettings
+from biasectomy.commands.settings_neurons import FindSettings
 from biasectomy.errors import RunError, SettingsError, SourceError, Stopped, UnknownNameError
 from biasectomy.files import read_json
 from biasectomy.measuring import harness

@@ -14,7 +14,7 @@ import pytest
 
 from biasectomy.cli.app import main
 from biasectomy.commands.holding import holding
-from biasectomy.commands.settings import CompareSettings, EvaluateSettings, MitigateSettings
+from biasectomy.commands.settings_measuring import CompareSettings, EvaluateSettings, MitigateSettings
 from biasectomy.errors import RunError
 from biasectomy.files import read_json
 from biasectomy.processes import ALONE

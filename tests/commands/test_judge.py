@@ -11,7 +11,7 @@ from biasectomy.cli.exits import run_and_exit
 from biasectomy.commands.evaluate import evaluate
 from biasectomy.commands.judge import run
 from biasectomy.commands.replacing import refuse_run_folder
-from biasectomy.commands.settings import JudgeSettings
+from biasectomy.commands.settings_runs import JudgeSettings
 from biasectomy.errors import DataError, RunError, SettingsError, UnknownNameError
 from biasectomy.measuring.results import Results
 from biasectomy.report.finished import FinishedRun

@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from biasectomy.commands.settings import MitigateSettings
+from biasectomy.commands.settings_measuring import MitigateSettings
 from biasectomy.files import read_json
 from biasectomy.kept_tensors import kept_tensors
 from biasectomy.learning.pruned import CHECKPOINT, STEP

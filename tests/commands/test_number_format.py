@@ -15,7 +15,8 @@ from biasectomy.commands.evaluate import run as evaluate
 from biasectomy.commands.number_format import Asking, Flips, interval, least_questions, most_flips, open_in_format
 from biasectomy.commands.planning import run as plan
 from biasectomy.commands.replay import replay
-from biasectomy.commands.settings import AskSettings, EvaluateSettings
+from biasectomy.commands.settings_measuring import EvaluateSettings
+from biasectomy.commands.settings_runs import AskSettings
 from biasectomy.errors import ModelError, ScoreError
 from biasectomy.neurons.neuron_set import Neuron, NeuronSet
 from biasectomy.processes import ALONE

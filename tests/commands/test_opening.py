@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from biasectomy.commands.opening import open_tasks
-from biasectomy.commands.settings import EvaluateSettings
+from biasectomy.commands.settings_measuring import EvaluateSettings
 from biasectomy.errors import ModelError, SourceError
 from biasectomy.tasks import TASKS
 from tests.commands.cases import write_bbq

@@ -6,7 +6,7 @@ import math
 import pytest
 
 from biasectomy.commands.planning import Planned, run
-from biasectomy.commands.settings import EvaluateSettings
+from biasectomy.commands.settings_measuring import EvaluateSettings
 from biasectomy.errors import SettingsError
 from biasectomy.neurons.work import counted
 

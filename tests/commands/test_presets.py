@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
-from biasectomy.commands.experiment import fitting
+from biasectomy.commands.fitting import fitting
 from biasectomy.commands.opening import admitted
 from biasectomy.commands.presets import PURPOSES
-from biasectomy.commands.settings import COMMANDS, CompareSettings, EvaluateSettings, MitigateSettings
+from biasectomy.commands.settings import COMMANDS
 from biasectomy.commands.settings_base import settable
 from biasectomy.commands.settings_loading import explicit_command, load_settings
+from biasectomy.commands.settings_measuring import CompareSettings, EvaluateSettings, MitigateSettings
 from biasectomy.errors import SettingsError
 from biasectomy.methods import METHODS
 from biasectomy.tasks import Task
@@ -109,7 +110,7 @@ def test_no_preset_asks_for_what_the_task_does_not_take(
     def opened(*_: Any) -> None:
         raise OpenedError
 
-    monkeypatch.setattr("biasectomy.commands.experiment.open_in_format", opened)
+    monkeypatch.setattr("biasectomy.commands.fitting.open_in_format", opened)
     given = {"methods": "fair-prompt"} if kind is CompareSettings and preset != "paper" else {}
     settings = kind.of(preset=preset, also="none", **given)
     optional = settings.optional() if kind is CompareSettings else ()

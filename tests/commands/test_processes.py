@@ -21,7 +21,8 @@ from biasectomy.cli.app import main
 from biasectomy.commands import evaluate
 from biasectomy.commands.forecast import fitting_batch_tokens
 from biasectomy.commands.opening import open_model
-from biasectomy.commands.settings import EvaluateSettings, FindSettings, MitigateSettings
+from biasectomy.commands.settings_measuring import EvaluateSettings, MitigateSettings
+from biasectomy.commands.settings_neurons import FindSettings
 from biasectomy.errors import SettingsError
 from biasectomy.files import read_json, without_nan
 from biasectomy.measuring.session import Session

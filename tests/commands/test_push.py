@@ -12,7 +12,7 @@ from huggingface_hub import ModelCard, constants
 
 from biasectomy.commands.mitigate import mitigate
 from biasectomy.commands.push import push
-from biasectomy.commands.settings import MitigateSettings
+from biasectomy.commands.settings_measuring import MitigateSettings
 from biasectomy.errors import HubError, RunError, SettingsError
 from biasectomy.models.manifest import MANIFEST
 from tests.cli.conftest import run as run_command  # noqa: F401 -- a fixture

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from biasectomy.commands.replay import held_against, replay
-from biasectomy.commands.settings import ReplaySettings
+from biasectomy.commands.settings_runs import ReplaySettings
 from biasectomy.errors import DataError, RunError, SettingsError
 from biasectomy.measuring.agreement import APART, CLOSE, DEGREES, EQUAL, INSIDE, agreements, degree_of
 from biasectomy.measuring.results import Results

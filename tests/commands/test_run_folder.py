@@ -11,7 +11,8 @@ import pytest
 from biasectomy.commands.holding import holding
 from biasectomy.commands.replacing import refuse_checkpoint, refuse_output, refuse_run_folder
 from biasectomy.commands.run_folder import Run, open_run
-from biasectomy.commands.settings import ApplySettings, EvaluateSettings, FindSettings, MitigateSettings
+from biasectomy.commands.settings_measuring import EvaluateSettings, MitigateSettings
+from biasectomy.commands.settings_neurons import ApplySettings, FindSettings
 from biasectomy.errors import DataError, RunError, Stopped
 from biasectomy.files import read_json, write_atomically, write_json
 from biasectomy.measuring.results import MetricRow, Results

@@ -5,16 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from biasectomy.commands.settings import (
-    COMMANDS,
-    ApplySettings,
-    CompareSettings,
-    EvaluateSettings,
-    FindSettings,
-    MitigateSettings,
-)
+from biasectomy.commands.settings import COMMANDS
 from biasectomy.commands.settings_base import option_name, settable
 from biasectomy.commands.settings_loading import explicit_command, load_settings
+from biasectomy.commands.settings_measuring import CompareSettings, EvaluateSettings, MitigateSettings
+from biasectomy.commands.settings_neurons import ApplySettings, FindSettings
 from biasectomy.errors import SettingsError, UnknownNameError
 
 

@@ -7,9 +7,9 @@ import pytest
 from safetensors.torch import load_file
 
 from biasectomy.commands import evaluate
-from biasectomy.commands.experiment import refuse_unsharded
+from biasectomy.commands.fitting import refuse_unsharded
 from biasectomy.commands.opening import open_model
-from biasectomy.commands.settings import EvaluateSettings, MitigateSettings
+from biasectomy.commands.settings_measuring import EvaluateSettings, MitigateSettings
 from biasectomy.errors import ModelError, SettingsError
 from biasectomy.files import read_json, without_nan
 from biasectomy.methods import METHODS

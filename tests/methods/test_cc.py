@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from biasectomy import compare
-from biasectomy.commands.settings import CompareSettings
 from biasectomy.commands.settings_loading import explicit_command
+from biasectomy.commands.settings_measuring import CompareSettings
 from biasectomy.errors import SettingsError
 from biasectomy.measuring.session import Session
 from biasectomy.methods.cc import CONTENT_FREE, Calibrated, calibrated

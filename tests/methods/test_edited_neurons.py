@@ -6,8 +6,8 @@ import pytest
 from pydantic import ValidationError
 
 from biasectomy.attribution import ATTRIBUTIONS
-from biasectomy.commands.settings import CompareSettings
 from biasectomy.commands.settings_loading import explicit_command
+from biasectomy.commands.settings_measuring import CompareSettings
 from biasectomy.errors import SettingsError, UnknownNameError
 from biasectomy.learning import neutral
 from biasectomy.measuring.session import Session

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from biasectomy.commands.opening import open_tasks
-from biasectomy.commands.settings import EvaluateSettings
+from biasectomy.commands.settings_measuring import EvaluateSettings
 from biasectomy.errors import BiasectomyError, DataError
 from biasectomy.tasks import crows_pairs
 from biasectomy.tasks.bbq import parse_bbq, parse_metadata

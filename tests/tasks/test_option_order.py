@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from biasectomy.commands.evaluate import evaluate
 from biasectomy.commands.opening import open_tasks, split_task
-from biasectomy.commands.settings import FindSettings
+from biasectomy.commands.settings_neurons import FindSettings
 from biasectomy.errors import SettingsError
 from biasectomy.neurons.neuron_set import Neuron, NeuronSet
 from biasectomy.tasks.base import Task

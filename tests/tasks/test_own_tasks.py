@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from biasectomy import evaluate
 from biasectomy.commands.opening import open_tasks
-from biasectomy.commands.settings import EvaluateSettings
+from biasectomy.commands.settings_measuring import EvaluateSettings
 from biasectomy.errors import DataError, SettingsError, SourceError
 from biasectomy.tasks import Item, load_task, load_tasks, parse_names
 from biasectomy.tasks.checks import check_task

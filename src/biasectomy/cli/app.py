@@ -3,27 +3,26 @@
 import inspect
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from biasectomy.cli.completion import asked_words, values_of, whole_words
+from biasectomy.cli.completion import asked_words, whole_words
 from biasectomy.cli.exits import run_and_exit
 from biasectomy.cli.help import SuggestingGroup, TeachingCommand, teaching
-from biasectomy.errors import BiasectomyError, UnknownNameError
+from biasectomy.cli.lists import list_names, validate_file
+from biasectomy.cli.runs import RUNS, show, show_run
+from biasectomy.errors import BiasectomyError
 from biasectomy.processes import is_main, speaks
 
 if TYPE_CHECKING:
     from biasectomy.cli.console import Console
 
-LISTS = ("attributions", "judges", "methods", "models", "tasks")
-HIDDEN_COLUMNS = ("citation", "source")  # of lists, but for --json; they stand below
+
 HELP, HELP_ALL = {"-h", "--help"}, "--help-all"
 NAMING = ("--method", "--methods", "--attribution")  # options that name what has options of its own
-ONCE = ("title", "licence")  # columns of lists that are left blank where they say what stands above
 PANELS = (
     dict.fromkeys(("mitigate", "compare", "evaluate", "study"), "Mitigate and measure")
     | dict.fromkeys(("show", "ask", "judge", "describe", "replay", "push"), "Look at what was found")
@@ -66,141 +65,6 @@ class Studies(SuggestingGroup):
     kind = "study"
 
 
-def _mitigate(settings: Any, console: "Console") -> None:
-    """Fit a method to a model, write the checkpoint, and show what changed beside a control."""
-    from biasectomy.commands.mitigate import run
-
-    _show(run(settings), settings, console)
-    if (pushing := settings.pushing()) is not None and is_main():
-        from biasectomy.cli.finished import show_push
-        from biasectomy.commands import push
-
-        show_push(push.run(pushing), console, alone=False)
-
-
-def _compare(settings: Any, console: "Console") -> None:
-    """Fit several methods, ask each the same items, and show them in one table."""
-    from biasectomy.commands.compare import run
-
-    _show(run(settings), settings, console)
-
-
-def _evaluate(settings: Any, console: "Console") -> None:
-    """Measure a model on a task, as it is or with a neuron set applied."""
-    if settings.plan:
-        _plan(settings, console)
-        return
-    from biasectomy.commands.evaluate import run
-
-    _show(run(settings), settings, console)
-
-
-def _plan(settings: Any, console: "Console") -> None:
-    from biasectomy.commands.planning import run
-
-    plan = run(settings)
-    if console.json_output:
-        console.print_json(plan.to_json())
-        return
-    for task in dict.fromkeys(row.task for row in plan.rows):
-        console.table(task, plan.heads(settings.change), [row.row() for row in plan.rows if row.task == task])
-    for note in plan.notes():
-        console.say(note)
-    elsewhere = plan.elsewhere
-    console.table("Elsewhere", elsewhere.heads(), elsewhere.table())
-    for note in elsewhere.notes():
-        console.say(note)
-
-
-def _find(settings: Any, console: "Console") -> None:
-    """Score the neurons of a model on a task and write the top ones to a file."""
-    from biasectomy.commands.find import run
-
-    run(settings)
-    if console.json_output:
-        console.print_json({"neurons": str(settings.out)})
-
-
-def _apply(settings: Any, console: "Console") -> None:
-    """Make a checkpoint or an adapter from a model and a saved neuron set."""
-    if not is_main():
-        return  # there is nothing to divide
-    from biasectomy.commands.apply import run
-
-    folder = run(settings)
-    if console.json_output:
-        console.print_json({"adapter" if settings.save_as == "adapter" else "model": str(folder)})
-
-
-def _describe(settings: Any, console: "Console") -> None:
-    """Tell what the neurons of a set are: layers, tokens they write towards, where they are active, overlap."""
-    if not is_main():
-        return  # there is nothing to divide
-    from biasectomy.commands.describe import run
-
-    description = run(settings)
-    if console.json_output:
-        console.print_json(description.to_json())
-    else:
-        console.description(description)
-
-
-def _judge(settings: Any, console: "Console") -> None:
-    """Judge the generated texts of a finished run again, without a model."""
-    if not is_main():
-        return  # there is nothing to divide
-    from biasectomy.commands.judge import run
-
-    _show_results(run(settings), console, settings.run, full=settings.full)
-
-
-def _push(settings: Any, console: "Console") -> None:
-    """Show what of a finished run would go to the hub: checkpoint, card, neurons, report; --yes sends it."""
-    if not is_main():
-        return  # there is nothing to divide
-    from biasectomy.cli.finished import show_push
-    from biasectomy.commands.push import run
-
-    show_push(run(settings), console)
-
-
-def _ask(settings: Any, console: "Console") -> None:
-    """Ask the original and what a run made of it the same questions, and see their answers side by side."""
-    if not is_main():
-        return  # there is nothing to divide
-    from biasectomy.cli.asking import ask_lines
-    from biasectomy.commands.ask import opened
-
-    with opened(settings) as pair:
-        ask_lines(pair, console)
-
-
-def _replay(settings: Any, console: "Console") -> None:
-    """Make a finished run again from its record, and say which figures agree; the exit code is 1 where some do not."""
-    from biasectomy.cli.finished import show_replay
-    from biasectomy.commands.replay import run
-
-    found = run(settings)
-    if found is not None:
-        show_replay(found, console)
-        if not found.agrees:
-            raise typer.Exit(1)
-
-
-RUNS: dict[str, Callable[[Any, "Console"], None]] = {
-    "mitigate": _mitigate,
-    "compare": _compare,
-    "evaluate": _evaluate,
-    "find": _find,
-    "apply": _apply,
-    "describe": _describe,
-    "judge": _judge,
-    "push": _push,
-    "ask": _ask,
-    "replay": _replay,
-}
-
-
 def application(arguments: Sequence[str]) -> typer.Typer:
     """The commands; options are made only for the one that the arguments name, since that takes time.
 
@@ -222,9 +86,9 @@ def application(arguments: Sequence[str]) -> typer.Typer:
     for name, run in RUNS.items():
         _add(app, name, run, arguments if name == wanted else None)
     app.add_typer(_studies(arguments if wanted == "study" else ()), name="study", rich_help_panel=PANELS["study"])
-    app.command("show", cls=teaching(OWN_EXAMPLES["show"]), rich_help_panel=PANELS["show"])(_show_run)
-    app.command("validate", cls=teaching(OWN_EXAMPLES["validate"]), rich_help_panel=PANELS["validate"])(_validate)
-    app.command("ls", cls=teaching(OWN_EXAMPLES["ls"]), rich_help_panel=PANELS["ls"])(_list)
+    app.command("show", cls=teaching(OWN_EXAMPLES["show"]), rich_help_panel=PANELS["show"])(show_run)
+    app.command("validate", cls=teaching(OWN_EXAMPLES["validate"]), rich_help_panel=PANELS["validate"])(validate_file)
+    app.command("ls", cls=teaching(OWN_EXAMPLES["ls"]), rich_help_panel=PANELS["ls"])(list_names)
     return app
 
 
@@ -269,7 +133,7 @@ def _study(name: str, said: str) -> Callable[[Any, "Console"], None]:
     def run(settings: Any, console: "Console") -> None:
         from biasectomy.commands.studies import STUDIES
 
-        _show(STUDIES[name].run(settings), settings, console)
+        show(STUDIES[name].run(settings), settings, console)
 
     run.__doc__ = said
     return run
@@ -383,102 +247,6 @@ def _named(arguments: Sequence[str]) -> list[str]:
     return [name for option in NAMING for name in (_given(arguments, option) or "").split(",") if name]
 
 
-def _validate(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="TOML file that describes a task.", show_default=False)],
-    json_output: Annotated[bool, typer.Option("--json", help="Print what was found as JSON.")] = False,
-) -> None:
-    """Check a task of your own, and show what it is and what it asks."""
-    from biasectomy.cli.console import Console
-    from biasectomy.commands.validate import validate
-
-    found = validate(file)
-    console = Console(json_output=json_output, muted=not is_main())
-    if json_output:
-        console.print_json(found.to_json())
-    else:
-        for line in found.lines():
-            console.say(line)
-        for warning in found.warnings:
-            console.warn(warning)
-        for defect in found.shown_defects():
-            console.error(defect)
-    if found.defects:
-        raise typer.Exit(2)
-
-
-def _show_run(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="Folder of a finished run.", show_default=False)],
-    full: Annotated[bool, typer.Option("--full", help="Print all figures, not the first ones only.")] = False,
-    json_output: Annotated[bool, typer.Option("--json", help="Print what the run found as JSON.")] = False,
-) -> None:
-    """Show what a finished run found, without a model."""
-    from biasectomy.cli.console import Console
-    from biasectomy.files import expanded
-    from biasectomy.report.finished import FinishedRun
-
-    finished = FinishedRun.read(expanded(run))
-    console = Console(json_output=json_output, muted=not is_main())
-    _show_results(finished.results, console, finished.folder, full=full, judged=finished.judged())
-
-
-def _list(
-    kind: Annotated[
-        str,
-        typer.Argument(
-            metavar="|".join(LISTS), help="What to list.", show_default=False, autocompletion=values_of("", LISTS)
-        ),
-    ],
-    json_output: Annotated[bool, typer.Option("--json", help="Print the list as JSON.")] = False,
-    plugin: Annotated[str, typer.Option("--plugin", metavar="LIST", help="Plugins to load before.")] = "",
-) -> None:
-    """List the tasks, models, methods, attributions or judges there are."""
-    from biasectomy.cli.console import Console
-
-    if kind not in LISTS:
-        raise UnknownNameError("list", kind, LISTS)
-    entries = _entries(kind)
-    console = Console(json_output=json_output, muted=not is_main())
-    if json_output:
-        console.print_json(entries)
-    elif not entries:
-        console.say(f"There are no {kind} yet; a plugin can bring some.")
-    else:
-        columns = [column for column in entries[0] if column not in HIDDEN_COLUMNS]
-        rows = [
-            [
-                "" if column in ONCE and entry[column] == above.get(column) else _cell(entry.get(column))
-                for column in columns
-            ]
-            for above, entry in zip([{}, *entries], entries, strict=False)
-        ]
-        console.table("", [column.capitalize() for column in columns], rows)
-        for hidden in HIDDEN_COLUMNS:
-            for note in dict.fromkeys(_cell(entry.get(hidden)) for entry in entries if entry.get(hidden)):
-                console.say(f"{hidden.capitalize()}: {note}")
-
-
-def _entries(kind: str) -> Sequence[Mapping[str, Any]]:
-    if kind == "models":
-        from biasectomy.models.sources import describe_models
-
-        return describe_models()
-    if kind == "tasks":
-        from biasectomy.tasks import describe_tasks
-
-        return [asdict(task) for task in describe_tasks()]
-    if kind == "methods":
-        from biasectomy.methods import describe_methods
-
-        return describe_methods()
-    if kind == "judges":
-        from biasectomy.tasks.judges import describe_judges
-
-        return describe_judges()
-    from biasectomy.attribution import describe_attributions
-
-    return describe_attributions()
-
-
 def main() -> NoReturn:
     """The console command."""
     completing = asked_words()
@@ -489,23 +257,6 @@ def main() -> NoReturn:
 
     with whole_words():
         run_and_exit(lambda: application(arguments), "biasectomy", arguments, speaks=may_speak)
-
-
-def _show(outcome: Any, settings: Any, console: "Console") -> None:
-    _show_results(outcome.results, console, outcome.folder, full=settings.full)
-
-
-def _show_results(
-    results: Any, console: "Console", folder: Path | None, *, full: bool, judged: Mapping[str, Any] | None = None
-) -> None:
-    if console.json_output:
-        console.print_json(results.to_json())
-    else:
-        console.results(results, folder, full=full, judged=judged)
-
-
-def _cell(value: Any) -> str:
-    return f"{value:,}" if isinstance(value, int) else "" if value is None else str(value)
 
 
 def _version() -> str:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from biasectomy.commands.opening import check_neuron_set, open_model
 from biasectomy.commands.replacing import refuse_output
-from biasectomy.commands.settings import ApplySettings
+from biasectomy.commands.settings_neurons import ApplySettings
 from biasectomy.models.adapters import save_adapter, told_adapter
 from biasectomy.models.saving import size_in_words
 from biasectomy.narration import say

@@ -10,8 +10,8 @@ import numpy as np
 
 from biasectomy.commands.cards import made_in
 from biasectomy.commands.opening import check_neuron_set, open_model
-from biasectomy.commands.settings import AskSettings
 from biasectomy.commands.settings_loading import command_in
+from biasectomy.commands.settings_runs import AskSettings
 from biasectomy.errors import DataError, RunError, SettingsError, UnknownNameError
 from biasectomy.methods import METHODS
 from biasectomy.methods.original import NAME as ORIGINAL

@@ -5,10 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from biasectomy.commands.experiment import fitting
+from biasectomy.commands.fitting import fitting
 from biasectomy.commands.opening import by_name
 from biasectomy.commands.outcome import Outcome
-from biasectomy.commands.settings import CompareSettings
+from biasectomy.commands.settings_measuring import CompareSettings
 from biasectomy.errors import SettingsError
 from biasectomy.methods.original import NAME as ORIGINAL
 from biasectomy.models.language_model import LanguageModel

@@ -14,7 +14,7 @@ from biasectomy.commands.opening import (
     split_task,
 )
 from biasectomy.commands.replacing import refuse_output
-from biasectomy.commands.settings import DescribeSettings
+from biasectomy.commands.settings_neurons import DescribeSettings
 from biasectomy.errors import NeuronSetError
 from biasectomy.files import expanded
 from biasectomy.measuring.most_active import most_active

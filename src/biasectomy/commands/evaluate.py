@@ -4,13 +4,14 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from biasectomy.commands.experiment import MEASURING, Experiment, claimed
+from biasectomy.commands.experiment import MEASURING, Experiment
+from biasectomy.commands.fitting import claimed
 from biasectomy.commands.forecast import FORECAST
 from biasectomy.commands.number_format import Asking, open_in_format
 from biasectomy.commands.opening import MODEL, TASKS, by_name, check_neuron_set, open_harness, open_tasks
 from biasectomy.commands.outcome import Outcome
 from biasectomy.commands.run_folder import open_run
-from biasectomy.commands.settings import EvaluateSettings
+from biasectomy.commands.settings_measuring import EvaluateSettings
 from biasectomy.files import without_nan
 from biasectomy.methods import METHODS
 from biasectomy.methods.neuron_edit import FittedNeurons

@@ -8,7 +8,7 @@ from biasectomy.attribution.crispr import NAME as CRISPR
 from biasectomy.attribution.scores import Scores, attribute
 from biasectomy.commands.opening import MODEL, TASKS, describe_neurons, open_model, open_tasks, split_task
 from biasectomy.commands.replacing import refuse_output
-from biasectomy.commands.settings import FindSettings
+from biasectomy.commands.settings_neurons import FindSettings
 from biasectomy.files import writing
 from biasectomy.measuring.session import Session
 from biasectomy.models.language_model import LanguageModel

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from biasectomy.commands.settings import JudgeSettings
+from biasectomy.commands.settings_runs import JudgeSettings
 from biasectomy.errors import DataError, RunError
 from biasectomy.files import folder_name, json_lines, write_json
 from biasectomy.measuring.results import MetricDescription, Results, figures

@@ -7,10 +7,11 @@ from typing import Any
 
 from biasectomy.commands import push
 from biasectomy.commands.cards import write_card
-from biasectomy.commands.experiment import Experiment, fitting
+from biasectomy.commands.experiment import Experiment
+from biasectomy.commands.fitting import fitting
 from biasectomy.commands.opening import by_name
 from biasectomy.commands.outcome import Outcome
-from biasectomy.commands.settings import MitigateSettings
+from biasectomy.commands.settings_measuring import MitigateSettings
 from biasectomy.errors import DataError, NeuronSetError, RunError, SettingsError
 from biasectomy.files import writing
 from biasectomy.methods import Fitted

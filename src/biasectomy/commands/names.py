@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from biasectomy.commands.replacing import refuse_output
-from biasectomy.commands.settings import ModelSettings, TaskSettings
 from biasectomy.commands.settings_base import Settings
+from biasectomy.commands.settings_shared import ModelSettings, TaskSettings
 from biasectomy.errors import SourceError, UnknownNameError
 
 

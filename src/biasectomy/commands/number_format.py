@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from biasectomy.commands.opening import loaded, open_model
-from biasectomy.commands.settings import AUTO, ModelSettings
+from biasectomy.commands.settings_shared import AUTO, ModelSettings
 from biasectomy.errors import DataError, ModelError, ScoreError, SourceError
 from biasectomy.files import read_json
 from biasectomy.measuring.session import Session

@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 
 import torch
 
-from biasectomy.commands.settings import (
+from biasectomy.commands.settings_base import option_name
+from biasectomy.commands.settings_shared import (
     AUTO,
     EvaluationSettings,
     FittingSettings,
@@ -17,7 +18,6 @@ from biasectomy.commands.settings import (
     SplitSettings,
     TaskSettings,
 )
-from biasectomy.commands.settings_base import option_name
 from biasectomy.errors import BiasectomyError, DataError, SettingsError, SourceError
 from biasectomy.measuring.harness import HarnessTask, load_harness
 from biasectomy.measuring.harness_calls import NAME as HARNESS

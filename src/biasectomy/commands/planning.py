@@ -12,7 +12,8 @@ from biasectomy.commands.elsewhere import Elsewhere, found_elsewhere
 from biasectomy.commands.forecast import fitting_batch_tokens
 from biasectomy.commands.number_format import Asking, foreseen
 from biasectomy.commands.opening import MODEL, TASKS, open_model, open_tasks
-from biasectomy.commands.settings import AUTO, EvaluateSettings
+from biasectomy.commands.settings_measuring import EvaluateSettings
+from biasectomy.commands.settings_shared import AUTO
 from biasectomy.files import without_nan
 from biasectomy.measuring.planning import POWER, variance_of
 from biasectomy.measuring.session import Session

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rich.filesize import decimal
 
 from biasectomy.commands.cards import card_text, made_in
-from biasectomy.commands.settings import PushSettings
+from biasectomy.commands.settings_runs import PushSettings
 from biasectomy.errors import RunError
 from biasectomy.files import read_json, write_json
 from biasectomy.models.adapters import CONFIG

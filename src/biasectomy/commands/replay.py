@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from biasectomy.commands.evaluate import EDITED
-from biasectomy.commands.settings import ReplaySettings
 from biasectomy.commands.settings_base import PLUGIN, Settings
 from biasectomy.commands.settings_loading import STUDY, all_commands, command_in
+from biasectomy.commands.settings_runs import ReplaySettings
 from biasectomy.commands.studies import STUDIES
 from biasectomy.errors import DataError, RunError, SettingsError
 from biasectomy.files import write_json

@@ -23,7 +23,8 @@ from biasectomy.methods.random_neurons import NAME as CONTROL
 from biasectomy.methods.random_neurons import RandomNeurons
 
 if TYPE_CHECKING:  # slow to import, and `--help` needs nothing of this
-    from biasectomy.commands.experiment import Experiment, Planned
+    from biasectomy.commands.experiment import Experiment
+    from biasectomy.commands.fitting import Planned
     from biasectomy.commands.outcome import Outcome
     from biasectomy.measuring.matrix import Column
     from biasectomy.measuring.results import DifferenceRow, Results

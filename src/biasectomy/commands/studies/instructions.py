@@ -17,7 +17,7 @@ from biasectomy.commands.studies.base import STUDIES
 from biasectomy.methods.original import NAME as ORIGINAL
 
 if TYPE_CHECKING:  # slow to import, and `--help` needs nothing of this
-    from biasectomy.commands.experiment import Planned
+    from biasectomy.commands.fitting import Planned
     from biasectomy.commands.outcome import Outcome
     from biasectomy.measuring.matrix import Column
     from biasectomy.measuring.results import Curve, DifferenceRow, Matrix, Results

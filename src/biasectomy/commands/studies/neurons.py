@@ -18,7 +18,7 @@ from biasectomy.methods.random_neurons import NAME as CONTROL
 from biasectomy.methods.random_neurons import RandomNeurons
 
 if TYPE_CHECKING:  # slow to import, and `--help` needs nothing of this
-    from biasectomy.commands.experiment import Planned
+    from biasectomy.commands.fitting import Planned
     from biasectomy.commands.outcome import Outcome
     from biasectomy.measuring.results import DifferenceRow, Results
     from biasectomy.models.language_model import LanguageModel

@@ -18,7 +18,8 @@ from biasectomy.methods.base import OfAnySize
 from biasectomy.methods.original import NAME as ORIGINAL
 
 if TYPE_CHECKING:  # slow to import, and `--help` needs nothing of this
-    from biasectomy.commands.experiment import Experiment, Planned
+    from biasectomy.commands.experiment import Experiment
+    from biasectomy.commands.fitting import Planned
     from biasectomy.commands.outcome import Outcome
     from biasectomy.measuring.results import Results
     from biasectomy.methods.base import Method

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from biasectomy.commands.settings import Fraction
+from biasectomy.commands.settings_shared import Fraction
 from biasectomy.commands.studies import series
 from biasectomy.commands.studies.base import STUDIES
 from biasectomy.methods.original import NAME as ORIGINAL
 
 if TYPE_CHECKING:  # slow to import, and `--help` needs nothing of this
-    from biasectomy.commands.experiment import Experiment, Planned
+    from biasectomy.commands.experiment import Experiment
+    from biasectomy.commands.fitting import Planned
     from biasectomy.commands.outcome import Outcome
     from biasectomy.measuring.results import Results
     from biasectomy.models.language_model import LanguageModel

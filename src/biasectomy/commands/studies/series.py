@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from biasectomy.commands.settings import RUNNING, FittingSettings
+from biasectomy.commands.settings_shared import RUNNING, FittingSettings
 from biasectomy.errors import SettingsError
 from biasectomy.methods import METHODS
 from biasectomy.methods.base import Method, OfAnySize
@@ -21,7 +21,8 @@ from biasectomy.methods.original import NAME as ORIGINAL
 from biasectomy.methods.random_neurons import NAME as CONTROL
 
 if TYPE_CHECKING:  # slow to import, and `--help` needs nothing of this
-    from biasectomy.commands.experiment import Experiment, Planned
+    from biasectomy.commands.experiment import Experiment
+    from biasectomy.commands.fitting import Planned
     from biasectomy.commands.outcome import Outcome
     from biasectomy.measuring.results import Curve, Results
     from biasectomy.models.language_model import LanguageModel
@@ -82,7 +83,7 @@ class Ground:
             fitting: how many questions' time all fits take.
             answered: how many times all is asked afterwards, beside the original; or what tells it of a model.
         """
-        from biasectomy.commands.experiment import Planned
+        from biasectomy.commands.fitting import Planned
         from biasectomy.methods.base import ReadsData
 
         settings = self.settings
@@ -158,7 +159,7 @@ def running(
     plan: "Callable[[Processes], Planned]",
 ) -> "Iterator[tuple[Experiment, Planned]]":
     """A block in which a study is computed; the original has answered when it begins."""
-    from biasectomy.commands.experiment import experimenting
+    from biasectomy.commands.fitting import experimenting
 
     folder: Path | None = getattr(settings, "out") if keep else None  # noqa: B009
     with experimenting(settings, model, folder, plan) as (experiment, planned):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from biasectomy.commands.settings import RUNNING, FittingSettings, Names
+from biasectomy.commands.settings_shared import RUNNING, FittingSettings, Names
 from biasectomy.commands.studies.base import STUDIES
 from biasectomy.errors import DataError, SettingsError, UnknownNameError
 from biasectomy.methods import METHODS
@@ -24,7 +24,7 @@ from biasectomy.methods.learned_factors import NAME as LEARNED
 from biasectomy.methods.original import NAME as ORIGINAL
 
 if TYPE_CHECKING:  # slow to import, and `--help` needs nothing of this
-    from biasectomy.commands.experiment import Planned
+    from biasectomy.commands.fitting import Planned
     from biasectomy.commands.outcome import Outcome
     from biasectomy.models.language_model import LanguageModel
     from biasectomy.processes import Processes
@@ -96,7 +96,7 @@ class Transfer:
         keep: bool = True,
     ) -> "Outcome":
         """See `Study.run`; of a task that is given, `on` names parts."""
-        from biasectomy.commands.experiment import experimenting
+        from biasectomy.commands.fitting import experimenting
         from biasectomy.measuring.matrix import columns_of_parts, matrix
         from biasectomy.report.matrix import transfer_verdict
 
@@ -158,7 +158,7 @@ class _Layout:
 
     def planned(self) -> "Planned":
         """What `experimenting` is to fit and measure."""
-        from biasectomy.commands.experiment import Planned, checked
+        from biasectomy.commands.fitting import Planned, checked
 
         settings = self.settings
         original: Method = METHODS[ORIGINAL](settings.section(ORIGINAL))
