@@ -17,6 +17,7 @@ from biasectomy.commands.elsewhere import cell
 from biasectomy.commands.stages import Asked, Read, evaluating, mitigating, read_of
 from biasectomy.measuring.expense import CARDS, COUNTS, Stage, Weights, expense
 from biasectomy.measuring.planning import Variance
+from biasectomy.methods import crispr, learned_factors
 from biasectomy.models.loading import empty_model
 from biasectomy.neurons.work import Operations
 from biasectomy.reading.layouts import Size
@@ -30,7 +31,7 @@ SHAPES["70B"] = (80, 8192, 28672, 64, 8, False)
 VOCABULARY = 128_256
 CHANGE, ACCURACY, ALIKE = 0.05, 0.5, 0.1  # to be found, of a figure near, with items of a template so much alike
 OF_A_CONDITION = 2  # a figure of one of BBQ's two conditions is of half of the items
-NAMES = {"crispr": "CRISPR", "learned-factors": "learned factors"}
+NAMES = {crispr.NAME: "CRISPR", learned_factors.NAME: "learned factors"}
 
 
 def shaped(name: str) -> Any:

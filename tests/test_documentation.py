@@ -66,7 +66,7 @@ def no_work(monkeypatch: pytest.MonkeyPatch) -> None:
         return None
 
     monkeypatch.setattr(names, "check_names", lenient)
-    monkeypatch.setattr(app, "_show", nothing)
+    monkeypatch.setattr(app, "show", nothing)
     for name in app.RUNS:
         monkeypatch.setitem(app.RUNS, name, nothing)
     for name in STUDIES:

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from biasectomy import load
-from biasectomy.commands import compare, evaluate, experiment, mitigate
+from biasectomy.commands import compare, evaluate, fitting, mitigate
 from biasectomy.commands.settings_base import settable
 from biasectomy.commands.settings_measuring import CompareSettings, EvaluateSettings, MitigateSettings
 from biasectomy.commands.settings_neurons import FindSettings
@@ -150,7 +150,7 @@ def test_what_cannot_be_had_is_refused_before_anything_is_loaded(case, tasks, mo
     def loaded(*given):
         raise AssertionError("a model or a task of the library was opened first")
 
-    for module in (experiment, evaluate):
+    for module in (fitting, evaluate):
         monkeypatch.setattr(module, "open_in_format", loaded)
         monkeypatch.setattr(module, "open_tasks", loaded)
     with pytest.raises(error, match=message):

@@ -165,7 +165,7 @@ def test_of_several_alphas_the_validation_items_choose_among_those_within_the_dr
     asked_of = []
 
     def choose(examine, task, grid, goal, **_):
-        asked_of.extend(examine(task.limited(2), place).log_likelihoods.tolist() for place in (0, *grid))
+        asked_of.extend(examine([task.limited(2)], place)[0].log_likelihoods.tolist() for place in (0, *grid))
         return search.Choice(grid[-1], [search.Candidate(place) for place in (0, *grid)], 0.0)
 
     monkeypatch.setattr(chosen_change, "choose_count", choose)

@@ -26,10 +26,14 @@ class Examine:
 
     def __init__(self, right: Right) -> None:
         self.right = right
-        self.asked: dict[int, list[str]] = {}
+        self.asked: dict[int, list[tuple[str, str]]] = {}
 
-    def __call__(self, part: Task, count: int):
-        self.asked.setdefault(count, []).extend(item.identifier for item in part.items)
+    def __call__(self, parts, count: int):
+        return [self.answers(part, count) for part in parts]
+
+    def answers(self, part: Task, count: int) -> Answers:
+        asked = ((instruction, item.identifier) for instruction in part.instructions for item in part.items)
+        self.asked.setdefault(count, []).extend(asked)
         row = [item.gold if self.right(item, count) else (item.gold + 1) % 3 for item in part.items]
         return Answers(np.array([[row] * len(part.instructions)]))
 
@@ -121,7 +125,7 @@ def test_racing_drops_the_clearly_worse_and_asks_it_no_more(development):
     count, candidates, examine = choose(development, right)
     assert count == 2 == choose(development, right, racing=False)[0]
     assert candidates[5].dropped and len(examine.asked[5]) == candidates[5].items < len(development.items)
-    everything = sorted(item.identifier for item in development.items)
+    everything = sorted((one, item.identifier) for one in development.instructions for item in development.items)
     assert sorted(examine.asked[0]) == sorted(examine.asked[2]) == everything  # each once
 
 
@@ -135,16 +139,17 @@ def test_nothing_is_asked_where_nothing_is_left_to_choose_from(development):
 
 def test_no_neurons_are_never_dropped(development):
     count, candidates, examine = choose(development, lambda item, count: count > 0)
-    assert count == 2 and candidates[0].dropped is None and len(examine.asked[0]) == len(development.items)
+    assert count == 2 and candidates[0].dropped is None and len(examine.asked[0]) == 2 * len(development.items)
 
 
 @pytest.mark.parametrize(
     ("clusters", "per_cluster", "expected"),
     [
         (MINIMUM_CLUSTERS - 1, 16, None),  # items enough, templates too few
-        (6, 4, None),  # templates enough, items too few until all are seen
+        (6, 3, None),  # templates enough, items too few
+        (6, 4, 24),  # enough when all are seen
         (8, 8, 32),  # 16 of 64 items are too few, 32 are enough
-        (12, 16, 24),
+        (12, 16, 48),
     ],
 )
 def test_nothing_is_dropped_on_the_word_of_a_few_items(toy_task, clusters, per_cluster, expected):
@@ -220,7 +225,7 @@ def test_the_record_of_a_candidate_is_json_and_tells_the_whole_story(development
     assert dropped["n"] == 5 and dropped["dropped"] and dropped["items"] < len(development.items)
     assert dropped["within_margin"] is False and dropped["difference_high"] < 0
     assert set(dropped) == {
-        "n", "items", "value", "low", "high", "beside",
+        "n", "items", "instructions", "value", "low", "high", "beside",
         "bound", "difference", "difference_low", "difference_high", "dropped", "within_margin",
     }  # fmt: skip
 
@@ -244,9 +249,9 @@ def simulated_race(generator: np.random.Generator, gain: float, *, racing: bool 
         chance = generator.random(160)
         after[count] = np.where(before, chance > down - templates, chance < up + templates)
 
-    def examine(some: Task, count: int) -> Answers:
-        places = [int(item.identifier[2:]) for item in some.items]
-        return Answers(np.where(after[count][places], 0, 1)[None, None])
+    def examine(parts, count: int) -> list[Answers]:
+        places = [[int(item.identifier[2:]) for item in part.items] for part in parts]
+        return [Answers(np.where(after[count][some], 0, 1)[None, None]) for some in places]
 
     choice = choose_count(examine, task, grid, Goal("accuracy"), racing=racing, seed=int(generator.integers(1 << 30)))
     return choice.neurons, choice.by_chance

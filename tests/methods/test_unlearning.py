@@ -201,7 +201,7 @@ class TestTaskVectors:
         asked = []
 
         def choose(examine, task, grid, goal, **_):
-            asked.extend(examine(task.limited(2), place).log_likelihoods.tolist() for place in (0, *grid))
+            asked.extend(examine([task.limited(2)], place)[0].log_likelihoods.tolist() for place in (0, *grid))
             return search.Choice(grid[-1], [search.Candidate(place) for place in (0, *grid)], 0.0)
 
         monkeypatch.setattr(chosen_change, "choose_count", choose)

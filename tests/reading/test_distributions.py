@@ -9,11 +9,12 @@ import torch
 from biasectomy.errors import ScoreError
 from biasectomy.models.language_model import LanguageModel, load
 from biasectomy.neurons.neuron_set import Neuron, NeuronSet
-from biasectomy.reading.distributions import divergences, next_token_log_probabilities
+from biasectomy.reading.distributions import Remembered, divergences, next_token_log_probabilities
 from biasectomy.reading.prompts import EncodedPrompt
 from biasectomy.reading.questions import Answer, Question
 from tests.conftest import build_tokenizer
-from tests.reading.encoder_decoders import build
+from tests.reading.architectures import ARCHITECTURES
+from tests.reading.encoder_decoders import CONFIGURATIONS, build
 
 TEXTS = (
     "The grandfather and the grandson met at the market today.",
@@ -177,3 +178,30 @@ def test_a_divergence_that_is_not_finite_is_refused(tiny):
     tiny.model.model.norm.weight[0] = float("nan")
     with tiny.edited(edits(tiny)[0]), pytest.raises(ScoreError, match="divergence from the original is not finite"):
         answers(tiny)
+
+
+@pytest.mark.parametrize("family", [*ARCHITECTURES, *CONFIGURATIONS])
+def test_what_is_remembered_is_what_was_said(family):
+    model = ARCHITECTURES[family]() if family in ARCHITECTURES else build(family)
+    encoded = EncodedPrompt((5, 6, 7), ((8, 9, 10, 11),))
+    (expected,) = next_token_log_probabilities(model, [encoded])
+    torch.testing.assert_close(Remembered(model, encoded).log_probabilities(), expected, atol=2e-3, rtol=1e-3)
+
+
+def test_what_goes_into_the_vocabulary_product_is_remembered_and_in_another_number_format_too(tiny):
+    encoded = tiny.encode(QUESTIONS[0])
+    remembered = Remembered(tiny.model, encoded)
+    assert remembered._kept.shape == (len(encoded.options[0]), tiny.model.config.hidden_size)
+    expected = remembered.log_probabilities()
+    half = copy.deepcopy(tiny.model).bfloat16()
+    found = Remembered(half, encoded)
+    torch.testing.assert_close(found.log_probabilities(), expected, atol=0.1, rtol=0.05)
+    torch.testing.assert_close(found.log_probabilities(), found.log_probabilities())
+    half.float()
+    assert found.log_probabilities().dtype == torch.float32
+
+
+def test_where_more_makes_the_logits_what_comes_out_is_remembered():
+    """Gemma 2 bounds its logits behind the product."""
+    model = ARCHITECTURES["gemma2"]()
+    assert Remembered(model, EncodedPrompt((5, 6, 7), ((8, 9, 10),)))._kept.shape == (3, model.config.vocab_size)

@@ -117,9 +117,10 @@ def test_the_search_stops_at_even_odds_and_does_not_push_past_them(data):
     task = load_task("crows_pairs:ses", data_folder=data)
     shares = {0: 14, 1: 9, 2: 0}
 
-    def examine(part, count):
+    def examine(parts, count):
+        (part,) = parts
         place = {item.identifier: number for number, item in enumerate(task.items)}
-        return Answers(np.array([[[int(place[item.identifier] < shares[count]) for item in part.items]]]))
+        return [Answers(np.array([[[int(place[item.identifier] < shares[count]) for item in part.items]]]))]
 
     choice = choose_count(examine, task, [0, 1, 2], task.goal(), racing=False)
     assert choice.neurons == 1 and [candidate.value for candidate in choice.candidates] == [14 / 16, 9 / 16, 0.0]

@@ -21,6 +21,7 @@ from biasectomy.measuring.expense import (
     Weights,
     expense,
 )
+from biasectomy.methods import crispr, learned_factors
 from biasectomy.models.language_model import ACCELERATOR_BATCH_TOKENS, LanguageModel
 from biasectomy.reading.layouts import Batch, Size
 from biasectomy.report.text import duration
@@ -28,7 +29,7 @@ from biasectomy.tasks import Task
 
 SAMPLED = 400  # items whose prompts are laid out, whole templates, since their prompts begin alike
 ALONE = 40  # of them, as attribution reads them
-METHODS = {"crispr": "mitigate, CRISPR", "learned-factors": "mitigate, learned factors"}
+METHODS = {crispr.NAME: "mitigate, CRISPR", learned_factors.NAME: "mitigate, learned factors"}
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from biasectomy.learning.settings import VALIDATION_WORDINGS
 from biasectomy.measuring.expense import Reading, Stage
+from biasectomy.methods.crispr import NAME as CRISPR
 from biasectomy.methods.crispr import Crispr
 from biasectomy.methods.learned_factors import ALL, LearnedFactors
 from biasectomy.methods.random_neurons import RandomNeurons
@@ -55,9 +56,9 @@ def mitigating(read: Read, asked: Asked, method: str) -> list[Stage]:
     Args:
         read: what reading is for the model.
         asked: items and instructions.
-        method: "crispr" or "learned-factors".
+        method: CRISPR or learned factors, by name.
     """
-    fitted = _crispr(read, asked) if method == "crispr" else _learned(read, asked)
+    fitted = _crispr(read, asked) if method == CRISPR else _learned(read, asked)
     test = (asked.items - asked.development_items) * asked.instructions
     return [*fitted, _questions("test", read, (2 + RandomNeurons.Settings().draws) * test, test)]
 

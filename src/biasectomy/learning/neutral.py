@@ -15,14 +15,13 @@ from torch import Tensor
 from biasectomy.errors import DataError
 from biasectomy.learning.settings import JUDGED_BY
 from biasectomy.models.language_model import LanguageModel
-from biasectomy.reading.distributions import divergences, next_token_log_probabilities
+from biasectomy.reading.distributions import Remembered, divergences, next_token_log_probabilities
 from biasectomy.reading.prompts import EncodedPrompt
 from biasectomy.reading.questions import Question
 
 FILE = "neutral_training.txt"
-LEARNED_FROM = 32  # texts; the original's distributions on them are kept in memory
+LEARNED_FROM = 32  # texts
 SHORTEST = 8  # words
-KEPT = torch.float16  # of log-probabilities: those that weigh are near 0, where it is fine enough
 
 
 def packaged(file: str = FILE) -> list[str]:
@@ -40,12 +39,12 @@ class Capability:
 
 
 class NeutralTexts:
-    """Texts with the original's distributions, which are computed once."""
+    """Texts with what the original says of them, which is computed once."""
 
     def __init__(self, model: LanguageModel, texts: Sequence[str]) -> None:
         self.model = model
         self.texts = _encoded(model, texts)
-        self._kept: dict[int, Tensor] = {}
+        self._kept: dict[int, Remembered] = {}
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -83,11 +82,10 @@ class NeutralTexts:
         return Capability(apart / positions, math.exp(rise) if rise < 700 else math.inf)
 
     def _original(self, place: int) -> Tensor:
-        if place not in self._kept:
-            with self.model.unedited(), torch.no_grad():
-                (found,) = next_token_log_probabilities(self.model.model, [self.texts[place]])
-            self._kept[place] = found.to(KEPT)
-        return self._kept[place]
+        with self.model.unedited():
+            if place not in self._kept:
+                self._kept[place] = Remembered(self.model.model, self.texts[place])
+            return self._kept[place].log_probabilities()
 
 
 def learned_from(model: LanguageModel) -> NeutralTexts:

@@ -1,9 +1,10 @@
 """What a computation carries with it: store, processes, statistics settings, where artefacts go, who was fitted."""
 
+import contextlib
+import itertools
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -112,19 +113,39 @@ class Session:
             DataError, ScoreError: a question cannot be put into tokens, or an answer is not finite; names the item.
             ModelError: the memory is too small even for one question.
         """
-        questions = task.questions()
+        (found,) = self.ask_parts(task, [task], answerer, split=split, who=who, advance=advance)
+        return found
+
+    def ask_parts(
+        self,
+        task: Task,
+        parts: Sequence[Task],
+        answerer: Answerer,
+        *,
+        split: str = "all",
+        who: Mapping[str, Any] | None = None,
+        advance: Advance | None = None,
+    ) -> list[Answers]:
+        """The same for parts of a task, each with some of its items and some of its instructions, asked together."""
+        questions = [part.questions() for part in parts]
         found: dict[int, Answer] = {}
-        with naming_items(task, questions):
-            for batch in answerer(questions):
+        with contextlib.ExitStack() as stack:
+            for part, its in zip(parts, questions, strict=True):
+                stack.enter_context(naming_items(part, its))
+            for batch in answerer([*itertools.chain(*questions)]):
                 fresh = [index for index, _ in batch if index not in found]
                 found.update(batch)
                 if advance is not None:
                     advance(len(fresh))
-        self.asked.questions += len(questions)
-        answers = [found.get(index, Answer()) for index in range(len(questions))]
-        arrays = answers_of(task, answers)
-        if who is not None:
-            self.items.add(_rows(task, answers, arrays, split, who))
+        given = (found.get(index, Answer()) for index in itertools.count())
+        arrays = []
+        for part, its in zip(parts, questions, strict=True):
+            self.asked.questions += len(its)
+            answers = [*itertools.islice(given, len(its))]
+            arrays.append(answers_of(part, answers))
+            if who is not None:
+                numbers = [task.instructions.index(one) for one in part.instructions]
+                self.items.add(_rows(part, answers, arrays[-1], split, who, numbers))
         return arrays
 
 
@@ -178,15 +199,21 @@ def _judged(quality: str, judge: Judge, texts: Any) -> dict[str, Any]:
 
 
 def _rows(
-    task: Task, answers: Sequence[Answer], arrays: Answers, split: str, who: Mapping[str, Any]
+    task: Task,
+    answers: Sequence[Answer],
+    arrays: Answers,
+    split: str,
+    who: Mapping[str, Any],
+    numbers: Sequence[int],
 ) -> Iterable[dict[str, Any]]:
-    """One row of the readable record for each instruction and item."""
+    """One row of the readable record for each instruction, by its number, and item."""
     choices = arrays.choices.reshape(-1).tolist()
     listed = shows_order(task)
     for place, (answer, choice) in enumerate(zip(answers, choices, strict=True)):
         instruction, position = divmod(place, len(task.items))
         item: Item = task.items[position]
-        row = {**who, "split": split, "task": item.task, "item": item.identifier, "instruction": instruction}
+        row = {**who, "split": split, "task": item.task, "item": item.identifier}
+        row["instruction"] = numbers[instruction]
         row |= {"options": list(item.options)} if listed else {}
         row |= {"gold": item.gold} if item.gold is not None else {}
         if answer.texts:
@@ -199,7 +226,7 @@ def _rows(
         yield without_nan(row | judged | {"answer": choice})
 
 
-@contextmanager
+@contextlib.contextmanager
 def naming_items(task: Task, questions: Sequence[Question]) -> Iterator[None]:
     """A block in which errors about one of the task's questions, in their order, name the item."""
     try:

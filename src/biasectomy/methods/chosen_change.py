@@ -248,10 +248,10 @@ def chosen_among(
     """
     heading("Choosing on validation items")
 
-    def examine(some: "Task", number: int) -> "Answers":
+    def examine(parts: "Sequence[Task]", number: int) -> "list[Answers]":
         with answering(number) as answerer:
             who = {"method": name, "candidate": number}
-            return session.ask(some, answerer, split="validation", who=who)
+            return session.ask_parts(items, parts, answerer, split="validation", who=who)
 
     found = choose_count(
         examine, items, list(words), session.goal(items), racing=racing, level=session.level, seed=session.seed

@@ -42,7 +42,9 @@ def _parse_grid(value: object) -> object:
 
 Grid = Annotated[tuple[int, ...], BeforeValidator(_parse_grid)]
 GRID = Field(DEFAULT_GRID, description="Numbers of neurons to try, joined by commas; 0 is always among them.")
-RACING = Field(True, description="Drop clearly worse numbers of neurons early.")
+RACING = Field(
+    True, description="Drop clearly worse numbers of neurons early, and ask no more instructions than tell something."
+)
 DEFINITION: Any = Field(
     "linear-output",
     description="What a neuron is: an output of a linear map, or a hidden unit of a feed-forward block.",
@@ -188,10 +190,10 @@ def choose(
 ) -> "Choice":
     """Which of some neuron sets, by their size, serves the session's goal on some items, and says so (see `search`)."""
 
-    def examine(some: "Task", count: int) -> "Answers":
+    def examine(parts: "Sequence[Task]", count: int) -> "list[Answers]":
         with model.edited(candidates.get(count)):
             who = {"method": name, "neurons": count}
-            return session.ask(some, session.answerer(model), split=split, who=who)
+            return session.ask_parts(items, parts, session.answerer(model), split=split, who=who)
 
     goal = session.goal(items)
     choice = choose_count(examine, items, list(candidates), goal, racing=racing, level=session.level, seed=session.seed)

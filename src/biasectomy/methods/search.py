@@ -1,7 +1,7 @@
 """Choosing how many neurons to edit, on development items only, by a task's goal.
 
-Candidates are raced: all of them answer some of the items, those that are clearly worse are dropped, the rest go on.
-The first look is after a sixteenth of the items; all looks together drop the wrong one no more often than one would.
+Candidates are raced: all of them answer some of the questions, those that are clearly worse are dropped, the rest go
+on (see `looks`); all looks together drop the wrong one no more often than one would.
 Editing no neuron (n = 0) is always a candidate and never dropped. A number of neurons is chosen only if its gain is
 clearly above 0, with the bound that holds for all candidates at once: the best of many gains something by chance. Of
 those that are within one standard error of the best, it is the smallest (Breiman et al. 1984, section 3.4.3). Better is
@@ -10,11 +10,12 @@ stops as far before.
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from biasectomy.files import without_nan
+from biasectomy.methods.looks import Asking, Look, looks
 from biasectomy.narration import progress, say
 
 if TYPE_CHECKING:  # slow to import, and `--help` needs nothing of this
@@ -25,7 +26,7 @@ if TYPE_CHECKING:  # slow to import, and `--help` needs nothing of this
 # A few items that happen to agree have an interval of no width; nothing is dropped on the word of so few.
 MINIMUM_CLUSTERS = 5
 MINIMUM_ITEMS = 20
-ROUNDS = (0.0625, 0.125, 0.25, 0.5, 1.0)  # shares of the development items seen when candidates are judged
+SETTLED = 0.9  # of the width of intervals: where twice as many instructions leave more, all would leave most of it
 
 
 @dataclass
@@ -34,6 +35,7 @@ class Candidate:
 
     neurons: int
     items: int = 0
+    instructions: int = 0  # of each item
     value: float = math.nan  # of the goal's metric, with its interval
     low: float = math.nan
     high: float = math.nan
@@ -44,11 +46,17 @@ class Candidate:
     beside: dict[str, float] = field(default_factory=dict)  # guards of the goal, and what else plays a role in the task
     within_margin: bool = True  # whether none of them got worse by more than its margin
     dropped: str | None = None  # why it was dropped early
-    answers: "list[Answers]" = field(default_factory=list, repr=False)  # of each round
+    answers: "Answers | None" = field(default=None, repr=False)
+
+    @property
+    def given(self) -> "Answers":
+        """Its answers, once there are any."""
+        assert self.answers is not None
+        return self.answers
 
     def record(self) -> dict[str, Any]:
         """The candidate as JSON-like values."""
-        values = asdict(replace(self, answers=[]))
+        values = asdict(replace(self, answers=None))
         record: dict[str, Any] = without_nan({name: value for name, value in values.items() if name != "answers"})
         return {"n": record.pop("neurons")} | record
 
@@ -76,7 +84,7 @@ class Choice:
 
 
 def choose_count(
-    examine: "Callable[[Task, int], Answers]",
+    examine: "Callable[[Sequence[Task], int], Sequence[Answers]]",
     development: "Task",
     grid: Sequence[int],
     goal: "Goal",
@@ -88,42 +96,64 @@ def choose_count(
     """The smallest number of neurons that is clearly better than none and as good as the best, on development items.
 
     Args:
-        examine: answers of the model with so many neurons edited.
+        examine: answers to parts of the development task, of the model with so many neurons edited.
         development: development items.
         grid: numbers of neurons to try; 0 is added.
         goal: what is judged: the metric that should come nearer to its best value, among candidates that keep the
             guards within their margins.
-        racing: whether clearly worse candidates are dropped early.
+        racing: whether clearly worse candidates are dropped early, and no more is asked than narrows intervals.
         level: of the intervals that decide what is clearly better or worse.
 
     Raises:
         UnknownNameError: the goal names a metric that the task does not have.
     """
-    from biasectomy.tasks.metrics import Answers
-
     candidates = [Candidate(count) for count in sorted({0, *grid})]
-    rounds = _rounds(development, ROUNDS if racing and len(candidates) > 1 else (1.0,), seed)
-    total = len(candidates) * len(development.items) * len(development.instructions)
-    looks = max(1, len(rounds) - 1)
-    dropping = 1 - (1 - level) / looks  # each look may be wrong so much less often
-    seen: list[Item] = []
-    with progress("Choosing n", total) as advance:
-        for number, some in enumerate(rounds):
-            if number and all(candidate.dropped for candidate in candidates[1:]):  # nothing is left to choose from
-                advance(len(some.items) * len(some.instructions) * len(candidates))
+    planned = looks(len(development.instructions), racing=racing and len(candidates) > 1)
+    asking = Asking(development, planned, seed)
+    dropping = 1 - (1 - level) / max(1, len(planned) - 1)  # each look may be wrong so much less often
+    alive, widths = candidates, dict[int, float]()
+    with progress("Choosing n", len(candidates) * len(development.items) * len(development.instructions)) as advance:
+        for look in planned:
+            if len(alive) == 1 < len(candidates):  # nothing is left to choose from
+                break
+            items, parts = asking.next(look)
+            if not parts:
                 continue
-            seen += some.items
-            judge = _Judge(development, seen, goal, level, dropping)
-            for candidate in candidates:
-                if candidate.dropped is None:
-                    candidate.answers = [Answers.joined([*candidate.answers, examine(some, candidate.neurons)], axis=2)]
-                advance(len(some.items) * len(some.instructions))
-            alive = [candidate for candidate in candidates if candidate.dropped is None]
+            for candidate in alive:
+                candidate.answers = asking.joined(candidate.neurons, examine(parts, candidate.neurons))
+                advance(sum(len(part.items) * len(part.instructions) for part in parts))
+            judge = _Judge(development, items, goal, level, dropping)
             for candidate in alive:
                 judge.measure(candidate, candidates[0])
-            if number < len(rounds) - 1:
-                judge.drop(alive)
+                candidate.instructions = look.instructions
+            before, widths = widths, _widths(alive)
+            if look is planned[-1] or _settled(look, before, widths, len(development.instructions)):
+                break
+            judge.drop(alive)
+            alive = [candidate for candidate in alive if candidate.dropped is None]
     return judge.choose(candidates, seed)
+
+
+def _widths(alive: Sequence[Candidate]) -> dict[int, float]:
+    """Of the intervals of the candidates' differences."""
+    return {one.neurons: one.difference_high - one.difference_low for one in alive if one.neurons}
+
+
+def _settled(look: Look, before: dict[int, float], now: dict[int, float], instructions: int) -> bool:
+    """Whether further instructions would hardly narrow intervals, as twice as many did not; and says so.
+
+    Widths alone decide, not values, so that what is chosen is as it would be had no more instructions been planned.
+    """
+    if look.instructions == 1 or look.share < 1:
+        return False
+    ratios = sorted(width / before[count] for count, width in now.items() if before[count] > 0)
+    if ratios and ratios[len(ratios) // 2] <= SETTLED:
+        return False
+    say(
+        f"Each item was asked under {look.instructions} of the {instructions} instructions; to ask it under all would "
+        "hardly tell more"
+    )
+    return True
 
 
 class _Judge:
@@ -138,14 +168,14 @@ class _Judge:
         self.beside = [one for one in task.metrics if one.role or one.name in goal.guards]
 
     def measure(self, candidate: Candidate, original: Candidate) -> None:
-        figure = self._of(candidate, self.metric, distance=False)
+        figure = self._figure(candidate, self.metric, distance=False)
         candidate.items = len(self.items)
         candidate.value = figure.value
         candidate.low, candidate.high = figure.interval(self.level)
         gain = self._gain(candidate, original, self.metric)
         candidate.difference = gain.value
         candidate.difference_low, candidate.difference_high = gain.interval(self.level)
-        candidate.beside = {one.name: self._of(candidate, one, distance=False).value for one in self.beside}
+        candidate.beside = {one.name: self._figure(candidate, one, distance=False).value for one in self.beside}
         losses = [(-self._gain(candidate, original, one).value, margin) for one, margin in self.guards]
         candidate.within_margin = not any(loss > margin + 1e-12 for loss, margin in losses)
 
@@ -189,34 +219,19 @@ class _Judge:
             if candidate.dropped is not None:
                 say(f"n = {candidate.neurons} is dropped after {candidate.items} items: {candidate.dropped}")
 
-    def _of(self, candidate: Candidate, metric: "Metric", *, distance: bool = True) -> "Linearised":
+    def _figure(self, candidate: Candidate, metric: "Metric", *, distance: bool = True) -> "Linearised":
         from biasectomy.measuring.linearised import linearised
 
-        return linearised(metric, self.items, candidate.answers[0], distance=distance)
+        return linearised(metric, self.items, candidate.given, distance=distance)
 
     def _gain(self, candidate: Candidate, other: Candidate, metric: "Metric") -> "Linearised":
         """How much nearer a candidate is to the best value than another."""
-        return self._of(other, metric).minus(self._of(candidate, metric))
+        return self._figure(other, metric).minus(self._figure(candidate, metric))
 
     def _upper(self, candidate: Candidate, other: Candidate, metric: "Metric") -> float:
         """Upper end of the interval of a candidate's gain; infinite where too little stands behind it."""
-        _, eligible = metric.columns(self.items, candidate.answers[0])
+        _, eligible = metric.columns(self.items, candidate.given)
         clusters = {item.cluster for item, counts in zip(self.items, eligible, strict=True) if counts}
         if eligible.sum() < MINIMUM_ITEMS or len(clusters) < MINIMUM_CLUSTERS:
             return math.inf
         return self._gain(candidate, other, metric).interval(self.dropping)[1]
-
-
-def _rounds(development: "Task", shares: Sequence[float], seed: int) -> "list[Task]":
-    """Shares of the items, each evenly spread over templates and labels, that together are all of them."""
-
-    def found() -> "Iterator[Task]":
-        before: set[str] = set()
-        for share in shares:
-            size = max(1, round(share * len(development.items)))
-            items = tuple(item for item in development.limited(size, seed=seed).items if item.identifier not in before)
-            if items:
-                yield replace(development, items=items)
-            before.update(item.identifier for item in items)
-
-    return list(found())

@@ -10,7 +10,10 @@ from biasectomy.reading.layouts import Batch, RowLayout
 from biasectomy.reading.layouts.base import padded, placement
 from biasectomy.reading.layouts.encoder_decoder import IGNORED
 from biasectomy.reading.layouts.rows import logits_at
+from biasectomy.reading.memory import is_sharded
 from biasectomy.reading.prompts import EncodedPrompt
+
+ALIKE = 1e-5  # of the largest logit, by which those of a product made again may differ, and rounding if that is more
 
 
 def plan_distributions(prompts: Sequence[EncodedPrompt], budget: int) -> Iterator[Batch]:
@@ -27,6 +30,61 @@ def next_token_log_probabilities(model: nn.Module, prompts: Sequence[EncodedProm
     Raises:
         ValueError: a prompt has no option, or several.
     """
+    logits, own = _logits(model, prompts)
+    return [torch.log_softmax(logits[row, columns].float(), dim=-1) for row, columns in enumerate(own)]
+
+
+class Remembered:
+    """What a model says at the positions of one prompt's only option, to be asked for again and again.
+
+    Kept is what goes into the vocabulary product, which is less than a hundredth of what comes out; where more than
+    that product makes the logits of it, or its weights are spread over processes, what comes out is kept in half
+    precision: log-probabilities that weigh are near 0, where it is fine enough.
+    """
+
+    def __init__(self, model: nn.Module, prompt: EncodedPrompt) -> None:
+        untyped: Any = model
+        head = None if is_sharded(model) else untyped.get_output_embeddings()
+        logits, states = _logits_and_states(model, prompt, head)
+        self._head: Any = None
+        self._kept: Tensor
+        if head is not None and states is not None and _alike(head, states, logits):
+            self._head, self._kept = head, states
+        else:
+            self._kept = torch.log_softmax(logits.float(), dim=-1).half()
+
+    @torch.no_grad()
+    def log_probabilities(self) -> Tensor:
+        """[option tokens, vocabulary], float32; the vocabulary product must be as it was."""
+        if self._head is None:
+            return self._kept.float()
+        _, dtype = placement(self._head)
+        return torch.log_softmax(self._head(self._kept.to(dtype)).float(), dim=-1)
+
+
+@torch.no_grad()
+def _logits_and_states(model: nn.Module, prompt: EncodedPrompt, head: Any) -> tuple[Tensor, Tensor | None]:
+    """Logits [option tokens, vocabulary], and what a vocabulary product `head` is given for them."""
+    given: list[Tensor] = []
+    handle = head.register_forward_pre_hook(lambda _, inputs: given.append(inputs[0])) if head is not None else None
+    try:
+        logits, (columns,) = _logits(model, [prompt])
+    finally:
+        if handle is not None:
+            handle.remove()
+    one_for_one = len(given) == 1 and given[0].shape[:-1] == logits.shape[:-1]
+    return logits[0, columns], given[0][0, columns].clone() if one_for_one else None
+
+
+@torch.no_grad()
+def _alike(head: nn.Module, states: Tensor, logits: Tensor) -> bool:
+    """Whether a vocabulary product by itself makes the logits."""
+    tolerance = max(ALIKE, 4 * torch.finfo(logits.dtype).eps) * float(logits.abs().max())
+    return bool((head(states) - logits).abs().max() <= tolerance)
+
+
+def _logits(model: nn.Module, prompts: Sequence[EncodedPrompt]) -> tuple[Tensor, list[slice]]:
+    """Logits [rows, columns, vocabulary], and the columns of each row that predict its option."""
     options = [option for prompt in prompts for (option,) in [prompt.options]]
     if getattr(model.config, "is_encoder_decoder", False):
         logits, starts = _decoder_logits(model, prompts, options), [0] * len(prompts)
@@ -36,10 +94,7 @@ def next_token_log_probabilities(model: nn.Module, prompts: Sequence[EncodedProm
         tokens, mask = padded(rows, placement(model)[0])
         logits, column = logits_at(model, tokens, mask, predicting)
         starts = [column[len(one.prompt) - 1] for one in prompts]
-    return [
-        torch.log_softmax(logits[row, start : start + len(option)].float(), dim=-1)
-        for row, (start, option) in enumerate(zip(starts, options, strict=True))
-    ]
+    return logits, [slice(start, start + len(option)) for start, option in zip(starts, options, strict=True)]
 
 
 def _decoder_logits(model: nn.Module, prompts: Sequence[EncodedPrompt], labels: Sequence[Sequence[int]]) -> Tensor:
