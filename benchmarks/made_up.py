@@ -35,13 +35,13 @@ def flan_t5_base() -> Any:
     return model
 
 
-def small_decoder(layers: int = 4) -> Any:
+def small_decoder(layers: int = 4, vocabulary: int = 2048) -> Any:
     """A decoder of Llama's shape that computes a prompt in milliseconds."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
     torch.manual_seed(0)
     config = LlamaConfig(
-        vocab_size=2048,
+        vocab_size=vocabulary,
         hidden_size=256,
         intermediate_size=688,
         num_hidden_layers=layers,

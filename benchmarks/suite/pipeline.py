@@ -1,9 +1,13 @@
 """The whole job against the whole job: `mitigate --method crispr`, and the same as most people would write it."""
 
+import tempfile
 import time
+from pathlib import Path
+from typing import Any
 
 from benchmarks import plain_pipeline
 from benchmarks.base import Bar, Line, Settings, benchmark
+from benchmarks.made_up import small_decoder
 from benchmarks.plain_pipeline import Asked, Neuron, Outcome
 from benchmarks.whole_run import whole_run
 from biasectomy import load, load_task, split
@@ -11,13 +15,15 @@ from biasectomy.attribution.crispr import Crispr
 from biasectomy.attribution.products.engine import Instance
 from biasectomy.errors import RunError
 from biasectomy.models.language_model import LanguageModel
+from biasectomy.models.sources import smollm2_folder
 from biasectomy.neurons.neuron_set import NeuronSet
 from biasectomy.run_files import of_method
 from biasectomy.tasks import Task
 from biasectomy.tasks.option_order import rotate_options
 
-MODEL, TASK = "organism", "organism:bias"  # small, and it answers with its options
-DEVELOPMENT, INSTANCES = 368, 20  # items, as in the paper's BBQ Age
+TASK = "bbq:age"
+ITEMS, DEVELOPMENT, INSTANCES = 736, 0.5, 20  # of the items 368 are developed on, as in the paper
+QUICK = 40  # items
 SHARED = 100  # neurons, the best of both
 SEED = 0
 
@@ -26,12 +32,14 @@ SEED = 0
 def pipeline(settings: Settings) -> list[Line]:
     """`mitigate --method crispr` from start to end, against the plain pipeline: one sequence an option, generation."""
     instructions = 1 if settings.quick else None
-    whole = load_task(TASK)
-    share = 60 / len(whole.items) if settings.quick else DEVELOPMENT / len(whole.items)
-    ours, found = _ours(settings, share, instructions)
-    model = load(MODEL)
-    sides = split(whole, "random", share, SEED)
-    own, test = (rotate_options(side, SEED).limited(None, instructions) for side in (sides.development, sides.test))
+    count = QUICK if settings.quick else ITEMS
+    with tempfile.TemporaryDirectory() as folder:
+        write_small_model(Path(folder))
+        ours, found = _ours(settings, folder, count, instructions)
+        model = load(folder, device="cpu")
+    task = load_task(TASK).limited(count, instructions, SEED)
+    sides = split(task, "random", DEVELOPMENT, SEED)
+    own, test = (rotate_options(side, SEED) for side in (sides.development, sides.test))
     instances = _instances(model, own)
     if found.found_with["drawn"] != [[one.identifier for one in instances[0]]]:
         raise RunError("The plain pipeline was given other items to find neurons from; the same would be right.")
@@ -42,13 +50,23 @@ def pipeline(settings: Settings) -> list[Line]:
     return _lines(settings, ours, seconds, ranking, theirs, len(own.items) * len(own.instructions))
 
 
-def _ours(settings: Settings, share: float, instructions: int | None) -> tuple[float, NeuronSet]:
+def write_small_model(folder: Path) -> None:
+    """A checkpoint with random weights that reads what SmolLM2 reads, so small that a plain pipeline ends."""
+    from transformers import AutoTokenizer
+
+    tokenizer: Any = AutoTokenizer.from_pretrained(smollm2_folder())
+    small_decoder(vocabulary=len(tokenizer)).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+def _ours(settings: Settings, model: str, items: int, instructions: int | None) -> tuple[float, NeuronSet]:
     """Seconds of the whole command in a process of its own, and its best neurons."""
     words = ["--task", TASK, "--method", "crispr", "--beside", "none", "--also", "none", "--split", "random"]
-    words += ["--development-share", str(share), "--seed", str(SEED), "--threads", str(settings.threads), "--quiet"]
+    words += ["--max-items", str(items), "--development-share", str(DEVELOPMENT), "--seed", str(SEED)]
+    words += ["--threads", str(settings.threads), "--quiet"]
     words += ["--crispr.variant", "authors", "--crispr.instances", str(INSTANCES), "--crispr.trials", "1"]
     words += ["--max-instructions", str(instructions)] if instructions else []
-    with whole_run(MODEL, words, settings.threads) as (folder, seconds):
+    with whole_run(model, words, settings.threads) as (folder, seconds):
         return seconds, NeuronSet.load(of_method(folder, "crispr") / "ranking.json")
 
 
