@@ -8,7 +8,7 @@ import pytest
 from benchmarks.bbq_size import FILE
 from benchmarks.scale import BEGIN, PAGE, SHAPES, enough, measured, page, shaped, tables
 from biasectomy.commands.stages import ASKING, FINDING, LEARNING, Asked, evaluating, mitigating, read_of
-from biasectomy.measuring.expense import CARDS, FILLED, PREPARING, REACHED, Stage, Weights, expense
+from biasectomy.measuring.expense import CARDS, FILLED, PREPARING, REACHED, Stage, Weights, expense, reached
 from biasectomy.measuring.planning import Variance
 from biasectomy.neurons.work import Operations
 from biasectomy.reading.layouts import Size
@@ -19,8 +19,8 @@ READ = read_of(Operations(100, 10, 1), Size(600, 60, 900), 10, Size(80, 6, 900),
 
 
 def test_time_is_products_at_the_rate_that_is_reached_or_weights_at_the_bandwidth():
-    seconds = REACHED * CARD.half
-    asked = Stage("asking", 10 * seconds, 1, 1.0)
+    seconds = reached("asking", 2e9) * CARD.half
+    asked = Stage("asking", "asking", 10 * seconds, 1, 1.0)
     alone = expense([asked], SMALL, CARD, 1)
     assert (alone.seconds, alone.memory, alone.spread) == (pytest.approx(10), 2e9, False)
     assert alone.money == pytest.approx(10 / 3600 * CARD.price)
@@ -33,16 +33,24 @@ def test_time_is_products_at_the_rate_that_is_reached_or_weights_at_the_bandwidt
     assert expense([asked], Weights(2e9, 4), CARD, 1).seconds == pytest.approx(10 * CARD.half / CARD.single)
 
 
+def test_shares_of_the_rate_are_those_measured_and_between_them_lie_others():
+    (small, low), (large, high) = REACHED["asking"]
+    assert [reached("asking", size) for size in (small, large)] == pytest.approx([low, high])
+    assert reached("asking", 1e9) == pytest.approx(low) and reached("asking", 1e12) == pytest.approx(high)
+    assert reached("asking", (small * large) ** 0.5) == pytest.approx((low * high) ** 0.5)
+    assert reached("finding", 16e9) == pytest.approx(REACHED["finding"][0][1])
+
+
 def test_few_parts_keep_few_cards_at_work_and_steps_are_made_by_all():
-    seconds = REACHED * CARD.half
-    learned = Stage("learning", 80 * seconds, 1, 3.0, parts=8, in_step=True, questions=False)
+    seconds = reached("learning", 2e9) * CARD.half
+    learned = Stage("learning", "learning", 80 * seconds, 1, 3.0, parts=8, in_step=True, questions=False)
     assert [expense([learned], SMALL, CARD, count).seconds for count in (8, 64)] == pytest.approx([10, 10])
     many = replace(learned, operations=1.0, passes=1000)
     assert expense([many], SMALL, CARD, 64).seconds == expense([many], SMALL, CARD, 1).seconds
 
 
 def test_weights_that_fit_no_card_are_spread_and_only_questions_divided():
-    asked = Stage("asking", REACHED * CARD.half * 80, 8, 1.26)
+    asked = Stage("asking", "asking", reached("asking", 141e9) * CARD.half * 80, 8, 1.26)
     assert math.isnan(expense([asked], LARGE, CARD, 1).seconds) and math.isnan(expense([asked], LARGE, CARD, 1).money)
     assert expense([asked], LARGE, CARD, 1).memory > FILLED * CARD.memory
     eight = expense([asked], LARGE, CARD, 8)

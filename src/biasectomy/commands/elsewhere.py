@@ -66,10 +66,11 @@ class Elsewhere:
     def notes(self) -> list[str]:
         """What of it is counted, measured, stated and assumed."""
         return [
-            "Time, memory of a card, money. Counted: operations and passes. Measured, on a processor: memory as "
-            f"multiples of the weights, {1000 * PREPARING:g} ms for a question's tokens in every process. Stated: "
-            f"{SHEETS}. Assumed: {100 * REACHED:.0f} % of the rate, ${self.price:g} an hour of a card (by itself "
-            f"{PRICES}; --price). 'part': each card has a part of the weights (--shard).",
+            "Time, memory of a card, money. Counted: operations and passes. Measured: shares of an H200's rate with 1 "
+            "and 8 billion parameters; on a processor, memory as multiples of the weights and "
+            f"{1000 * PREPARING:g} ms for a question's tokens in every process. Stated: {SHEETS}. Assumed: "
+            f"${self.price:g} an hour of a card (by itself {PRICES}; --price). 'part': each card has a part of the "
+            "weights (--shard).",
         ]
 
     def to_json(self) -> dict[str, Any]:

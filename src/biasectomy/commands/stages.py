@@ -13,7 +13,7 @@ from biasectomy.reading.layouts import Size
 from biasectomy.reading.layouts.base import causal_pairs
 
 # Peak memory over the weights, as measured (docs/benchmarks.md).
-ASKING, FINDING, LEARNING = 1.26, 2.28, 3.1
+ASKING, FINDING, LEARNING = 1.26, 2.28, 2.48
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,7 @@ def _crispr(read: Read, asked: Asked) -> list[Stage]:
     attributed = settings.instances * settings.trials * asked.instructions
     finding = Stage(
         "finding neurons",
+        "finding",
         attributed * read.alone.operations[2],
         3 * attributed * read.alone.tokens / read.batch_tokens,  # forward, and backward twice
         FINDING,
@@ -84,6 +85,7 @@ def _learned(read: Read, asked: Asked) -> list[Stage]:
     of_step = settings.items_a_step * read.shared.operations[1] + read.text.operations[1]
     learning = Stage(
         "learning factors",
+        "learning",
         steps * of_step,
         4 * steps,  # forward and backward, through items and through a text
         LEARNING,
@@ -98,7 +100,9 @@ def _learned(read: Read, asked: Asked) -> list[Stage]:
 
 def _questions(name: str, read: Read, count: int, different: int) -> Stage:
     shared = read.shared
-    return Stage(name, count * shared.operations[0], count * shared.tokens / read.batch_tokens, ASKING, different)
+    return Stage(
+        name, "asking", count * shared.operations[0], count * shared.tokens / read.batch_tokens, ASKING, different
+    )
 
 
 def read_of(

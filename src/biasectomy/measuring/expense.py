@@ -1,22 +1,31 @@
 """What a run takes on other machines: time, memory and money, from counted work and stated rates.
 
 Counted: operations of matrix products (`neurons.work`), passes through the model, bytes of weights. Measured: how much
-memory each stage takes, as a multiple of the weights (docs/benchmarks.md), and how long making tokens takes. Stated:
-what a card can do, by its data sheet. Assumed: which share of it is reached, and what an hour costs. Not counted:
+memory each stage takes, as a multiple of the weights, which share of a card's rate it reaches (docs/benchmarks.md), and
+how long making tokens takes. Stated: what a card can do, by its data sheet. Assumed: what an hour costs. Not counted:
 loading, statistics, writing.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
+import numpy as np
 from torch import nn
 
 from biasectomy.neurons.linear_maps import stacks
 from biasectomy.neurons.work import Work
 
-# Share of a card's dense rate that is reached. Assumed: a measured share of a card takes its place here.
-REACHED = 0.35
+Kind = Literal["asking", "finding", "learning"]
+# Shares of a card's dense rate that a stage reaches, by bytes of weights: measured on an H200 in bfloat16, in November
+# 2026, with models of 1 and 8 billion parameters, finding with the smaller one only. Between them logarithms are
+# interpolated; beyond them the nearest holds.
+REACHED: dict[Kind, tuple[tuple[float, float], ...]] = {
+    "asking": ((2.5e9, 0.127), (16.1e9, 0.365)),
+    "finding": ((2.5e9, 0.012),),
+    "learning": ((2.5e9, 0.021), (16.1e9, 0.085)),
+}
 # Seconds of a question's tokens, its place in a batch and its key, once in every process; measured on a core of a
 # server's processor (Intel Xeon, November 2026, 14,720 questions of BBQ).
 PREPARING = 1e-3
@@ -101,6 +110,7 @@ class Stage:
     """
 
     name: str
+    kind: Kind
     operations: float
     passes: float
     memory: float
@@ -122,6 +132,12 @@ class Expense:
     memory: float
     money: float
     spread: bool = False
+
+
+def reached(kind: Kind, weights: float) -> float:
+    """The share of a card's rate that a stage reaches with so many bytes of weights."""
+    sizes, shares = (np.log(values) for values in zip(*REACHED[kind], strict=True))
+    return float(np.exp(np.interp(math.log(weights), sizes, shares)))
 
 
 def expense(
@@ -155,7 +171,7 @@ def _seconds(stage: Stage, weights: Weights, card: Card, count: int, *, spread: 
     """Products at the rate that is reached, or weights at the memory's bandwidth, whichever is slower."""
     divided = min(count, stage.parts) if not spread or stage.questions else 1
     passes = stage.passes if stage.in_step else stage.passes / divided
-    products = stage.operations / divided / (REACHED * card.rate(weights.size))
+    products = stage.operations / divided / (reached(stage.kind, weights.bytes) * card.rate(weights.size))
     reading = passes * weights.bytes / card.bandwidth
     # Weights are gathered for every pass, here as if nothing were computed meanwhile.
     gathering = passes * weights.bytes * (count - 1) / count / card.link if spread else 0.0
