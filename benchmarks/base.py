@@ -99,13 +99,15 @@ class Line:
 class Benchmark:
     """A registered function, and the packages it needs besides the library's own.
 
-    `anywhere` says that it reads the device, the shape and the number format of its settings.
+    `anywhere` says that it reads the device, the shape and the number format of its settings, `by_name` that it
+    takes so long that it runs only where it is named.
     """
 
     name: str
     run: Callable[[Settings], list[Line]]
     needs: tuple[str, ...]
     anywhere: bool = False
+    by_name: bool = False
 
     @property
     def description(self) -> str:
@@ -146,11 +148,13 @@ BENCHMARKS: Registry[Benchmark] = InOrder("benchmark")
 Function = Callable[[Settings], list[Line]]
 
 
-def benchmark(name: str, needs: Sequence[str] = (), *, anywhere: bool = False) -> Callable[[Function], Function]:
+def benchmark(
+    name: str, needs: Sequence[str] = (), *, anywhere: bool = False, by_name: bool = False
+) -> Callable[[Function], Function]:
     """Decorator that registers a benchmark; see `Benchmark`."""
 
     def register(function: Function) -> Function:
-        BENCHMARKS.register(name)(Benchmark(name, function, tuple(needs), anywhere))
+        BENCHMARKS.register(name)(Benchmark(name, function, tuple(needs), anywhere, by_name))
         return function
 
     return register

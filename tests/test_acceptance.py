@@ -35,9 +35,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("acceptance") / "run"
     command = [
         *(sys.executable, "-m", "biasectomy", "mitigate", "smollm2", "--task", "bbq:age", "--out", str(folder)),
-        *("--max-items", "40", "--max-instructions", "1", "--crispr.instances", "8", "--crispr.trials", "1"),
+        *("--max-items", "40", "--max-instructions", "1", "--crispr.instances", "4", "--crispr.trials", "1"),
         *("--objective", "accuracy", "--crispr.grid", "0,100", "--random-neurons.draws", "1", "--neurons", "1000"),
-        *("--learned-factors.straight-steps", "8"),
+        *("--learned-factors.straight-steps", "4"),
     ]
     outcome = subprocess.run(command, capture_output=True, text=True, timeout=600)
     assert outcome.returncode == 0, outcome.stderr

@@ -28,7 +28,7 @@ SHARED = 100  # neurons, the best of both
 SEED = 0
 
 
-@benchmark("pipeline")
+@benchmark("pipeline", by_name=True)
 def pipeline(settings: Settings) -> list[Line]:
     """`mitigate --method crispr` from start to end, against the plain pipeline: one sequence an option, generation."""
     instructions = 1 if settings.quick else None

@@ -20,7 +20,7 @@ from biasectomy.reading import likelihood
 from biasectomy.reading.memory import weights_bytes
 from biasectomy.tasks import Task
 
-ITEMS, ACCELERATOR_ITEMS = 64, 256
+ITEMS, ACCELERATOR_ITEMS = 32, 256
 ROUNDS = 5
 TOLERANCE = 1e-3  # of a log-likelihood in float32
 DTYPES = ("float32", "bfloat16")

@@ -56,8 +56,7 @@ def test_a_request_of_the_system_to_end_is_heard(case, tmp_path):
     assert not (out / ".lock").exists()
 
 
-@pytest.mark.parametrize("name", ["evaluate", "compare"])
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize(("name", "how"), [("evaluate", signal.SIGKILL), ("compare", signal.SIGTERM)])
 def test_evaluate_and_compare_are_resumed_to_the_same_result(case, tmp_path, name, how):
     kind, changes = {
         "evaluate": (EvaluateSettings, {}),
