@@ -60,8 +60,8 @@ class MatrixRate:
 
 
 def share_of(rates: Sequence[float], operations: int, times: Times) -> Share:
-    """What share of the rates beside its runs a computation with so many operations reached."""
-    shares = [operations / seconds / rate for seconds, rate in zip(times.rounds, rates, strict=True)]
+    """What share of the best rate that was seen beside its runs a computation with so many operations reached."""
+    shares = [operations / seconds / max(rates) for seconds in times.rounds]
     return Share(statistics.median(shares), min(shares), max(shares))
 
 

@@ -171,9 +171,9 @@ def test_contestants_take_turns_and_the_first_round_is_not_timed():
     assert times == {"a": Times((1.0, 1.0)), "b": Times((1.0, 1.0))}
 
 
-def test_a_share_is_of_the_rate_beside_each_run():
+def test_a_share_is_of_the_best_rate_beside_the_runs():
     found = share_of([10.0, 20.0, 10.0], 60, Times((10.0, 4.0, 8.0)))
-    assert (found.value, found.low, found.high) == (0.75, 0.6, 0.75)
+    assert (found.value, found.low, found.high) == (0.375, 0.3, 0.75)
 
 
 def test_rates_are_taken_on_both_sides_of_a_run_over_the_maps_of_the_blocks():

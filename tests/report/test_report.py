@@ -25,6 +25,7 @@ RECORD: dict[str, Any] = {
                 {
                     "n": 30,
                     "items": 1104,
+                    "instructions": 2,
                     "value": 0.5,
                     "low": 0.45,
                     "high": 0.55,
@@ -71,7 +72,7 @@ def test_everything_is_there_and_the_verdict_comes_first() -> None:
     )
     assert "- test: 2,576" in text and "30 was chosen" in text and "95 % interval" in text
     assert "| 500 | 200 | n/a |  | n/a | clearly worse |" in text
-    assert "| 30 | 1104 | 0.500 | [0.45, 0.55] | 0.40 |  |" in text
+    assert "| 30 | 1104 x 2 | 0.500 | [0.45, 0.55] | 0.40 |  |" in text
     assert "| Accuracy, disambiguated | dropped early |" in text and 'Read "Unknown", disambiguated beside' in text
     assert "biasectomy mitigate smollm2 --seed 3" in text and "- torch: 2.13.0" in text
     assert "- number format: bfloat16\n- torch" in text

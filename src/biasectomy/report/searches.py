@@ -27,15 +27,18 @@ def _search(results: Results, method: Mapping[str, Any]) -> Search:
     tried = method["search"]
     beside = list(dict.fromkeys(name for row in tried for name in row.get("beside") or {}))
     titles = (results.description(name).title for name in beside)
-    columns = ("n", "items seen", "goal", "interval", *titles, "dropped early")
+    columns = ("n", "items x instructions", "goal", "interval", *titles, "dropped early")
     rows = []
     for row in tried:
         interval = f"[{figure(row['low'])}, {figure(row['high'])}]" if is_number(row.get("low")) else ""
         values = [figure((row.get("beside") or {}).get(name)) for name in beside]
-        rows.append(
-            (row["n"], row.get("items", ""), figure(row["value"], 3), interval, *values, row.get("dropped") or "")
-        )
+        rows.append((row["n"], _asked(row), figure(row["value"], 3), interval, *values, row.get("dropped") or ""))
     return Search(str(method.get("title", "")), method.get("chosen"), columns, tuple(rows))
+
+
+def _asked(row: Mapping[str, Any]) -> str:
+    """How many items under how many instructions each; older records know the items only."""
+    return " x ".join(str(row[name]) for name in ("items", "instructions") if row.get(name))
 
 
 def is_number(value: Any) -> bool:
