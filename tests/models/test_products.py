@@ -25,7 +25,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def rates(bfloat16: float, float16: float = 1.0) -> Products:
     """Products that take so many times as long as in float32."""
     seconds = dict(zip(FORMATS, (0.002, 0.002 * bfloat16, 0.002 * float16), strict=True))
-    return Products("this processor", module.processor_name(), module._torch(), (256, 768, 768), seconds)
+    return Products("this processor", module.processor_name(), module._torch(), (256, 768, 768), seconds, math.nan)
 
 
 def test_products_are_measured_once(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

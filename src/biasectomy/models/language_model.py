@@ -30,6 +30,7 @@ from biasectomy.reading.layouts import Batch, Layout, PackedLayout, Size
 from biasectomy.reading.layouts.base import placement
 from biasectomy.reading.limits import check_prompt, longest_text
 from biasectomy.reading.memory import in_halves, is_sharded
+from biasectomy.reading.onednn import fast_products
 from biasectomy.reading.prefixes import PrefixRule
 from biasectomy.reading.prompts import EncodedPrompt, PromptFormat, PromptKind, prompt_format
 from biasectomy.reading.questions import Answer, Question
@@ -214,14 +215,15 @@ class LanguageModel:
                 lambda half: generate(self.model, self.tokenizer, half), batch, shortage, whole=is_sharded(self.model)
             )
             return [Answer(texts=(text,)) for text in texts]
-        if questions[batch.indices[0]].divergence:
-            return self._compared(batch, questions, shortage)
-        found = in_halves(
-            lambda half: likelihood.score(self.model, half, self.layout),
-            batch,
-            shortage,
-            whole=is_sharded(self.model),
-        )
+        with fast_products(self.model):
+            if questions[batch.indices[0]].divergence:
+                return self._compared(batch, questions, shortage)
+            found = in_halves(
+                lambda half: likelihood.score(self.model, half, self.layout),
+                batch,
+                shortage,
+                whole=is_sharded(self.model),
+            )
         if not all(scores.finite for scores in found):
             self._refuse_not_finite(batch, questions, found)
         return [

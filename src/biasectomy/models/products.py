@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 FULL = "float32"
 FORMATS = (FULL, "bfloat16", "float16")
+ONEDNN = "float32 by oneDNN"
 PROCESSOR = "this processor"
 FOLDER = "number-formats"
 # (rows, width in, width out): of the order of a small model's matrices; an accelerator is at work only with more.
@@ -38,13 +39,17 @@ ALIKE = 1.1  # times as fast or as slow: what differs by less is as fast, for al
 
 @dataclass(frozen=True)
 class Products:
-    """Seconds that one product of matrices takes on a device, by number format; NaN where it cannot compute in it."""
+    """Seconds that one product of matrices takes on a device, by number format; NaN where it cannot compute in it.
+
+    `onednn` are those of float32 by that library, on a processor.
+    """
 
     device: str  # "this processor", or an accelerator's name
     processor: str
     torch: str  # its version
     shape: tuple[int, int, int]
     seconds: Mapping[str, float]
+    onednn: float
 
     def speed(self, name: str) -> float:
         """How many times as fast as float32 a format is; NaN where the device cannot compute in it."""
@@ -107,7 +112,9 @@ def measured(device: "torch.device") -> Products:
     try:
         if device.type == "cpu":
             torch.set_num_threads(1)
-        return Products(_device_name(device), processor_name(), _torch(), (rows, width, out), _shortest(left, right))
+        seconds = _shortest(left, right)
+        onednn = seconds.pop(ONEDNN)
+        return Products(_device_name(device), processor_name(), _torch(), (rows, width, out), seconds, onednn)
     finally:
         torch.set_num_threads(threads)
 
@@ -119,7 +126,8 @@ def _shortest(left: "torch.Tensor", right: "torch.Tensor") -> dict[str, float]:
 
     clock = time.thread_time if left.device.type == "cpu" else time.perf_counter
     made = {name: _product(left, right, getattr(torch, name)) for name in FORMATS}
-    seconds, start = dict.fromkeys(FORMATS, math.nan), clock()
+    made[ONEDNN] = _by_onednn(left, right)
+    seconds, start = dict.fromkeys(made, math.nan), clock()
     for done in range(ROUNDS):
         if done >= FEWEST_ROUNDS and clock() - start > ENOUGH:
             break
@@ -162,6 +170,24 @@ def _product(left: "torch.Tensor", right: "torch.Tensor", dtype: "torch.dtype") 
     return compute
 
 
+def _by_onednn(left: "torch.Tensor", right: "torch.Tensor") -> Callable[[], None] | None:
+    """The product in float32 by oneDNN; None where it is not to be had, or another product."""
+    import torch
+
+    from biasectomy.reading.onednn import onednn_product
+
+    def compute() -> None:
+        onednn_product(left, right)
+
+    if left.device.type != "cpu" or not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        return None
+    try:
+        same = torch.allclose(onednn_product(left, right), torch.nn.functional.linear(left, right), atol=1e-3)
+    except (RuntimeError, AttributeError, TypeError, NotImplementedError):
+        return None
+    return compute if same else None
+
+
 def _timed(product: Callable[[], None], clock: Callable[[], float]) -> float:
     start = clock()
     product()
@@ -191,7 +217,8 @@ def _read(file: Path) -> Products | None:
     try:
         noted = read_json(file)
         seconds = {name: float("nan" if noted["seconds"][name] is None else noted["seconds"][name]) for name in FORMATS}
-        found = Products(**noted | {"seconds": seconds, "shape": tuple(noted["shape"])})
+        onednn = float("nan" if noted["onednn"] is None else noted["onednn"])
+        found = Products(**noted | {"seconds": seconds, "shape": tuple(noted["shape"]), "onednn": onednn})
         return found if found.seconds[FULL] > 0 and len(found.shape) == 3 else None
     except (SourceError, DataError, KeyError, TypeError, ValueError):
         return None

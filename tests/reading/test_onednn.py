@@ -1,0 +1,100 @@
+"""Products by oneDNN: the same numbers, only where nothing else is asked of a module, and nothing stays behind."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from biasectomy.models.products import measured
+from biasectomy.reading import onednn
+from biasectomy.reading.likelihood import score
+from biasectomy.reading.onednn import LARGE, fast_products, onednn_product
+from tests.conftest import build_llama
+
+CPU = torch.device("cpu")
+available = pytest.mark.skipif(math.isnan(measured(CPU).onednn), reason="oneDNN is not to be had here")
+
+
+@pytest.fixture
+def model() -> nn.Module:
+    """With matrices that are large enough, and a head of which only some rows are."""
+    return build_llama(400, hidden_size=256, intermediate_size=320)
+
+
+@pytest.fixture
+def faster(monkeypatch) -> list[torch.Size]:
+    """oneDNN is said to be faster; what it multiplied is noted."""
+    seen = []
+
+    def noted(inputs, weight, bias=None):
+        seen.append(weight.shape)
+        return onednn_product(inputs, weight, bias)
+
+    monkeypatch.setattr(onednn, "_faster", lambda: True)
+    monkeypatch.setattr(onednn, "onednn_product", noted)
+    return seen
+
+
+@available
+@pytest.mark.parametrize("shape", [(7, 64), (3, 5, 64), (1, 300, 64), (0, 64)])
+def test_a_product_is_that_of_torch(shape):
+    inputs, weight, bias = torch.randn(shape), torch.randn(48, 64), torch.randn(48)
+    with torch.inference_mode():
+        for given in (None, bias):
+            expected = nn.functional.linear(inputs, weight, given)
+            torch.testing.assert_close(onednn_product(inputs, weight, given), expected, atol=1e-4, rtol=1e-4)
+
+
+@available
+def test_scores_are_the_same_and_nothing_stays_behind(model, tiny, faster):
+    (batch,) = tiny.plan([tiny_question()])
+    expected = score(model, batch, tiny.layout)
+    with fast_products(model):
+        found = score(model, batch, tiny.layout)
+    assert found[0].log_likelihoods == pytest.approx(expected[0].log_likelihoods, abs=1e-4)
+    large = [one for one in model.modules() if isinstance(one, nn.Linear) and one.weight.numel() >= LARGE]
+    assert len(faster) == len(large) > 0 and not any("forward" in vars(one) for one in model.modules())
+
+
+@available
+def test_hooks_see_what_they_would_and_gradients_go_their_own_way(model, faster):
+    tokens, seen = torch.tensor([[3, 4, 5]]), []
+    model.model.layers[0].mlp.up_proj.register_forward_hook(lambda module, inputs, output: seen.append(output))
+    with fast_products(model), torch.no_grad():
+        model(tokens)
+    assert len(seen) == 1 and faster
+    before = len(faster)
+    model.requires_grad_(True)
+    with fast_products(model):
+        model(tokens).logits.sum().backward()
+    assert len(faster) == before and model.model.layers[0].mlp.up_proj.weight.grad is not None
+
+
+@available
+def test_an_error_leaves_nothing_behind(model, faster):
+    with pytest.raises(KeyError), fast_products(model):
+        raise KeyError("x")
+    assert not any("forward" in vars(one) for one in model.modules())
+
+
+def test_where_it_is_not_faster_or_matrices_are_small_nothing_is_done(model, tiny, monkeypatch):
+    onednn._faster.cache_clear()
+    for seconds, faster in ((math.nan, False), (0.001, True), (1.0, False)):
+        known = replace(measured(CPU), seconds={"float32": 0.5}, onednn=seconds)
+        monkeypatch.setattr(onednn, "products", lambda device, known=known: known)
+        onednn._faster.cache_clear()
+        with fast_products(model):
+            assert any("forward" in vars(one) for one in model.modules()) == faster
+    onednn._faster.cache_clear()
+    monkeypatch.setattr(onednn, "_faster", lambda: pytest.fail("it was asked"))
+    for other in (tiny.model, model.bfloat16()):
+        with fast_products(other):
+            pass
+
+
+def tiny_question():
+    from biasectomy.reading.questions import Question
+
+    return Question("The grandfather met the grandson.", ("They met.", "It is not known."))
