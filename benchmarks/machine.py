@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from biasectomy.models.products import processor_name
+from biasectomy.reading.products import processor_name
 
 PACKAGES = ("biasectomy", "torch", "transformers", "lm_eval", "captum", "peft")
 

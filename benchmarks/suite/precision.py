@@ -11,7 +11,7 @@ from biasectomy import attribute, evaluate, load, load_task, split
 from biasectomy.attribution.crispr import Crispr
 from biasectomy.attribution.scores import Scores
 from biasectomy.commands.number_format import interval
-from biasectomy.models.products import products
+from biasectomy.reading.products import products
 from biasectomy.tasks import Task
 
 ITEMS = 400

@@ -21,7 +21,7 @@ from biasectomy.errors import ModelError, ScoreError
 from biasectomy.neurons.neuron_set import Neuron, NeuronSet
 from biasectomy.processes import ALONE
 from biasectomy.report.number_format import recorded_format, told_format
-from tests.models.test_products import rates
+from tests.reading.test_products import rates
 from tests.report.carded_runs import MODULE, made_run
 
 

@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import nn
 
-from biasectomy.models.products import measured
 from biasectomy.reading import onednn
 from biasectomy.reading.likelihood import score
-from biasectomy.reading.onednn import LARGE, fast_products, onednn_product
+from biasectomy.reading.onednn import LARGE, fast_products
+from biasectomy.reading.products import measured, onednn_product
 from tests.conftest import build_llama
 
 CPU = torch.device("cpu")
@@ -59,17 +59,41 @@ def test_scores_are_the_same_and_nothing_stays_behind(model, tiny, faster):
 
 
 @available
-def test_hooks_see_what_they_would_and_gradients_go_their_own_way(model, faster):
-    tokens, seen = torch.tensor([[3, 4, 5]]), []
+@pytest.mark.parametrize("frozen", [True, False])
+def test_hooks_see_what_they_would_and_gradients_are_those_of_torch(model, faster, frozen):
+    tokens, seen = torch.tensor([[3, 4, 5, 6]]), []
     model.model.layers[0].mlp.up_proj.register_forward_hook(lambda module, inputs, output: seen.append(output))
-    with fast_products(model), torch.no_grad():
-        model(tokens)
-    assert len(seen) == 1 and faster
-    before = len(faster)
-    model.requires_grad_(True)
+    model.requires_grad_(not frozen)
+    embedded = model.model.embed_tokens(tokens).detach().requires_grad_(True)
+
+    def gradients() -> list[torch.Tensor]:
+        wanted = [embedded, *(() if frozen else model.parameters())]
+        found = torch.autograd.grad(model(inputs_embeds=embedded).logits.square().sum(), wanted, allow_unused=True)
+        return [one for one in found if one is not None]
+
+    expected = gradients()
+    assert not faster
     with fast_products(model):
-        model(tokens).logits.sum().backward()
-    assert len(faster) == before and model.model.layers[0].mlp.up_proj.weight.grad is not None
+        found = gradients()
+    assert len(seen) == 2 and len(faster) > 0 and len(found) == len(expected)
+    torch.testing.assert_close(seen[1], seen[0], atol=1e-4, rtol=1e-4)
+    largest = max(float(other.abs().max()) for other in expected)
+    for one, other in zip(found, expected, strict=True):
+        assert float((one - other).abs().max()) <= 1e-4 * largest
+
+
+@available
+def test_a_bias_has_its_gradient(faster):
+    model = nn.Sequential(nn.Linear(256, 320))
+    inputs = torch.randn(2, 5, 256)
+    model(inputs).square().sum().backward()
+    expected = [one.grad.clone() for one in model.parameters()]
+    model.zero_grad()
+    with fast_products(model):
+        model(inputs).square().sum().backward()
+    assert len(faster) == 1
+    for one, other in zip(model.parameters(), expected, strict=True):
+        torch.testing.assert_close(one.grad, other, atol=1e-3, rtol=1e-4)
 
 
 @available

@@ -14,7 +14,7 @@ from biasectomy.cli.completion import values_of
 from biasectomy.cli.help import show_all
 from biasectomy.commands.complaints import choices
 from biasectomy.commands.settings_base import Settings, label, option_name, settable
-from biasectomy.models.products import kept_products
+from biasectomy.reading.products import kept_products
 
 MAIN = "Main options"
 PANELS = (

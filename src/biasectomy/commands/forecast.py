@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from biasectomy.models.language_model import LanguageModel
-from biasectomy.models.products import products
 from biasectomy.narration import heading, say
 from biasectomy.processes import ALONE, Processes
+from biasectomy.reading.products import products
 from biasectomy.reading.questions import Question
 from biasectomy.report.text import duration
 

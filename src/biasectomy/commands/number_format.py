@@ -20,9 +20,9 @@ from biasectomy.errors import DataError, ModelError, ScoreError, SourceError
 from biasectomy.files import read_json
 from biasectomy.measuring.session import Session
 from biasectomy.models.language_model import LanguageModel
-from biasectomy.models.products import ALIKE, FORMATS, FULL, Products, products
 from biasectomy.narration import heading, progress, say
 from biasectomy.processes import Processes
+from biasectomy.reading.products import ALIKE, FORMATS, FULL, Products, products
 from biasectomy.report.number_format import NUMBER_FORMAT
 from biasectomy.run_files import RECORD
 from biasectomy.tasks import Task

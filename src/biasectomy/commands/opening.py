@@ -23,11 +23,11 @@ from biasectomy.measuring.harness import HarnessTask, load_harness
 from biasectomy.measuring.harness_calls import NAME as HARNESS
 from biasectomy.methods import METHODS
 from biasectomy.models.language_model import LanguageModel, load
-from biasectomy.models.products import FULL, products, warn_if_slower
 from biasectomy.models.sources import ModelSource, resolve_model
 from biasectomy.narration import heading, say, warn
 from biasectomy.neurons.neuron_set import NeuronSet
 from biasectomy.processes import ALONE, Processes
+from biasectomy.reading.products import FULL, products, warn_if_slower
 from biasectomy.tasks import EVERYTHING, Split, Task, load_tasks, split
 from biasectomy.tasks.checks import check_task
 from biasectomy.tasks.continuations import Continued, with_continuations

@@ -18,9 +18,9 @@ from biasectomy.files import without_nan
 from biasectomy.measuring.planning import POWER, variance_of
 from biasectomy.measuring.session import Session
 from biasectomy.models.language_model import LanguageModel
-from biasectomy.models.products import products
 from biasectomy.narration import heading, progress, stages
 from biasectomy.processes import join
+from biasectomy.reading.products import products
 from biasectomy.report.text import duration
 from biasectomy.tasks import Task
 from biasectomy.tasks.metrics import Booleans

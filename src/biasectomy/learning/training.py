@@ -25,6 +25,7 @@ from biasectomy.processes import Processes
 from biasectomy.reading.layouts import Batch
 from biasectomy.reading.layouts.base import placement
 from biasectomy.reading.memory import in_halves, is_sharded, weights_bytes
+from biasectomy.reading.onednn import fast_products
 from biasectomy.reading.prompts import EncodedPrompt
 from biasectomy.tasks.base import Item
 
@@ -107,6 +108,7 @@ class Training:
         try:
             with (
                 self.number_format.in_force(),
+                fast_products(self.model.model),
                 torch.enable_grad(),
                 self.model.changed(self.change, {"learning": number}),
             ):

@@ -1,19 +1,21 @@
 """Large products in float32 on a processor by oneDNN, where that is faster than what torch takes by itself (MKL).
 
 On processors of AMD it is, by a tenth of a whole pass (docs/benchmarks.md). Whether it is here is measured once
-(`models.products`); gradients never go this way.
+(`reading.products`).
 """
 
 import contextlib
 import functools
 import types
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
-from biasectomy.models.products import FULL, products
+from biasectomy.reading.products import FULL, onednn_product, products
 
 LARGE = 1 << 16  # numbers of a matrix; smaller ones are over too soon to gain
 FASTER = 1.04  # times, by the one product that is measured
@@ -35,12 +37,6 @@ def fast_products(model: nn.Module) -> Iterator[None]:
             del module.forward
 
 
-def onednn_product(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """`F.linear` by oneDNN: float32, on a processor, without gradients."""
-    found: Tensor = torch.ops.mkldnn._linear_pointwise(inputs, weight, bias, "none", [], "")
-    return found
-
-
 def _large(module: nn.Module) -> bool:
     if type(module) is not nn.Linear or "forward" in vars(module):  # others have a way of their own
         return False
@@ -56,6 +52,31 @@ def _faster() -> bool:
 
 
 def _forward(self: nn.Linear, inputs: Tensor) -> Tensor:
-    if torch.is_grad_enabled() or not inputs.dtype == self.weight.dtype == torch.float32:
-        return F.linear(inputs, self.weight, self.bias)
-    return onednn_product(inputs, self.weight, self.bias)
+    weight, bias = self.weight, self.bias
+    if not inputs.dtype == weight.dtype == torch.float32:
+        return F.linear(inputs, weight, bias)
+    if torch.is_grad_enabled() and any(one is not None and one.requires_grad for one in (inputs, weight, bias)):
+        found: Tensor = _Product.apply(inputs, weight, bias)  # type: ignore[no-untyped-call]
+        return found
+    return onednn_product(inputs, weight, bias)
+
+
+class _Product(torch.autograd.Function):
+    """The product with its gradient, of the first order."""
+
+    @staticmethod
+    def forward(ctx: Any, inputs: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        ctx.save_for_backward(inputs if ctx.needs_input_grad[1] else None, weight)
+        return onednn_product(inputs, weight, bias)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        inputs, weight = ctx.saved_tensors
+        to_inputs, to_weight, to_bias = ctx.needs_input_grad
+        rows = gradient.flatten(0, -2)
+        return (
+            onednn_product(gradient, weight.t()) if to_inputs else None,
+            rows.t() @ inputs.flatten(0, -2) if to_weight else None,
+            rows.sum(0) if to_bias else None,
+        )

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from biasectomy.models.products import FORMATS
+from biasectomy.reading.products import FORMATS
 
 NUMBER_FORMAT = "number_format"  # in a record
 

@@ -23,6 +23,7 @@ from biasectomy.neurons.discovery import Neurons
 from biasectomy.reading.layouts import Batch, Layout, PackedLayout, Place, Reading
 from biasectomy.reading.likelihood import first_not_finite, numbers
 from biasectomy.reading.memory import in_halves, is_sharded
+from biasectomy.reading.onednn import fast_products
 from biasectomy.reading.prompts import EncodedPrompt
 
 
@@ -113,14 +114,16 @@ class _Passes:
     @contextlib.contextmanager
     def _read(self, batch: Batch) -> Iterator[tuple[Activations, Reading]]:
         """The forward pass; read once more, with copies, where the model overwrites what is needed (remembered)."""
-        with captured(self.model, self.neurons, self.protected) as activations, torch.set_grad_enabled(self.gradients):
+        grad = torch.set_grad_enabled(self.gradients)
+        with captured(self.model, self.neurons, self.protected) as activations, grad, fast_products(self.model):
             reading = self.layout.read(self.model, batch, separate=True)
             overwritten = activations.overwritten()
             if not overwritten:
                 yield activations, reading
                 return
         self.protected |= overwritten
-        with captured(self.model, self.neurons, self.protected) as activations, torch.set_grad_enabled(self.gradients):
+        grad = torch.set_grad_enabled(self.gradients)
+        with captured(self.model, self.neurons, self.protected) as activations, grad, fast_products(self.model):
             yield activations, self.layout.read(self.model, batch, separate=True)
 
 

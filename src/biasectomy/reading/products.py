@@ -170,11 +170,19 @@ def _product(left: "torch.Tensor", right: "torch.Tensor", dtype: "torch.dtype") 
     return compute
 
 
+def onednn_product(
+    inputs: "torch.Tensor", weight: "torch.Tensor", bias: "torch.Tensor | None" = None
+) -> "torch.Tensor":
+    """`F.linear` by oneDNN: float32, on a processor; no gradient flows."""
+    import torch
+
+    found: torch.Tensor = torch.ops.mkldnn._linear_pointwise(inputs, weight, bias, "none", [], "")
+    return found
+
+
 def _by_onednn(left: "torch.Tensor", right: "torch.Tensor") -> Callable[[], None] | None:
     """The product in float32 by oneDNN; None where it is not to be had, or another product."""
     import torch
-
-    from biasectomy.reading.onednn import onednn_product
 
     def compute() -> None:
         onednn_product(left, right)

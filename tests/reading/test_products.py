@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from biasectomy.models import products as module
-from biasectomy.models.products import FORMATS, Products, kept_products, products, warn_if_slower
+from biasectomy.reading import products as module
+from biasectomy.reading.products import FORMATS, Products, kept_products, products, warn_if_slower
 
 CPU = torch.device("cpu")
 
