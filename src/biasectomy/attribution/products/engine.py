@@ -114,17 +114,25 @@ class _Passes:
     @contextlib.contextmanager
     def _read(self, batch: Batch) -> Iterator[tuple[Activations, Reading]]:
         """The forward pass; read once more, with copies, where the model overwrites what is needed (remembered)."""
-        grad = torch.set_grad_enabled(self.gradients)
-        with captured(self.model, self.neurons, self.protected) as activations, grad, fast_products(self.model):
+        with self._keeping() as activations:
             reading = self.layout.read(self.model, batch, separate=True)
             overwritten = activations.overwritten()
             if not overwritten:
                 yield activations, reading
                 return
         self.protected |= overwritten
-        grad = torch.set_grad_enabled(self.gradients)
-        with captured(self.model, self.neurons, self.protected) as activations, grad, fast_products(self.model):
+        with self._keeping() as activations:
             yield activations, self.layout.read(self.model, batch, separate=True)
+
+    @contextlib.contextmanager
+    def _keeping(self) -> Iterator[Activations]:
+        """A block in which the model is read, and what is needed of it is kept."""
+        with (
+            captured(self.model, self.neurons, self.protected) as activations,
+            torch.set_grad_enabled(self.gradients),
+            fast_products(self.model),
+        ):
+            yield activations
 
 
 def _longest_first(instances: Sequence[Instance], group: int) -> list[Instance]:
