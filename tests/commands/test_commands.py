@@ -167,7 +167,8 @@ def test_the_report_holds_verdict_perplexity_and_search(finished):
     assert all(sentence in text for sentence in verdict)
     assert "| Perplexity (packaged) |" in text and "- development: 24" in text
     for candidate in read_json(finished / "record.json")["methods"]["crispr"]["search"]:
-        assert f"| {candidate['n']} | {candidate['items']} | {candidate['value']:.3f} |" in text
+        asked = f"{candidate['items']} x {candidate['instructions']}"
+        assert f"| {candidate['n']} | {asked} | {candidate['value']:.3f} |" in text
 
 
 # The same again, and something else
