@@ -18,6 +18,7 @@ from biasectomy.models.language_model import LanguageModel
 from biasectomy.neurons.work import Counter, Work
 from biasectomy.reading import likelihood
 from biasectomy.reading.memory import weights_bytes
+from biasectomy.reading.onednn import fast_products
 from biasectomy.tasks import Task
 
 ITEMS, ACCELERATOR_ITEMS = 32, 256
@@ -110,7 +111,9 @@ def score(language_model: LanguageModel, task: Task) -> list[float]:
     prompts = [language_model.prompt_format.encode(question) for question in task.questions()]
     found: dict[int, tuple[float, ...]] = {}
     for batch in layout.plan(prompts, language_model.batch_tokens):
-        for index, scores in zip(batch.indices, likelihood.score(model, batch, layout), strict=True):
+        with fast_products(model):
+            answers = likelihood.score(model, batch, layout)
+        for index, scores in zip(batch.indices, answers, strict=True):
             found[index] = scores.log_likelihoods
     return [value for index in range(len(prompts)) for value in found[index]]
 
