@@ -197,7 +197,7 @@ def _speed_of_onednn(device: "torch.device") -> float:
     contestants = [functools.partial(one, left, right) for one in (by_itself, by_onednn)]
     turns = [[_timed(one, time.thread_time) for one in contestants] for _ in range(ONEDNN_ROUNDS)]
     own, its = (min(seconds) for seconds in zip(*turns, strict=True))
-    return own / its
+    return float(own / its)
 
 
 def _timed(product: Callable[[], object], clock: Callable[[], float]) -> float:
