@@ -28,7 +28,7 @@ app = typer.Typer(
 @app.command()
 def run(  # noqa: PLR0913  (each is an option of the command line)
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME ...]", help="Which ones. Default: all but those of hours.")
+        list[str] | None, typer.Argument(metavar="[NAME ...]", help="Which ones. Default: all but those of an hour.")
     ] = None,
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write everything as JSON.")] = None,
     plots: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Write plots (growth).")] = None,

@@ -144,7 +144,7 @@ def _settled(look: Look, before: dict[int, float], now: dict[int, float], instru
 
     Widths alone decide, not values, so that what is chosen is as it would be had no more instructions been planned.
     """
-    if look.instructions == 1 or look.share < 1:
+    if look.instructions == 1:  # all looks under several are at all items
         return False
     ratios = sorted(width / before[count] for count, width in now.items() if before[count] > 0)
     if ratios and ratios[len(ratios) // 2] <= SETTLED:

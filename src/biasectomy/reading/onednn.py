@@ -1,6 +1,6 @@
 """Large products in float32 on a processor by oneDNN, where that is faster than what torch takes by itself (MKL).
 
-On processors of AMD it is, by a tenth of a whole pass (docs/benchmarks.md). Whether it is here is measured once
+On processors of AMD it is, by 7 % of a whole pass (docs/benchmarks.md). Whether it is here is measured once
 (`reading.products`).
 """
 

@@ -106,17 +106,25 @@ def measured(device: "torch.device") -> Products:
     """Measures the products of a device; of a processor in the time of one thread, which nothing beside it disturbs."""
     import torch
 
-    rows, width, out = SHAPE if device.type == "cpu" else ACCELERATOR_SHAPE
-    generator = torch.Generator().manual_seed(0)
-    left, right = (torch.randn(size, generator=generator).to(device) for size in ((rows, width), (out, width)))
+    shape = SHAPE if device.type == "cpu" else ACCELERATOR_SHAPE
     threads = torch.get_num_threads()
     try:
         if device.type == "cpu":
             torch.set_num_threads(1)
-        seconds, onednn = _shortest(left, right), _speed_of_onednn(device)
-        return Products(_device_name(device), processor_name(), _torch(), (rows, width, out), seconds, onednn)
+        seconds, onednn = _shortest(*_matrices(shape, device)), _speed_of_onednn(device)
+        return Products(_device_name(device), processor_name(), _torch(), shape, seconds, onednn)
     finally:
         torch.set_num_threads(threads)
+
+
+def _matrices(shape: tuple[int, int, int], device: "torch.device") -> "tuple[torch.Tensor, torch.Tensor]":
+    """What is multiplied: rows, and a linear map's weights."""
+    import torch
+
+    rows, width, out = shape
+    generator = torch.Generator().manual_seed(0)
+    left, right = (torch.randn(size, generator=generator).to(device) for size in ((rows, width), (out, width)))
+    return left, right
 
 
 def _shortest(left: "torch.Tensor", right: "torch.Tensor") -> dict[str, float]:
@@ -185,9 +193,7 @@ def _speed_of_onednn(device: "torch.device") -> float:
 
     if device.type != "cpu" or not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return math.nan
-    rows, width, out = ONEDNN_SHAPE
-    generator = torch.Generator().manual_seed(0)
-    left, right = (torch.randn(size, generator=generator) for size in ((rows, width), (out, width)))
+    left, right = _matrices(ONEDNN_SHAPE, device)
     by_itself, by_onednn = torch.nn.functional.linear, onednn_product
     try:
         if not torch.allclose(by_itself(left, right), by_onednn(left, right), atol=1e-3):
