@@ -11,7 +11,7 @@ import pytest
 from scipy import stats
 
 from biasectomy.errors import UnknownNameError
-from biasectomy.measuring.linearised import Linearised, at_once
+from biasectomy.measuring.linearised import Linearised, at_once, chance_of_clear
 from biasectomy.methods.search import MINIMUM_CLUSTERS, MINIMUM_ITEMS, Choice, choose_count
 from biasectomy.tasks.ambiguity import GOALS
 from biasectomy.tasks.base import Item, Task
@@ -293,6 +293,41 @@ def test_bounds_hold_at_once_and_are_wider_than_one_alone() -> None:
     assert 0.92 <= held / 300 <= 0.98
     same = figures[:1] * 5  # one figure told five times is one figure
     assert at_once(same)[0][0] == pytest.approx(alone[0], abs=0.02)
+
+
+def test_others_that_were_tried_count_in_the_bounds() -> None:
+    generator = np.random.default_rng(3)
+    figures = [Linearised(0.1, row / 15) for row in generator.normal(0, 1, (10, 15))]
+    bounds, by_chance = at_once(figures[:4], beside=figures[4:])
+    assert (bounds, by_chance) == (at_once(figures)[0][:4], at_once(figures)[1])
+    assert bounds[0] < at_once(figures[:4])[0][0]
+
+
+@pytest.mark.parametrize("value", [-0.02, 0.0, 0.03, 0.08])
+def test_the_chance_of_a_clear_gain_is_that_of_what_is_still_to_be_seen(value: float) -> None:
+    """Of 400 observations 100 are seen; the truth is drawn from what they say, and the others from the truth."""
+    generator, runs = np.random.default_rng(5), 200_000
+    truth = generator.normal(value, 1 / 10, runs)
+    after = (100 * value + 300 * generator.normal(truth, 1 / math.sqrt(300))) / 400
+    clear = np.mean(after - 2.5 / math.sqrt(400) > 0)
+    influence = np.array([1.0, -1.0]) / 20  # of two clusters, with the error 1/10
+    figure = Linearised(value, influence)
+    assert figure.error == pytest.approx(0.1)
+    assert chance_of_clear(figure, value - 2.5 * figure.error, 0.25) == pytest.approx(clear, abs=0.003)
+
+
+def test_what_can_hardly_become_clear_is_given_up(development) -> None:
+    """Two neurons change many answers and improve none; eight improve a tenth of all."""
+
+    def right(item: Item, count: int) -> bool:
+        drawn = zlib.crc32(f"{item.identifier} {count == 2}".encode()) % 1000
+        return drawn < (600 if count == 8 else 500)
+
+    examine = Examine(right)
+    chosen = choose_count(examine, development, (2, 8), Goal("accuracy"))
+    none, two, eight = chosen.candidates
+    assert two.dropped == "a clear gain has become unlikely" and none.dropped is eight.dropped is None
+    assert len(examine.asked[2]) < len(examine.asked[0]) == len(examine.asked[8])
 
 
 def test_too_few_templates_choose_nothing(development) -> None:

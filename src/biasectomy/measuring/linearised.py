@@ -39,7 +39,9 @@ class Linearised:
         return self.value - half, self.value + half
 
 
-def at_once(figures: Sequence[Linearised], level: float = 0.95, seed: int = 0) -> tuple[list[float], float]:
+def at_once(
+    figures: Sequence[Linearised], level: float = 0.95, seed: int = 0, *, beside: Sequence[Linearised] = ()
+) -> tuple[list[float], float]:
     """Lower bounds that hold for all figures at once with probability `level`, and what the best would be by chance.
 
     The best of many figures is above its own one-sided bound more often than a single one would be. The bounds come
@@ -51,23 +53,43 @@ def at_once(figures: Sequence[Linearised], level: float = 0.95, seed: int = 0) -
         figures: such as the gains of several candidates; all of the same clusters.
         level: of the bounds together.
         seed: of the simulation.
+        beside: others that were looked at, of the same clusters; no bounds are wanted of them, but they count.
     """
-    clusters = figures[0].influence.size if figures else 0
-    errors = np.array([one.error for one in figures])
+    every = [*figures, *beside]
+    clusters = every[0].influence.size if every else 0
+    errors = np.array([one.error for one in every])
     # Clusters that are all alike leave no error to judge by; that so many had the same sign by chance has 0.5^clusters.
     alike = 0.5**clusters <= 1 - level
     if clusters < 2 or not errors.any():
         bounds = [one.value if one.error == 0 and alike else -math.inf for one in figures]
         return bounds, 0.0 if clusters > 1 else math.nan
     generator = np.random.default_rng(seed)
-    influences = np.stack([one.influence for one in figures]) * math.sqrt(clusters / (clusters - 1))
-    noise = generator.standard_normal((SIMULATED, clusters)) @ influences.T  # [simulated, figures]
+    influences = np.stack([one.influence for one in every]) * math.sqrt(clusters / (clusters - 1))
+    noise = generator.standard_normal((SIMULATED, clusters)) @ influences.T  # [simulated, every figure]
     scale = np.sqrt(generator.chisquare(clusters - 1, (SIMULATED, 1)) / (clusters - 1))
     moving = errors > 0
     largest = (noise[:, moving] / errors[moving] / scale).max(axis=1)
     critical = float(np.quantile(largest, level))
     bounds = [one.value - critical * one.error if one.error or alike else -math.inf for one in figures]
     return bounds, float(noise.max(axis=1).clip(min=0).mean())
+
+
+def chance_of_clear(figure: Linearised, bound: float, seen: float) -> float:
+    """The probability that the bound of a figure will be above 0 once everything is seen; NaN where it has no error.
+
+    How the figure goes on is predicted from what was seen and how sure that is: predictive power with a flat prior
+    (Spiegelhalter, Freedman and Blackburn 1986). The square of its error is taken to shrink with what is seen, which is
+    the best that can be, and the bound to stay as many errors below it.
+
+    Args:
+        figure: of what was seen.
+        bound: below it, such as one of `at_once`.
+        seen: the share of everything that was seen, below 1.
+    """
+    if not figure.error or not math.isfinite(bound):
+        return math.nan
+    needed = (figure.value - bound) * math.sqrt(seen)
+    return float(scipy.special.ndtr((figure.value - needed) / (figure.error * math.sqrt(1 - seen))))
 
 
 SIMULATED = 10_000

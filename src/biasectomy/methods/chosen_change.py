@@ -62,7 +62,9 @@ class ChoosingSettings(Options):
         0.3, gt=0, lt=1, description="Share of development templates that only choose among the candidates."
     )
     validation_items: int = Field(120, ge=1, description="At most so many items choose.")
-    racing: bool = Field(True, description="Drop clearly worse candidates early.")
+    racing: bool = Field(
+        True, description="Drop candidates early that are clearly worse or hardly become clearly better."
+    )
 
 
 @dataclass(frozen=True)
@@ -244,7 +246,7 @@ def chosen_among(
         session: whose goal, level and seed count.
         words: what each candidate is called, by its number.
         answering: a block in which a candidate answers; of 0, the model.
-        racing: whether clearly worse ones are dropped early.
+        racing: whether those are dropped early that are clearly worse or hardly become clearly better.
     """
     heading("Choosing on validation items")
 

@@ -43,7 +43,9 @@ def _parse_grid(value: object) -> object:
 Grid = Annotated[tuple[int, ...], BeforeValidator(_parse_grid)]
 GRID = Field(DEFAULT_GRID, description="Numbers of neurons to try, joined by commas; 0 is always among them.")
 RACING = Field(
-    True, description="Drop clearly worse numbers of neurons early, and ask no more instructions than tell something."
+    True,
+    description="Drop numbers of neurons early that are clearly worse or hardly become clearly better, and ask no more "
+    "instructions than tell something.",
 )
 DEFINITION: Any = Field(
     "linear-output",

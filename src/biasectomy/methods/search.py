@@ -1,7 +1,8 @@
 """Choosing how many neurons to edit, on development items only, by a task's goal.
 
 Candidates are raced: all of them answer some of the questions, those that are clearly worse are dropped, the rest go
-on (see `looks`); all looks together drop the wrong one no more often than one would.
+on (see `looks`); all looks together drop the wrong one no more often than one would. Those whose gain would hardly be
+clear were everything asked are dropped too.
 Editing no neuron (n = 0) is always a candidate and never dropped. A number of neurons is chosen only if its gain is
 clearly above 0, with the bound that holds for all candidates at once: the best of many gains something by chance. Of
 those that are within one standard error of the best, it is the smallest (Breiman et al. 1984, section 3.4.3). Better is
@@ -26,6 +27,7 @@ if TYPE_CHECKING:  # slow to import, and `--help` needs nothing of this
 # A few items that happen to agree have an interval of no width; nothing is dropped on the word of so few.
 MINIMUM_CLUSTERS = 5
 MINIMUM_ITEMS = 20
+HOPE = 0.1  # of a clear gain: with less a candidate is given up
 SETTLED = 0.9  # of the width of intervals: where twice as many instructions leave more, all would leave most of it
 
 
@@ -42,11 +44,12 @@ class Candidate:
     difference: float = math.nan  # how much nearer to the best value than n = 0, paired, with its interval
     difference_low: float = math.nan
     difference_high: float = math.nan
-    bound: float = math.nan  # below the difference, at once with those of the other candidates that stayed
+    bound: float = math.nan  # below the difference, at once with those of all candidates
     beside: dict[str, float] = field(default_factory=dict)  # guards of the goal, and what else plays a role in the task
     within_margin: bool = True  # whether none of them got worse by more than its margin
     dropped: str | None = None  # why it was dropped early
     answers: "Answers | None" = field(default=None, repr=False)
+    gain: "Linearised | None" = field(default=None, repr=False)  # over no neuron, by all clusters of the task
 
     @property
     def given(self) -> "Answers":
@@ -54,10 +57,18 @@ class Candidate:
         assert self.answers is not None
         return self.answers
 
+    @property
+    def last_gain(self) -> "Linearised":
+        """Its gain, once there are answers."""
+        assert self.gain is not None
+        return self.gain
+
     def record(self) -> dict[str, Any]:
         """The candidate as JSON-like values."""
-        values = asdict(replace(self, answers=None))
-        record: dict[str, Any] = without_nan({name: value for name, value in values.items() if name != "answers"})
+        values = asdict(replace(self, answers=None, gain=None))
+        record: dict[str, Any] = without_nan(
+            {name: value for name, value in values.items() if name not in ("answers", "gain")}
+        )
         return {"n": record.pop("neurons")} | record
 
 
@@ -101,7 +112,7 @@ def choose_count(
         grid: numbers of neurons to try; 0 is added.
         goal: what is judged: the metric that should come nearer to its best value, among candidates that keep the
             guards within their margins.
-        racing: whether clearly worse candidates are dropped early, and no more is asked than narrows intervals.
+        racing: whether candidates are dropped early, and no more is asked than narrows intervals.
         level: of the intervals that decide what is clearly better or worse.
 
     Raises:
@@ -129,7 +140,7 @@ def choose_count(
             before, widths = widths, _widths(alive)
             if look is planned[-1] or _settled(look, before, widths, len(development.instructions)):
                 break
-            judge.drop(alive)
+            judge.drop(candidates, look.share * look.instructions / len(development.instructions), seed)
             alive = [candidate for candidate in alive if candidate.dropped is None]
     return judge.choose(candidates, seed)
 
@@ -162,6 +173,7 @@ class _Judge:
     def __init__(self, task: "Task", items: "Sequence[Item]", goal: "Goal", level: float, dropping: float) -> None:
         from biasectomy.tasks.metrics import named
 
+        self.clusters = sorted({item.cluster for item in task.items})
         self.items, self.level, self.dropping = list(items), level, dropping
         self.metric = goal.judged(task.metrics)
         self.guards = [(named(task.metrics, name), margin) for name, margin in goal.guards.items()]
@@ -173,7 +185,7 @@ class _Judge:
         candidate.value = figure.value
         candidate.low, candidate.high = figure.interval(self.level)
         gain = self._gain(candidate, original, self.metric)
-        candidate.difference = gain.value
+        candidate.gain, candidate.difference = self._by_all_clusters(gain), gain.value
         candidate.difference_low, candidate.difference_high = gain.interval(self.level)
         candidate.beside = {one.name: self._figure(candidate, one, distance=False).value for one in self.beside}
         losses = [(-self._gain(candidate, original, one).value, margin) for one, margin in self.guards]
@@ -189,12 +201,10 @@ class _Judge:
         from biasectomy.measuring.linearised import at_once
 
         original = candidates[0]
-        fit = [
-            one
-            for one in candidates[1:]
-            if one.dropped is None and one.within_margin and not math.isnan(one.difference)
-        ]
-        bounds, by_chance = at_once([self._gain(one, original, self.metric) for one in fit], self.level, seed)
+        fit = [one for one in candidates[1:] if one.dropped is None and self._can_be_chosen(one)]
+        # Those given up on the way were tried too; what is left of many is better by chance than as many alone.
+        gone = [one.last_gain for one in candidates if one.dropped and not math.isnan(one.difference)]
+        bounds, by_chance = at_once([one.last_gain for one in fit], self.level, seed, beside=gone)
         for one, bound in zip(fit, bounds, strict=True):
             one.bound = bound
         best = max(fit, key=self.rank, default=original)
@@ -206,18 +216,57 @@ class _Judge:
         short = self._gain(best, candidate, self.metric)
         return candidate is best or short.value <= short.error
 
-    def drop(self, alive: list[Candidate]) -> None:
-        """Drops what is clearly worse than the leader or clearly goes beyond a margin."""
-        original = alive[0]
-        leader = max((one for one in alive if one.within_margin), key=self.rank)
-        for candidate in alive[1:]:
+    def drop(self, candidates: list[Candidate], seen: float, seed: int) -> None:
+        """Drops what is clearly worse than the leader, clearly goes beyond a margin, or can hardly become clear.
+
+        Args:
+            candidates: all of them, those dropped before too.
+            seen: share of all questions that were asked.
+            seed: of the simulation behind the bound for all at once.
+        """
+        original, *others = [one for one in candidates if one.dropped is None]
+        leader = max((one for one in (original, *others) if one.within_margin), key=self.rank)
+        hopeless = self._hopeless(candidates, seen, seed)
+        for candidate in others:
             for guard, margin in self.guards:
                 if self._upper(candidate, original, guard) < -margin:
                     candidate.dropped = f"{guard.description} gets worse by more than the margin"
             if candidate is not leader and self._upper(candidate, leader, self.metric) < 0:
                 candidate.dropped = candidate.dropped or f"clearly worse than n = {leader.neurons}"
+            if candidate.neurons in hopeless:
+                candidate.dropped = candidate.dropped or "a clear gain has become unlikely"
             if candidate.dropped is not None:
                 say(f"n = {candidate.neurons} is dropped after {candidate.items} items: {candidate.dropped}")
+
+    def _hopeless(self, candidates: list[Candidate], seen: float, seed: int) -> set[int]:
+        """Those alive whose gain will hardly be clear, were everything asked.
+
+        A loss of power is all that a wrong word here costs, so it is not divided among looks.
+        """
+        from biasectomy.measuring.linearised import at_once, chance_of_clear
+
+        tried = [one for one in candidates[1:] if not math.isnan(one.difference)]
+        bounds, _ = at_once([one.last_gain for one in tried], self.level, seed)
+        return {
+            one.neurons
+            for one, bound in zip(tried, bounds, strict=True)
+            if one.dropped is None
+            and self._enough(one, self.metric)
+            and chance_of_clear(one.last_gain, bound, seen) < HOPE
+        }
+
+    def _can_be_chosen(self, candidate: Candidate) -> bool:
+        return candidate.within_margin and not math.isnan(candidate.difference)
+
+    def _by_all_clusters(self, gain: "Linearised") -> "Linearised":
+        """The same with no influence of clusters that were not asked yet, so that all gains can be compared."""
+        import numpy as np
+
+        from biasectomy.measuring.linearised import Linearised
+
+        influence = np.zeros(len(self.clusters))
+        influence[np.searchsorted(self.clusters, sorted({item.cluster for item in self.items}))] = gain.influence
+        return Linearised(gain.value, influence)
 
     def _figure(self, candidate: Candidate, metric: "Metric", *, distance: bool = True) -> "Linearised":
         from biasectomy.measuring.linearised import linearised
@@ -230,8 +279,12 @@ class _Judge:
 
     def _upper(self, candidate: Candidate, other: Candidate, metric: "Metric") -> float:
         """Upper end of the interval of a candidate's gain; infinite where too little stands behind it."""
-        _, eligible = metric.columns(self.items, candidate.given)
-        clusters = {item.cluster for item, counts in zip(self.items, eligible, strict=True) if counts}
-        if eligible.sum() < MINIMUM_ITEMS or len(clusters) < MINIMUM_CLUSTERS:
+        if not self._enough(candidate, metric):
             return math.inf
         return self._gain(candidate, other, metric).interval(self.dropping)[1]
+
+    def _enough(self, candidate: Candidate, metric: "Metric") -> bool:
+        """Whether a metric of the candidate rests on items and clusters enough to drop it."""
+        _, eligible = metric.columns(self.items, candidate.given)
+        clusters = {item.cluster for item, counts in zip(self.items, eligible, strict=True) if counts}
+        return bool(eligible.sum() >= MINIMUM_ITEMS) and len(clusters) >= MINIMUM_CLUSTERS
