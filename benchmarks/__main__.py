@@ -3,6 +3,7 @@
 import math
 import os
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -95,22 +96,24 @@ def run(  # noqa: PLR0913  (each is an option of the command line)
         one.refuse_elsewhere(settings)
     _ = named_device(device), shape and shape_of(shape), dtype and number_format(dtype)  # each refuses what is not
     machine = describe_machine(settings.threads, device)
-    lines: list[Line] = []
+    lines, took = list[Line](), dict[str, float]()
     if rounds is not None:
         timing.enough_seconds = math.inf
     if before is not None:  # not after 20 minutes
-        refuse_other_machine(before, machine, document(lines, machine, settings)["settings"])
+        refuse_other_machine(before, machine, document(lines, machine, settings, took)["settings"])
     try:
         for one in chosen:
             sys.stderr.write(f"{one.name}: {one.description}\n")
+            start = time.perf_counter()
             lines += one.run(settings)
+            took[one.name] = time.perf_counter() - start
             if json_file is not None:
-                write_json(json_file, document(lines, machine, settings))
+                write_json(json_file, document(lines, machine, settings, took))
     finally:  # what was measured is shown even where a later benchmark fails or is interrupted
         if lines:
-            print_table(lines, machine)
+            print_table(lines, machine, took)
     if before is not None:
-        _tell(compared(before, without_nan(document(lines, machine, settings))))
+        _tell(compared(before, without_nan(document(lines, machine, settings, took))))
 
 
 def _tell(comparison: "Comparison") -> None:

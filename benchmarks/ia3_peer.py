@@ -115,8 +115,14 @@ class Ia3Peer:
         return F.kl_div(now, before, log_target=True, reduction="batchmean")
 
 
+SLOWER = 1.05
+
+
 def best_peer(peer: Ia3Peer) -> dict[int, float]:
-    """Sets how many items go through the model at once to what is fastest; seconds of a step by that number."""
+    """Sets how many items go through the model at once to what is fastest; seconds of a step by that number.
+
+    No more are tried once twice as many are slower.
+    """
     peer.backward(0)
     sizes = [size for size in (1, 2, 4, 8, 16) if size < peer.batches.size] + [peer.batches.size]
     seconds, clock = {}, clock_of(peer.model.model.device)
@@ -124,6 +130,8 @@ def best_peer(peer: Ia3Peer) -> dict[int, float]:
         start = clock()
         peer.backward(0)
         seconds[peer.items_at_once] = clock() - start
+        if seconds[peer.items_at_once] > SLOWER * min(seconds.values()):
+            break
     peer.optimizer.zero_grad()
     peer.items_at_once = min(seconds, key=seconds.__getitem__)
     return seconds

@@ -1,6 +1,6 @@
 """Lines as a table for people and as JSON for programs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, TextIO
 
@@ -9,13 +9,16 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.base import Line, Settings, Unit
+from biasectomy.report.text import duration
 
 SCHEMA_VERSION = 1
 WIDTH = 100
 
 
-def print_table(lines: Sequence[Line], machine: dict[str, Any], output: TextIO | None = None) -> None:
-    """One row a line; what was measured on stands above."""
+def print_table(
+    lines: Sequence[Line], machine: dict[str, Any], took: Mapping[str, float], output: TextIO | None = None
+) -> None:
+    """One row a line; what was measured on stands above, how long each benchmark took in seconds below."""
     console = Console(file=output, width=None if output is None else WIDTH, highlight=False)
     if output is None and not console.is_terminal:
         console.width = WIDTH
@@ -36,6 +39,8 @@ def print_table(lines: Sequence[Line], machine: dict[str, Any], output: TextIO |
         new_section = number + 1 < len(lines) and lines[number + 1].benchmark != line.benchmark
         table.add_row(*row(line), end_section=new_section)
     console.print(table)
+    each = ", ".join(f"{name} {duration(seconds)}" for name, seconds in took.items())
+    console.print(f"Took {duration(sum(took.values()))}: {each}")
 
 
 def row(line: Line) -> list[str]:
@@ -75,13 +80,16 @@ def format_value(value: float, unit: Unit) -> str:
             return f"{value:.3f}"
 
 
-def document(lines: Sequence[Line], machine: dict[str, Any], settings: Settings) -> dict[str, Any]:
+def document(
+    lines: Sequence[Line], machine: dict[str, Any], settings: Settings, took: Mapping[str, float]
+) -> dict[str, Any]:
     """Everything that was measured, in a form that JSON can hold."""
     chosen = asdict(settings) | {"plots": None if settings.plots is None else str(settings.plots)}
     return {
         "schema_version": SCHEMA_VERSION,
         "machine": machine,
         "settings": chosen,
+        "took": dict(took),
         "lines": [asdict(line) | {"met": line.met} for line in lines],
     }
 

@@ -318,7 +318,7 @@ def test_what_a_process_of_its_own_measures_of_memory_is_said(monkeypatch):
     monkeypatch.setattr(learning, "probe_memory", probed)
     over, ours, peer = learning.memory(Settings(threads=1), 2)
     assert (over.value, ours.value, peer.value) == (2.0, 1.5, 3.0)
-    assert asked == [("learning", 8, {"steps": 3}), ("ia3", 8, {"steps": 3, "items_at_once": 2})]
+    assert asked == [("learning", 8, {"steps": 2}), ("ia3", 8, {"steps": 2, "items_at_once": 2})]
 
 
 TINY = Settings(threads=1, quick=True, items=4, shape="tiny", dtype="float32")
@@ -375,7 +375,7 @@ def test_a_shape_is_measured_against_the_same_peers_without_bars(name, package):
     assert {line.benchmark for line in lines} == {name} and lines[0].unit == "times" and lines[0].value > 0
     assert all((line.bar is None) == (line.unit != "difference") and line.met is not False for line in lines)
     assert {line.dtype for line in lines} <= {"", "float32"} and lines[0].details["tokens_per_second"]
-    json.dumps(document(lines, MACHINE, TINY))
+    json.dumps(document(lines, MACHINE, TINY, {}))
 
 
 def test_a_number_format_may_be_chosen_of_a_shape():
@@ -448,21 +448,34 @@ LINES = [
 ]  # fmt: skip
 
 
+TOOK = "Took 1 min 6 s: scoring 1 min 1 s, growth 5 s"
+
+
 def test_the_table_says_what_was_met_within_its_width():
     output = io.StringIO()
-    print_table(LINES, MACHINE, output)
+    print_table(LINES, MACHINE, {"scoring": 61.0, "growth": 5.0}, output)
     text = output.getvalue()
     assert max(map(len, text.splitlines())) <= 100
-    for expected in ("4.00x", "3.90x to 4.20x", ">= 3.50x", "met", "MISSED", "80.0 %", "2.25x", "A processor, 2 cores"):
+    for expected in (
+        "4.00x",
+        "3.90x to 4.20x",
+        ">= 3.50x",
+        "met",
+        "MISSED",
+        "80.0 %",
+        "2.25x",
+        "A processor, 2 cores",
+        TOOK,
+    ):
         assert expected in text
     assert [line.met for line in LINES] == [True, False, False, None]
 
 
 def test_the_document_is_json_with_every_field():
     settings = Settings(threads=2, plots=Path("plots"))
-    read = json.loads(json.dumps(without_nan(document(LINES, MACHINE, settings)), allow_nan=False))
+    read = json.loads(json.dumps(without_nan(document(LINES, MACHINE, settings, {"scoring": 61.0})), allow_nan=False))
     assert read["schema_version"] == 1
-    assert read["settings"]["plots"] == "plots"
+    assert read["settings"]["plots"] == "plots" and read["took"] == {"scoring": 61.0}
     assert read["lines"][0]["bar"] == {"kind": "at least", "number": 3.5}
     assert [line["met"] for line in read["lines"]] == [True, False, False, None]
     assert read["lines"][2]["value"] is None

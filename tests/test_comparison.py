@@ -41,7 +41,7 @@ def share(value, low=None, high=None, what="share of the square matrix rate", ki
 
 def made(*lines, machine=MACHINE, settings=None):
     settings = settings or Settings(threads=2)
-    return json.loads(json.dumps(without_nan(document(lines, machine, settings))))
+    return json.loads(json.dumps(without_nan(document(lines, machine, settings, {}))))
 
 
 def found(before, now):

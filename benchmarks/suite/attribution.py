@@ -30,7 +30,7 @@ from biasectomy.reading.likelihood import layout_for
 from biasectomy.reading.memory import weights_bytes
 from biasectomy.reading.prompts import PromptFormat
 
-ITEMS = 8
+ITEMS = 6
 ROUNDS = 3
 PEERS = {"a plain loop": 3.0, "captum": 1.0}  # and how many times faster the library should be
 TOLERANCE = 1e-4  # of a score, relative to the largest

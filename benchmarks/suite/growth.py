@@ -19,7 +19,8 @@ from biasectomy.reading.layouts import PackedLayout
 from biasectomy.reading.likelihood import score
 
 ROUNDS = 3
-USUAL = {"items": 16, "instructions": 2, "options": 3, "prompt tokens": 96, "layers": 4}
+USUAL = {"instructions": 2, "options": 3, "prompt tokens": 96, "layers": 4}
+USUAL_ITEMS = {"scoring": 16, "attribution": 8}
 SIZES = {
     "items": (8, 16, 32, 64),
     "instructions": (1, 2, 4, 8),
@@ -34,11 +35,11 @@ BARS = {"items": Bar("at most", 1.1), "instructions": Bar("at most", 1.1)}  # li
 def growth(settings: Settings) -> list[Line]:
     """Fitted exponents of the time of scoring and attribution, on a small decoder."""
     lines: list[Line] = []
-    curves: dict[str, list[Curve]] = {"scoring": [], "attribution": []}
+    curves: dict[str, list[Curve]] = {stage: [] for stage in USUAL_ITEMS}
     for quantity, all_sizes in SIZES.items():
         sizes = all_sizes[:3] if settings.quick else all_sizes
         for stage in curves:
-            contestants = {str(size): _job(stage, USUAL | {quantity: size}) for size in sizes}
+            contestants = {str(size): _job(stage, _usual(stage) | {quantity: size}) for size in sizes}
             times, _ = alternate(contestants, settings.choose_rounds(ROUNDS))
             seconds = [times[str(size)].median for size in sizes]
             fitted = fit_growth(sizes, seconds)
@@ -47,6 +48,10 @@ def growth(settings: Settings) -> list[Line]:
     if settings.plots is not None:
         plot_growth(curves, settings.plots)
     return lines
+
+
+def _usual(stage: str) -> dict[str, int]:
+    return {"items": USUAL_ITEMS[stage]} | USUAL
 
 
 def _job(stage: str, sizes: dict[str, int]) -> Callable[[], None]:
@@ -90,6 +95,6 @@ def _line(
             "sizes": list(sizes),
             "seconds": list(seconds),
             "interval": "one standard error",
-            "others": {name: size for name, size in USUAL.items() if name != quantity},
+            "others": {name: size for name, size in _usual(stage).items() if name != quantity},
         },
     )

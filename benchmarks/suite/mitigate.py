@@ -27,7 +27,7 @@ def mitigate(settings: Settings) -> list[Line]:
             "--max-instructions",
             "1" if settings.quick else "2",
         ),
-        *("--crispr.trials", "1" if settings.quick else "3", "--threads", str(settings.threads), "--quiet"),
+        *("--crispr.trials", "1", "--threads", str(settings.threads), "--quiet"),
         *(small if settings.quick else usual),
     ]
     with whole_run(settings.model, arguments, settings.threads) as (folder, seconds):

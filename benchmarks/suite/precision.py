@@ -15,7 +15,7 @@ from biasectomy.reading.products import products
 from biasectomy.tasks import Task
 
 ITEMS = 400
-INSTANCES = 10
+INSTANCES = 5
 SLOWER = 5  # times fewer of both in a format that is slower here than float32: nobody would choose it
 TOP = 100
 REFERENCE = "float32"

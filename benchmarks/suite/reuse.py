@@ -14,7 +14,7 @@ from biasectomy.reading.forest import plan_forests
 from biasectomy.reading.memory import weights_bytes
 from biasectomy.tasks import Task
 
-INSTANCES = 10
+INSTANCES = 5
 INSTRUCTIONS = 2
 
 

@@ -24,7 +24,8 @@ from biasectomy.tasks import Task
 ITEMS, ACCELERATOR_ITEMS = 32, 256
 ROUNDS = 5
 TOLERANCE = 1e-3  # of a log-likelihood in float32
-DTYPES = ("float32", "bfloat16")
+BARS = {"float32": 5.0, "bfloat16": 3.5}  # times the harness in the same number format
+DTYPES = tuple(BARS)
 
 
 @dataclass
@@ -91,7 +92,7 @@ def scoring(settings: Settings) -> list[Line]:
             peak_beyond(contestants[f"{who} {contest.dtype}"], settings.device) for who in ("ours", "harness")
         )
         contest.peaks = ours_peak, peer_peak
-    lines = [_against(settings, one, one, times, len(task.items), 3.5) for one in contests]
+    lines = [_against(settings, one, one, times, len(task.items), BARS.get(one.dtype)) for one in contests]
     if len(contests) == len(DTYPES):
         full, half = contests
         lines.append(_against(settings, half, full, times, len(task.items), 9.0))
@@ -138,7 +139,9 @@ def _prepare(dtype: str, task: Task, settings: Settings) -> Contest:
     return Contest(dtype, language_model, harness, size, tried, MatrixRate(language_model.model))
 
 
-def _against(settings: Settings, ours: Contest, peer: Contest, times: dict[str, Times], items: int, bar: float) -> Line:
+def _against(
+    settings: Settings, ours: Contest, peer: Contest, times: dict[str, Times], items: int, bar: float | None
+) -> Line:
     own, theirs = times[f"ours {ours.dtype}"], times[f"harness {peer.dtype}"]
     faster = ratio(own, theirs)
     share, own_share = ours.shares(times)
@@ -149,7 +152,7 @@ def _against(settings: Settings, ours: Contest, peer: Contest, times: dict[str, 
         "times",
         low=faster.low,
         high=faster.high,
-        bar=Bar("at least", bar) if settings.usual else None,
+        bar=Bar("at least", bar) if bar and settings.usual else None,
         seconds=own.median,
         peer_seconds=theirs.median,
         tokens=ours.work.tokens,

@@ -546,7 +546,7 @@ def test_find_and_apply_replace_nothing_without_being_told(case, finished, tmp_p
 def test_the_forecast_is_of_every_question_that_is_asked(case, tmp_path, caplog):
     caplog.set_level(logging.INFO, "biasectomy")
     case.mitigate(tmp_path / "run", crispr={"racing": False}, **{"random-neurons": {"draws": 9}})
-    announced = next(int(text.split()[2].replace(",", "")) for text in caplog.messages if text.startswith("At most "))
+    announced = next(int(text.split()[1].replace(",", "")) for text in caplog.messages if text.startswith("About "))
     assert announced >= len(lines_of(tmp_path / "run"))
 
 
@@ -554,7 +554,7 @@ def test_the_forecast_counts_how_often_a_method_asks(tiny, toy_task, caplog):
     caplog.set_level(logging.INFO, "biasectomy")
     for methods in ("fair-prompt", "fair-prompt,cc", "fair-prompt,cc,always-unknown"):
         compare(tiny, toy_task(), methods, also="none", replicates=50)
-    announced = [int(text.split()[2].replace(",", "")) for text in caplog.messages if text.startswith("At most ")]
+    announced = [int(text.split()[1].replace(",", "")) for text in caplog.messages if text.startswith("About ")]
     answers = announced[0] // 2  # of the original and one other
     assert announced == [2 * answers, 6 * answers, 6 * answers]  # the original, once; cc three times beside its own
 

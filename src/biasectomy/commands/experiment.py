@@ -120,7 +120,7 @@ class Experiment:
         """Settles the batch size, says what to expect, and records what everything rests on.
 
         Args:
-            fitting: how many questions' time fitting takes at most.
+            fitting: about how many questions' time fitting takes.
             methods: how many are measured, each draw and each question of an answer counted.
             given: further values that a resumed run must find unchanged.
 

@@ -35,7 +35,7 @@ class Planned:
     """What a command fits and measures, settled before the model is loaded.
 
     `methods`, and the items that each learns from in `development`, are by the name of a row; `splits` are those that
-    the items come from, `questions` how many questions' time fitting takes at most, `definitions` the kinds of neurons
+    the items come from, `questions` about how many questions' time fitting takes, `definitions` the kinds of neurons
     that methods change. `answered` is how many times all is asked beside the original, or tells it of a model; None: as
     often as the methods say. `settings` are those of the command as far as the tasks take them.
     """
@@ -202,7 +202,7 @@ def _times_asked(method: Method) -> float:
 
 
 def checked(method: Method, development: Task, data: Path | None) -> float:
-    """How many questions' time fitting a method takes at most.
+    """About how many questions' time fitting a method takes.
 
     Raises:
         SettingsError, SourceError, DataError: it cannot be fitted to these items, or lacks data of its own.
@@ -214,7 +214,7 @@ def checked(method: Method, development: Task, data: Path | None) -> float:
 
 
 def _expected(methods: dict[str, Method], development: Task, data: Path | None, optional: Collection[str]) -> float:
-    """How many questions' time fitting takes at most; methods that are optional and cannot be fitted are taken out."""
+    """About how many questions' time fitting takes; methods that are optional and cannot be fitted are taken out."""
     total = 0.0
     for name, method in list(methods.items()):
         try:

@@ -42,14 +42,14 @@ def announce(model: LanguageModel, asked: int, seconds: float, questions: float,
     Args:
         asked: the token budget that was tried first.
         seconds: of one question.
-        questions: how many questions' time the run takes at most.
+        questions: about how many questions' time the run takes.
     """
     heading("What to expect", FORECAST)
     tried = f" (tried {asked:,}, too large for the memory)" if asked != model.batch_tokens else ""
     say(f"Batches of {model.batch_tokens:,} tokens{tried}, {seconds * 1000:,.0f} ms a question")
     say(processes.once(lambda: products(model.model.device)).told())
     several = f" in each of {processes.count} processes" if processes.count > 1 else ""
-    say(f"At most {questions:,.0f} questions' time: about {duration(seconds * questions / processes.count)}{several}")
+    say(f"About {questions:,.0f} questions' time: {duration(seconds * questions / processes.count)}{several}")
 
 
 def _tried(model: LanguageModel, questions: Sequence[Question]) -> tuple[float, bool]:

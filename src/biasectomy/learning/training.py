@@ -6,8 +6,9 @@ the items and texts and add up their gradients. A step depends on its number and
 else, so that training goes on from a kept step as if it had not been interrupted.
 """
 
+import bisect
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 
@@ -33,7 +34,7 @@ from biasectomy.tasks.base import Item
 SMALLEST_BATCH = 256  # tokens
 CHECKPOINT, STEPS_A_CHECKPOINT = "training.safetensors", 10
 MEMORY = 0.9  # of what is shown of the steps before: how much of it stays at each step
-VALUES_HELD = 14  # for each token and layer, in sizes of the residual stream
+VALUES_HELD = 16  # for each token and layer, in sizes of the residual stream
 
 
 @dataclass(frozen=True)
@@ -152,10 +153,18 @@ class Training:
         batches = self._planned(instruction, items)
         return sum(value for batch in batches for value in in_halves(passed, batch, whole=whole))
 
-    def _planned(self, instruction: str, items: Sequence[Item]) -> Iterator[Batch]:
-        """The batches in which some items are read."""
-        encoded = self._encoded(instruction, items)
-        return self.model.layout.plan(encoded, min(self.model.batch_tokens, tokens_at_once(self.model)))
+    def _planned(self, instruction: str, items: Sequence[Item]) -> list[Batch]:
+        """The batches in which some items are read: as few as memory allows, and as even as can be."""
+        encoded, budget = self._encoded(instruction, items), min(self.model.batch_tokens, tokens_at_once(self.model))
+
+        def planned(tokens: int) -> list[Batch]:
+            return [*self.model.layout.plan(encoded, tokens)]
+
+        fewest = len(planned(budget))
+        if fewest == 1:
+            return planned(budget)
+        # A last batch of one prompt would read anew what the prompt shares with the others.
+        return planned(bisect.bisect_left(range(budget), True, key=lambda tokens: len(planned(tokens)) <= fewest))
 
     def _encoded(self, instruction: str, items: Sequence[Item]) -> list[EncodedPrompt]:
         task = replace(self.batches.task, items=tuple(items), instructions=(instruction,))

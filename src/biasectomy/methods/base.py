@@ -102,7 +102,7 @@ class Method(Protocol):
     def __init__(self, settings: Any) -> None: ...
 
     def expected_questions(self, development: "Task") -> float:
-        """About how many questions' time fitting takes at most, for the forecast.
+        """About how many questions' time fitting takes, for the forecast.
 
         Raises:
             SettingsError: nothing can be learned from these items; says what would be right.

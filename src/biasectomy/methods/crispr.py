@@ -56,13 +56,12 @@ class Crispr(Ranking):
         self.attribution = CrisprAttribution(CrisprAttribution.Settings(**own))
 
     def expected_questions(self, development: "Task") -> float:
-        """Every number of neurons asks all development items; every drawn item is attributed.
+        """Every drawn item is attributed, and numbers of neurons are raced.
 
         Raises:
             SettingsError: there are too few items, or they have no right answer.
         """
-        asked = len(self.settings.grid) * len(development.items) * len(development.instructions)
-        return asked + self._top.expected_of_sets(development)
+        return self._top.expected_questions(development)
 
     def fit(self, model: "LanguageModel", development: "Task", session: "Session") -> FittedNeurons:
         """Scores the neurons, then chooses how many to remove.

@@ -82,13 +82,12 @@ class EditedNeurons(Ranking):
         self.attribution = _attribution(settings.attribution, settings.options)
 
     def expected_questions(self, development: "Task") -> float:
-        """Every number of neurons asks all development items; the attribution says what it reads.
+        """The attribution says what it reads, and numbers of neurons are raced.
 
         Raises:
             SettingsError: the attribution cannot work on these items.
         """
-        asked = len(self.settings.grid) * len(development.items) * len(development.instructions)
-        return asked + self._top.expected_of_sets(development)
+        return self._top.expected_questions(development)
 
     def fit(self, model: "LanguageModel", development: "Task", session: "Session") -> FittedNeurons:
         """Scores the neurons, then chooses how many to edit.

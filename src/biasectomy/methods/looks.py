@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # slow to import, and `--help` needs nothing of this
 
 SHARES = (0.25, 0.5, 1.0)  # of the items, under one of several instructions
 SHARES_OF_ONE = (0.0625, 0.125, *SHARES)  # where there is only one instruction
+USUAL = 2  # instructions of every item: candidates that are dropped make up for those that need more
 STORY = 4  # neighbours in a cluster, which mostly tell one story
 
 
@@ -35,6 +36,12 @@ def looks(instructions: int, *, racing: bool) -> list[Look]:
         return [Look(share, 1) for share in SHARES_OF_ONE]
     more = [1 << power for power in range(1, instructions.bit_length()) if 1 << power < instructions]
     return [*(Look(share, 1) for share in SHARES), *(Look(1.0, count) for count in (*more, instructions))]
+
+
+def usual_questions(candidates: int, task: "Task", *, racing: bool) -> int:
+    """About how many questions it takes to choose among so many candidates."""
+    instructions = len(task.instructions)
+    return candidates * len(task.items) * (min(USUAL, instructions) if racing else instructions)
 
 
 class Asking:

@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, Field
 
 from biasectomy.files import without_nan
 from biasectomy.methods.base import Cost
+from biasectomy.methods.looks import usual_questions
 from biasectomy.methods.search import Choice, choose_count
 from biasectomy.narration import heading, say, warn
 
@@ -106,6 +107,14 @@ class TopNeurons:
             "by_chance": without_nan(choice.by_chance),
         }
         return FittedNeurons(chosen, Cost(session.asked.questions, 1.0, len(chosen)), record)
+
+    def expected_questions(self, development: "Task") -> float:
+        """About how many questions' time it takes to score all neurons and to choose how many to edit.
+
+        Raises:
+            SettingsError: the attribution cannot work on these items.
+        """
+        return self.expected_of_sets(development) + usual_questions(len(self.grid), development, racing=self.racing)
 
     def expected_of_sets(self, development: "Task") -> float:
         """How many questions' time it takes to score all neurons.
