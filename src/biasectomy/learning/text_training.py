@@ -1,6 +1,6 @@
 """Training on texts: harmful tokens are made unlikely (gradient ascent), or likely, given what stands left of them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -41,9 +41,9 @@ class TextTraining(Training):
     prompts: Mapping[str, MarkedPrompt] = field(kw_only=True)
     ascending: bool = field(default=True, kw_only=True)
 
-    def _planned(self, instruction: str, items: Sequence[Item]) -> Iterator[Batch]:
+    def _planned(self, instruction: str, items: Sequence[Item]) -> list[Batch]:
         encoded = [self.prompts[item.identifier].encoded for item in items]
-        return plan_distributions(encoded, min(self.model.batch_tokens, WHOLE_TEXT_TOKENS))
+        return [*plan_distributions(encoded, min(self.model.batch_tokens, WHOLE_TEXT_TOKENS))]
 
     def _passed(self, batch: Batch, items: Sequence[Item], count: int) -> list[float]:
         names = [items[place].identifier for place in batch.indices]
