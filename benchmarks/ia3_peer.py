@@ -115,13 +115,13 @@ class Ia3Peer:
         return F.kl_div(now, before, log_target=True, reduction="batchmean")
 
 
-SLOWER = 1.05
+SLOWER = 1.05  # times: what differs by less may be as fast
 
 
 def best_peer(peer: Ia3Peer) -> dict[int, float]:
     """Sets how many items go through the model at once to what is fastest; seconds of a step by that number.
 
-    No more are tried once twice as many are slower.
+    Larger numbers are not tried once one is slower than the fastest so far.
     """
     peer.backward(0)
     sizes = [size for size in (1, 2, 4, 8, 16) if size < peer.batches.size] + [peer.batches.size]

@@ -160,11 +160,11 @@ class Training:
         def planned(tokens: int) -> list[Batch]:
             return [*self.model.layout.plan(encoded, tokens)]
 
-        fewest = len(planned(budget))
-        if fewest == 1:
-            return planned(budget)
+        batches = planned(budget)
+        if len(batches) == 1:
+            return batches
         # A last batch of one prompt would read anew what the prompt shares with the others.
-        return planned(bisect.bisect_left(range(budget), True, key=lambda tokens: len(planned(tokens)) <= fewest))
+        return planned(bisect.bisect_left(range(budget), True, key=lambda tokens: len(planned(tokens)) <= len(batches)))
 
     def _encoded(self, instruction: str, items: Sequence[Item]) -> list[EncodedPrompt]:
         task = replace(self.batches.task, items=tuple(items), instructions=(instruction,))

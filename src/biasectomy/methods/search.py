@@ -198,13 +198,13 @@ class _Judge:
 
     def choose(self, candidates: list[Candidate], seed: int) -> Choice:
         """The smallest clear gain within one standard error of the best; 0 where none is clear."""
-        from biasectomy.measuring.linearised import at_once
-
         original = candidates[0]
-        fit = [one for one in candidates[1:] if one.dropped is None and self._can_be_chosen(one)]
-        # Those given up on the way were tried too; what is left of many is better by chance than as many alone.
-        gone = [one.last_gain for one in candidates if one.dropped and not math.isnan(one.difference)]
-        bounds, by_chance = at_once([one.last_gain for one in fit], self.level, seed, beside=gone)
+        fit = [
+            one
+            for one in candidates[1:]
+            if one.dropped is None and one.within_margin and not math.isnan(one.difference)
+        ]
+        bounds, by_chance = self._bounds(fit, candidates, seed)
         for one, bound in zip(fit, bounds, strict=True):
             one.bound = bound
         best = max(fit, key=self.rank, default=original)
@@ -243,20 +243,25 @@ class _Judge:
 
         A loss of power is all that a wrong word here costs, so it is not divided among looks.
         """
-        from biasectomy.measuring.linearised import at_once, chance_of_clear
+        from biasectomy.measuring.linearised import chance_of_clear
 
-        tried = [one for one in candidates[1:] if not math.isnan(one.difference)]
-        bounds, _ = at_once([one.last_gain for one in tried], self.level, seed)
+        alive = [one for one in candidates[1:] if one.dropped is None and not math.isnan(one.difference)]
+        bounds, _ = self._bounds(alive, candidates, seed)
         return {
             one.neurons
-            for one, bound in zip(tried, bounds, strict=True)
-            if one.dropped is None
-            and self._enough(one, self.metric)
-            and chance_of_clear(one.last_gain, bound, seen) < HOPE
+            for one, bound in zip(alive, bounds, strict=True)
+            if self._enough(one, self.metric) and chance_of_clear(one.last_gain, bound, seen) < HOPE
         }
 
-    def _can_be_chosen(self, candidate: Candidate) -> bool:
-        return candidate.within_margin and not math.isnan(candidate.difference)
+    def _bounds(self, some: list[Candidate], candidates: list[Candidate], seed: int) -> tuple[list[float], float]:
+        """Bounds below the gains of some candidates, and what the best of all would gain by chance (see `at_once`).
+
+        Those dropped on the way were tried too; what is left of many is better by chance than as many alone.
+        """
+        from biasectomy.measuring.linearised import at_once
+
+        gone = [one.last_gain for one in candidates if one.dropped and not math.isnan(one.difference)]
+        return at_once([one.last_gain for one in some], self.level, seed, beside=gone)
 
     def _by_all_clusters(self, gain: "Linearised") -> "Linearised":
         """The same with no influence of clusters that were not asked yet, so that all gains can be compared."""
