@@ -112,7 +112,7 @@ def score(language_model: LanguageModel, task: Task) -> list[float]:
     prompts = [language_model.prompt_format.encode(question) for question in task.questions()]
     found: dict[int, tuple[float, ...]] = {}
     for batch in layout.plan(prompts, language_model.batch_tokens):
-        with fast_products(model):
+        with fast_products(model, kept=True):
             answers = likelihood.score(model, batch, layout)
         for index, scores in zip(batch.indices, answers, strict=True):
             found[index] = scores.log_likelihoods

@@ -1,5 +1,6 @@
 """Adapters that are learned: what is in force, what is saved, and what is left when they are gone."""
 
+import math
 import os
 import subprocess
 import sys
@@ -12,6 +13,8 @@ from biasectomy.errors import SettingsError
 from biasectomy.measuring.session import Session
 from biasectomy.methods import METHODS
 from biasectomy.models.language_model import load
+from biasectomy.reading import onednn
+from biasectomy.reading.products import products
 from tests.conftest import save_tiny
 
 QUICK = {"lora": {"rate": 0.05}, "shira": {"rate": 0.2}}
@@ -43,6 +46,22 @@ class TestEachAdapter:
             assert torch.equal(logits(tiny.model), changed)
         assert torch.equal(logits(tiny.model), before)
         assert (changed - before).abs().max() > 1e-3
+
+    @pytest.mark.skipif(math.isnan(products(torch.device("cpu")).onednn), reason="oneDNN is not to be had here")
+    def test_products_are_those_of_the_weights_that_are_in_force(self, toy_task, tmp_path, name, monkeypatch):
+        monkeypatch.setattr(onednn, "_faster", lambda: True)
+        tiny = load(str(save_tiny(tmp_path, hidden_size=256, intermediate_size=320)))
+
+        def kept() -> torch.Tensor:
+            with onednn.fast_products(tiny.model, kept=True):
+                return logits(tiny.model)
+
+        found = fitted(name, tiny, toy_task())
+        before, _ = kept(), tiny.key  # known before, so that nothing is undone for its sake
+        with found.answering(tiny, Session()):
+            torch.testing.assert_close(kept(), logits(tiny.model), rtol=1e-3, atol=1e-3)
+            assert (kept() - before).abs().max() > 1e-3
+        assert torch.equal(kept(), before)
 
     @pytest.mark.parametrize("layers", [2, 24])  # of 20 modules or more, peft keeps shorter names
     def test_the_checkpoint_and_the_adapter_answer_as_it_does(self, toy_task, tmp_path, name, layers):

@@ -1,5 +1,6 @@
 """Products by oneDNN: the same numbers, only where nothing else is asked of a module, and nothing stays behind."""
 
+import gc
 import math
 from dataclasses import replace
 
@@ -94,6 +95,86 @@ def test_a_bias_has_its_gradient(faster):
     assert len(faster) == 1
     for one, other in zip(model.parameters(), expected, strict=True):
         torch.testing.assert_close(one.grad, other, atol=1e-3, rtol=1e-4)
+
+
+@pytest.fixture
+def laid(monkeypatch, faster) -> list[torch.Size]:
+    """What was laid out."""
+    seen, lay_out = [], onednn.laid_out
+
+    def noted(weight, rows):
+        seen.append(weight.shape)
+        return lay_out(weight, rows)
+
+    monkeypatch.setattr(onednn, "laid_out", noted)
+    return seen
+
+
+def logits(model, *, kept: bool) -> torch.Tensor:
+    with torch.inference_mode(), fast_products(model, kept=kept):
+        return model(torch.tensor([[3, 4, 5, 6]])).logits
+
+
+@available
+def test_weights_are_kept_as_they_are_laid_out(model, laid):
+    expected = logits(model, kept=False)
+    assert not laid
+    for _ in range(2):
+        assert torch.equal(logits(model, kept=True), expected)
+    large = [one for one in model.modules() if isinstance(one, nn.Linear) and one.weight.numel() >= LARGE]
+    assert len(laid) == len(large)
+    assert torch.equal(logits(model, kept=False), expected) and model not in onednn._kept
+
+
+@available
+@pytest.mark.parametrize("way", ["in place", "without gradients", "another", "other data", "behind torch's back"])
+def test_a_weight_that_changes_is_laid_out_anew(model, laid, way):
+    logits(model, kept=True)
+    module, count = model.model.layers[0].mlp.up_proj, len(laid)
+    if way == "in place":
+        module.weight.requires_grad_(False).mul_(2)
+    elif way == "without gradients":
+        with torch.no_grad():
+            module.weight[3] = 7.0
+    elif way == "another":
+        module.weight = nn.Parameter(module.weight.detach() * 2)
+    elif way == "other data":
+        module.weight.data = module.weight.detach() * 2
+    else:
+        module.weight.data += 1
+        torch.autograd.graph.increment_version([module.weight])
+    found = logits(model, kept=True)
+    assert len(laid) == count + 1
+    assert torch.equal(found, logits(model, kept=False))
+
+
+@available
+def test_gradients_flow_where_weights_are_kept(model, faster):
+    tokens = torch.tensor([[3, 4, 5, 6]])
+
+    def gradient(**settings) -> torch.Tensor:
+        embedded = model.model.embed_tokens(tokens).detach().requires_grad_(True)
+        with fast_products(model, **settings):
+            return torch.autograd.grad(model(inputs_embeds=embedded).logits.square().sum(), embedded)[0]
+
+    assert torch.equal(gradient(kept=True), gradient(kept=False))
+
+
+@available
+def test_nothing_is_kept_where_memory_is_short_or_not_known_or_the_model_is_gone(model, laid, monkeypatch):
+    size = sum(4 * one.weight.numel() for one in model.modules() if isinstance(one, nn.Linear))
+    for there in (size, None):
+        monkeypatch.setattr(onednn, "available_memory", lambda there=there: there)
+        logits(model, kept=True)
+        assert not laid and model not in onednn._kept
+    monkeypatch.setattr(onednn, "available_memory", lambda: 100 * size)
+    other = build_llama(400, hidden_size=256, intermediate_size=320)
+    before = len(onednn._kept)
+    logits(other, kept=True)
+    assert laid and len(onednn._kept) == before + 1
+    del other
+    gc.collect()
+    assert len(onednn._kept) == before
 
 
 @available

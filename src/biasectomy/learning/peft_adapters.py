@@ -144,6 +144,7 @@ class Adapter:
         try:
             with attached(model, self.config, self.tensors) as adapted, torch.no_grad():
                 adapted.merge_adapter()
+            torch.autograd.graph.increment_version(weights)  # peft goes behind torch's back
             yield
         finally:
             with torch.no_grad():

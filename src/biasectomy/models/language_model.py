@@ -215,7 +215,7 @@ class LanguageModel:
                 lambda half: generate(self.model, self.tokenizer, half), batch, shortage, whole=is_sharded(self.model)
             )
             return [Answer(texts=(text,)) for text in texts]
-        with fast_products(self.model):
+        with fast_products(self.model, kept=True):
             if questions[batch.indices[0]].divergence:
                 return self._compared(batch, questions, shortage)
             found = in_halves(

@@ -1,13 +1,15 @@
 """Large products in float32 on a processor by oneDNN, where that is faster than what torch takes by itself (MKL).
 
 On processors of AMD it is, by 7 % of a whole pass (docs/benchmarks.md). Whether it is here is measured once
-(`reading.products`).
+(`reading.products`). oneDNN lays weights out anew for each product; who reads many batches with the same weights keeps
+them as they are laid out, which is another 7 %, at the cost of a second copy.
 """
 
 import contextlib
 import functools
-import types
+import weakref
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,26 +17,61 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from biasectomy.reading.products import onednn_product, products
+from biasectomy.reading.memory import available_memory
+from biasectomy.reading.products import laid_out, onednn_product, products
 
 LARGE = 1 << 16  # numbers of a matrix; smaller ones are over too soon to gain
 FASTER = 1.02  # times, by the one product that is measured
+SPARE = 8  # a second copy of the weights is kept where so many would fit
+
+
+@dataclass(frozen=True, slots=True)
+class _LaidOut:
+    """A weight as oneDNN wants it, and what tells whether the weight is still the same."""
+
+    weight: Tensor
+    state: tuple[int, int]
+    values: Tensor
+
+
+# Of each model that is read, by module.
+_kept: "weakref.WeakKeyDictionary[nn.Module, dict[nn.Module, _LaidOut]]" = weakref.WeakKeyDictionary()
 
 
 @contextlib.contextmanager
-def fast_products(model: nn.Module) -> Iterator[None]:
-    """While the block lasts, large linear maps of a model are multiplied by whatever is faster here."""
+def fast_products(model: nn.Module, *, kept: bool = False) -> Iterator[None]:
+    """While the block lasts, large linear maps of a model are multiplied by whatever is faster here.
+
+    Args:
+        model: whose maps.
+        kept: whether their weights are kept as they are laid out until a block that keeps none, if there is memory for
+            it. A weight that changes is laid out anew; who changes one behind torch's back (`weight.data`) tells torch
+            of it (`torch.autograd.graph.increment_version`).
+    """
+    if not kept:
+        _kept.pop(model, None)
     found = [module for module in model.modules() if _large(module)]
     if not found or not _faster():
         yield
         return
+    if kept and model not in _kept and _fit(found):
+        _kept[model] = {}
+    own = _kept.get(model) if kept else None
+    forward = _forward if own is None else functools.partial(_forward_by, own)
     try:
         for module in found:
-            module.forward = types.MethodType(_forward, module)
+            module.forward = functools.partial(forward, module)
         yield
     finally:
         for module in found:
             del module.forward
+
+
+def _fit(modules: list[nn.Module]) -> bool:
+    """Whether there is memory to spare for a second copy of some linear maps' weights."""
+    there = available_memory()
+    weights: list[Any] = [module.weight for module in modules]
+    return there is not None and SPARE * sum(one.numel() * one.element_size() for one in weights) <= there
 
 
 def _large(module: nn.Module) -> bool:
@@ -50,14 +87,31 @@ def _faster() -> bool:
     return products(torch.device("cpu")).onednn > FASTER  # NaN is not
 
 
-def _forward(self: nn.Linear, inputs: Tensor) -> Tensor:
-    weight, bias = self.weight, self.bias
+def _forward(module: nn.Linear, inputs: Tensor) -> Tensor:
+    weight, bias = module.weight, module.bias
     if not inputs.dtype == weight.dtype == torch.float32:
         return F.linear(inputs, weight, bias)
-    if torch.is_grad_enabled() and any(one is not None and one.requires_grad for one in (inputs, weight, bias)):
+    if _flows(inputs, weight, bias):
         found: Tensor = _Product.apply(inputs, weight, bias)  # type: ignore[no-untyped-call]
         return found
     return onednn_product(inputs, weight, bias)
+
+
+def _forward_by(kept: dict[nn.Module, _LaidOut], module: nn.Linear, inputs: Tensor) -> Tensor:
+    """The same by weights that are kept as they are laid out, where they are still what they were."""
+    weight, bias = module.weight, module.bias
+    plain = inputs.dtype == weight.dtype == torch.float32 and not weight.is_inference()  # those have no version
+    if not plain or _flows(inputs, weight, bias):
+        return _forward(module, inputs)
+    known, state = kept.get(module), (weight.data_ptr(), weight._version)
+    if known is None or known.weight is not weight or known.state != state:
+        known = kept[module] = _LaidOut(weight, state, laid_out(weight, inputs.shape[:-1].numel()))
+    return onednn_product(inputs, known.values, bias)
+
+
+def _flows(*tensors: Tensor | None) -> bool:
+    """Whether a gradient flows through any of some tensors."""
+    return torch.is_grad_enabled() and any(one is not None and one.requires_grad for one in tensors)
 
 
 class _Product(torch.autograd.Function):
