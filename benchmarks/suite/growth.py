@@ -20,7 +20,7 @@ from biasectomy.reading.likelihood import score
 
 ROUNDS = 3
 USUAL = {"instructions": 2, "options": 3, "prompt tokens": 96, "layers": 4}
-USUAL_ITEMS = {"scoring": 16, "attribution": 8}
+USUAL_ITEMS = {"scoring": 16, "attribution": 6}
 SIZES = {
     "items": (8, 16, 32, 64),
     "instructions": (1, 2, 4, 8),

@@ -21,7 +21,7 @@ def memory(settings: Settings) -> list[Line]:
     refuse_without_figures("memory")
     lines = []
     for job in ("attribution", "scoring"):
-        base = settings.choose_items(8, 3)
+        base = settings.choose_items(6, 3)
         sizes = [(base, 1), (4 * base, 1), (base, 4)]
         found = {size: probe_memory(settings, job, *size) for size in sizes[:: 2 if settings.quick else 1]}
         for (items, instructions), bytes_ in found.items():

@@ -5,13 +5,13 @@ from benchmarks.whole_run import whole_run
 from biasectomy.files import read_json
 from biasectomy.run_files import RECORD
 
-ITEMS = 100
+ITEMS = 48
 
 
 @benchmark("mitigate")
 def mitigate(settings: Settings) -> list[Line]:
     """`biasectomy mitigate` in a process of its own: seconds by stage, and peak memory."""
-    items = settings.choose_items(ITEMS, 48)
+    items = settings.items or ITEMS
     small = ["--crispr.grid", "0,1,8", "--crispr.instances", "5", "--random-neurons.draws", "1"]
     usual = ["--crispr.grid", "0,1,3,8,20,50,120,300", "--random-neurons.draws", "2"]
     arguments = [
