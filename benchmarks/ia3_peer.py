@@ -118,17 +118,18 @@ class Ia3Peer:
 SLOWER = 1.05  # times: what differs by less may be as fast
 
 
-def best_peer(peer: Ia3Peer) -> dict[int, float]:
-    """Sets how many items go through the model at once to what is fastest; seconds of a step by that number.
+def best_peer(peer: Ia3Peer, steps: int) -> dict[int, float]:
+    """Sets how many items go through the model at once to what is fastest; seconds of so many steps by that number.
 
     Larger numbers are not tried once one is slower than the fastest so far.
     """
     peer.backward(0)
-    sizes = [size for size in (1, 2, 4, 8, 16) if size < peer.batches.size] + [peer.batches.size]
+    sizes = [size for size in (1, 4, 16) if size < peer.batches.size] + [peer.batches.size]
     seconds, clock = {}, clock_of(peer.model.model.device)
     for peer.items_at_once in sizes:
         start = clock()
-        peer.backward(0)
+        for step in range(steps):
+            peer.backward(step)
         seconds[peer.items_at_once] = clock() - start
         if seconds[peer.items_at_once] > SLOWER * min(seconds.values()):
             break

@@ -59,7 +59,7 @@ def speed(settings: Settings, development: Task) -> tuple[list[Line], int]:
     held[PEER] += allocated(settings.device) or 0
     few = ours[ABOVE].keep_above(LOWEST, FEW)
     apart = largest_difference(ours[OURS], peer)
-    tried = best_peer(peer)
+    tried = best_peer(peer, steps)
     models = {name: learner.model.model for name, learner in ours.items()} | {PEER: peer.adapted}
     counter = Counter()
     times, _ = alternate(

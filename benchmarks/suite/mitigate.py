@@ -13,7 +13,7 @@ def mitigate(settings: Settings) -> list[Line]:
     """`biasectomy mitigate` in a process of its own: seconds by stage, and peak memory."""
     items = settings.items or ITEMS
     small = ["--crispr.grid", "0,1,8", "--crispr.instances", "5", "--random-neurons.draws", "1"]
-    usual = ["--crispr.grid", "0,1,3,8,20,50,120,300", "--random-neurons.draws", "2"]
+    usual = ["--crispr.grid", "0,3,20,120", "--random-neurons.draws", "2"]
     arguments = [
         *(
             "--method",

@@ -14,7 +14,7 @@ from biasectomy.commands.number_format import interval
 from biasectomy.reading.products import products
 from biasectomy.tasks import Task
 
-ITEMS = 250
+ITEMS = 200
 INSTANCES = 5
 SLOWER = 5  # times fewer of both in a format that is slower here than float32: nobody would choose it
 TOP = 100

@@ -14,7 +14,7 @@ from biasectomy.reading.forest import plan_forests
 from biasectomy.reading.memory import weights_bytes
 from biasectomy.tasks import Task
 
-INSTANCES = 5
+INSTANCES = 3
 INSTRUCTIONS = 2
 
 
@@ -24,7 +24,7 @@ def reuse(settings: Settings) -> list[Line]:
     language_model = load(settings.model, device="cpu")
     whole = split(load_task(settings.task)).development
     development = dataclasses.replace(whole, instructions=whole.instructions[:INSTRUCTIONS])
-    instances = settings.choose_items(INSTANCES, 3)
+    instances = settings.items or INSTANCES
     lines = []
     for definition in DEFINITIONS:
         crispr = Crispr(Crispr.Settings(instances=instances, trials=1))

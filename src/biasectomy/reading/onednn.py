@@ -50,7 +50,7 @@ def fast_products(model: nn.Module, *, kept: bool = False) -> Iterator[None]:
     """
     if not kept:
         _kept.pop(model, None)
-    found = [module for module in model.modules() if _large(module)]
+    found: list[Any] = [module for module in model.modules() if _large(module)]
     if not found or not _faster():
         yield
         return
@@ -67,11 +67,10 @@ def fast_products(model: nn.Module, *, kept: bool = False) -> Iterator[None]:
             del module.forward
 
 
-def _fit(modules: list[nn.Module]) -> bool:
+def _fit(modules: list[nn.Linear]) -> bool:
     """Whether there is memory to spare for a second copy of some linear maps' weights."""
     there = available_memory()
-    weights: list[Any] = [module.weight for module in modules]
-    return there is not None and SPARE * sum(one.numel() * one.element_size() for one in weights) <= there
+    return there is not None and SPARE * sum(module.weight.nbytes for module in modules) <= there
 
 
 def _large(module: nn.Module) -> bool:
