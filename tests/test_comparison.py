@@ -4,6 +4,7 @@ import copy
 import io
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -114,6 +115,10 @@ def test_one_run_has_no_spread_and_other_work_no_comparison():
     for changed in (timed(slow, PEER, items=20), timed(slow, PEER, peer_tokens=1001)):
         result = found(made(timed([2.0, 2.1, 2.2], PEER)), made(changed))
         assert [*result] == [comparison.OTHER_WORK] and " were " in result[comparison.OTHER_WORK][0]
+    asked = [replace(once, details={"arguments": ["--grid", grid]}) for grid in ("0,8", "0,3")]
+    assert found(*(made(one) for one in asked)) == {
+        comparison.OTHER_WORK: ["mitigate: the whole command, float32: arguments were 0,8 and are 0,3"]
+    }
 
 
 def test_a_single_round_is_not_a_range():

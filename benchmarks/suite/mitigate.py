@@ -34,10 +34,19 @@ def mitigate(settings: Settings) -> list[Line]:
         record = read_json(folder / RECORD)
     stages: dict[str, float] = record["seconds"]
     stages["starting and ending"] = seconds - sum(stages.values())
-    lines = [
-        Line("mitigate", "the whole command", seconds, "seconds", "float32", seconds=seconds, threads=settings.threads)
-    ]
     details = {"arguments": arguments, "peak_memory_bytes": record.get("peak_memory_bytes")}
+    lines = [
+        Line(
+            "mitigate",
+            "the whole command",
+            seconds,
+            "seconds",
+            "float32",
+            seconds=seconds,
+            threads=settings.threads,
+            details=details,
+        )
+    ]
     for stage, taken in stages.items():
         lines.append(
             Line(
