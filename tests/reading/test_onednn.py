@@ -127,7 +127,9 @@ def test_weights_are_kept_as_they_are_laid_out(model, laid):
 
 
 @available
-@pytest.mark.parametrize("way", ["in place", "without gradients", "another", "other data", "behind torch's back"])
+@pytest.mark.parametrize(
+    "way", ["in place", "without gradients", "another", "other data", "an optimizer", "behind torch's back"]
+)
 def test_a_weight_that_changes_is_laid_out_anew(model, laid, way):
     logits(model, kept=True)
     module, count = model.model.layers[0].mlp.up_proj, len(laid)
@@ -140,8 +142,11 @@ def test_a_weight_that_changes_is_laid_out_anew(model, laid, way):
         module.weight = nn.Parameter(module.weight.detach() * 2)
     elif way == "other data":
         module.weight.data = module.weight.detach() * 2
+    elif way == "an optimizer":
+        model(torch.tensor([[3, 4, 5, 6]])).logits.square().sum().backward()
+        torch.optim.AdamW([module.weight], fused=True).step()  # whose steps have no version
     else:
-        module.weight.data += 1
+        module.weight.data[3] += 1
         torch.autograd.graph.increment_version([module.weight])
     found = logits(model, kept=True)
     assert len(laid) == count + 1

@@ -23,6 +23,7 @@ from biasectomy.reading.products import laid_out, onednn_product, products
 LARGE = 1 << 16  # numbers of a matrix; smaller ones are over too soon to gain
 FASTER = 1.02  # times, by the one product that is measured
 SPARE = 8  # a second copy of the weights is kept where so many would fit
+LOOKED_AT = 64  # numbers of a weight that are compared; some optimizers tell torch of no change
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ class _LaidOut:
     """A weight as oneDNN wants it, and what tells whether the weight is still the same."""
 
     weight: Tensor
-    state: tuple[int, int]
+    state: tuple[int, int, list[int]]
     values: Tensor
 
 
@@ -45,8 +46,8 @@ def fast_products(model: nn.Module, *, kept: bool = False) -> Iterator[None]:
     Args:
         model: whose maps.
         kept: whether their weights are kept as they are laid out until a block that keeps none, if there is memory for
-            it. A weight that changes is laid out anew; who changes one behind torch's back (`weight.data`) tells torch
-            of it (`torch.autograd.graph.increment_version`).
+            it. A weight that changes is laid out anew; who changes little of one behind torch's back (`weight.data`)
+            tells torch of it (`torch.autograd.graph.increment_version`).
     """
     if not kept:
         _kept.pop(model, None)
@@ -99,13 +100,19 @@ def _forward(module: nn.Linear, inputs: Tensor) -> Tensor:
 def _forward_by(kept: dict[nn.Module, _LaidOut], module: nn.Linear, inputs: Tensor) -> Tensor:
     """The same by weights that are kept as they are laid out, where they are still what they were."""
     weight, bias = module.weight, module.bias
-    plain = inputs.dtype == weight.dtype == torch.float32 and not weight.is_inference()  # those have no version
-    if not plain or _flows(inputs, weight, bias):
+    plain = inputs.dtype == weight.dtype == torch.float32 and weight.is_contiguous()
+    # Tensors of inference mode have no version.
+    if not plain or weight.is_inference() or _flows(inputs, weight, bias):
         return _forward(module, inputs)
-    known, state = kept.get(module), (weight.data_ptr(), weight._version)
+    known, state = kept.get(module), _state(weight)
     if known is None or known.weight is not weight or known.state != state:
         known = kept[module] = _LaidOut(weight, state, laid_out(weight, inputs.shape[:-1].numel()))
     return onednn_product(inputs, known.values, bias)
+
+
+def _state(weight: Tensor) -> tuple[int, int, list[int]]:
+    some = weight.detach().view(-1)[:: weight.numel() // LOOKED_AT].view(torch.int32)  # so that NaN equals itself
+    return weight.data_ptr(), weight._version, some.tolist()
 
 
 def _flows(*tensors: Tensor | None) -> bool:
