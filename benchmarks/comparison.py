@@ -197,17 +197,17 @@ def _rounds(line: Row) -> Range | None:
 def _other_work(old: Row, new: Row) -> str:
     """What was done otherwise, as far as it does not depend on how well it is done; empty where nothing was."""
     details = [line.get("details") or {} for line in (old, new)]
-    pairs = [(name, *(one.get(name) for one in details)) for name in WORK]
+    pairs = [(name, *(_plain(one.get(name)) for one in details)) for name in WORK]
     pairs.append(("peer's tokens", old.get("peer_tokens"), new.get("peer_tokens")))
-    told = [(name, then, now) for name, then, now in pairs if None not in (then, now) and _plain(then) != _plain(now)]
+    told = [(name, then, now) for name, then, now in pairs if None not in (then, now) and then != now]
     return "; ".join(f"{name} were {_beyond(then, now)} and are {_beyond(now, then)}" for name, then, now in told)
 
 
 def _beyond(value: Any, other: Any) -> Any:
     """Of a list what the other lacks, if there is anything; else the value."""
-    if not isinstance(value, list | tuple) or not isinstance(other, list | tuple):
+    if not isinstance(value, list) or not isinstance(other, list):
         return value
-    return " ".join(str(one) for one in value if one not in other) or list(value)
+    return " ".join(str(one) for one in value if one not in other) or value
 
 
 def _plain(value: Any) -> Any:

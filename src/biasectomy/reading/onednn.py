@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from biasectomy.reading.memory import available_memory
-from biasectomy.reading.products import laid_out, onednn_product, products
+from biasectomy.reading.products import onednn_product, products
 
 LARGE = 1 << 16  # numbers of a matrix; smaller ones are over too soon to gain
 FASTER = 1.02  # times, by the one product that is measured
@@ -57,11 +57,10 @@ def fast_products(model: nn.Module, *, kept: bool = False) -> Iterator[None]:
         return
     if kept and model not in _kept and _fit(found):
         _kept[model] = {}
-    own = _kept.get(model) if kept else None
-    forward = _forward if own is None else functools.partial(_forward_by, own)
+    own = _kept.get(model)
     try:
         for module in found:
-            module.forward = functools.partial(forward, module)
+            module.forward = functools.partial(_forward, own, module)
         yield
     finally:
         for module in found:
@@ -87,37 +86,34 @@ def _faster() -> bool:
     return products(torch.device("cpu")).onednn > FASTER  # NaN is not
 
 
-def _forward(module: nn.Linear, inputs: Tensor) -> Tensor:
+def _forward(kept: dict[nn.Module, _LaidOut] | None, module: nn.Linear, inputs: Tensor) -> Tensor:
     weight, bias = module.weight, module.bias
     if not inputs.dtype == weight.dtype == torch.float32:
         return F.linear(inputs, weight, bias)
-    if _flows(inputs, weight, bias):
+    if torch.is_grad_enabled() and any(one is not None and one.requires_grad for one in (inputs, weight, bias)):
         found: Tensor = _Product.apply(inputs, weight, bias)  # type: ignore[no-untyped-call]
         return found
+    if kept is not None:
+        weight = _as_kept(kept, module, rows=inputs.shape[:-1].numel())
     return onednn_product(inputs, weight, bias)
 
 
-def _forward_by(kept: dict[nn.Module, _LaidOut], module: nn.Linear, inputs: Tensor) -> Tensor:
-    """The same by weights that are kept as they are laid out, where they are still what they were."""
-    weight, bias = module.weight, module.bias
-    plain = inputs.dtype == weight.dtype == torch.float32 and weight.is_contiguous()
-    # Tensors of inference mode have no version.
-    if not plain or weight.is_inference() or _flows(inputs, weight, bias):
-        return _forward(module, inputs)
-    known, state = kept.get(module), _state(weight)
-    if known is None or known.weight is not weight or known.state != state:
-        known = kept[module] = _LaidOut(weight, state, laid_out(weight, inputs.shape[:-1].numel()))
-    return onednn_product(inputs, known.values, bias)
-
-
-def _state(weight: Tensor) -> tuple[int, int, list[int]]:
+def _as_kept(kept: dict[nn.Module, _LaidOut], module: nn.Linear, rows: int) -> Tensor:
+    """A module's weight as it is kept, laid out anew where it is not what it was; itself where none can tell."""
+    weight = module.weight
+    if not weight.is_contiguous() or weight.is_inference():  # tensors of inference mode have no version
+        return weight
     some = weight.detach().view(-1)[:: weight.numel() // LOOKED_AT].view(torch.int32)  # so that NaN equals itself
-    return weight.data_ptr(), weight._version, some.tolist()
+    known, state = kept.get(module), (weight.data_ptr(), weight._version, some.tolist())
+    if known is None or known.weight is not weight or known.state != state:
+        known = kept[module] = _LaidOut(weight, state, laid_out(weight, rows))
+    return known.values
 
 
-def _flows(*tensors: Tensor | None) -> bool:
-    """Whether a gradient flows through any of some tensors."""
-    return torch.is_grad_enabled() and any(one is not None and one.requires_grad for one in tensors)
+def laid_out(weight: Tensor, rows: int) -> Tensor:
+    """A copy of a weight as oneDNN wants it for products with about so many rows."""
+    found: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight.detach(), rows)
+    return found
 
 
 class _Product(torch.autograd.Function):

@@ -180,18 +180,10 @@ def _product(left: "torch.Tensor", right: "torch.Tensor", dtype: "torch.dtype") 
 def onednn_product(
     inputs: "torch.Tensor", weight: "torch.Tensor", bias: "torch.Tensor | None" = None
 ) -> "torch.Tensor":
-    """`F.linear` by oneDNN: float32, on a processor; the weight may be `laid_out`; no gradient flows."""
+    """`F.linear` by oneDNN: float32, on a processor; the weight may be `onednn.laid_out`; no gradient flows."""
     import torch
 
     found: torch.Tensor = torch.ops.mkldnn._linear_pointwise(inputs, weight, bias, "none", [], "")
-    return found
-
-
-def laid_out(weight: "torch.Tensor", rows: int) -> "torch.Tensor":
-    """A copy of a weight as oneDNN wants it for products with about so many rows."""
-    import torch
-
-    found: torch.Tensor = torch.ops.mkldnn._reorder_linear_weight(weight.detach(), rows)
     return found
 
 
